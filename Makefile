@@ -1,0 +1,47 @@
+# Ringfence. `make run` starts everything privately, `make test` runs every test; README.md tells the rest.
+FLAVOUR ?= release
+CC ?= gcc
+PKGS := libevent_core libevent_extra libevent_pthreads libpq libxxhash jansson
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter
+CFLAGS_release := -O2 -g -flto=auto -fno-semantic-interposition
+CFLAGS_debug := -O1 -g -fno-omit-frame-pointer
+CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+CFLAGS_all := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS_$(FLAVOUR)) $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
+LIBS := $(shell pkg-config --libs $(PKGS)) -lpthread -lm
+AR := gcc-ar
+
+B := build/$(FLAVOUR)
+MAINS := proxy/main.c node/main.c ctl/main.c
+SRCS := $(filter-out $(MAINS),$(wildcard common/*.c node/*.c proxy/*.c ctl/*.c))
+OBJS := $(SRCS:%.c=$B/%.o)
+PROGRAMS := $(patsubst %/main.c,$B/bin/ringfence-%,$(wildcard $(MAINS)))
+FAKES := $(wildcard tests/fakes/*.c)
+UNIT := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
+
+.PHONY: all unit clean
+all: $(PROGRAMS)
+
+$B/lib.a: $(OBJS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$B/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_all) -MMD -MP -c $< -o $@
+
+$B/bin/ringfence-%: $B/%/main.o $B/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_all) $^ -o $@ $(LIBS)
+
+# A unit test is one file plus what its first line may ask for: `// needs: fakes/store_fake.c`.
+$B/tests/%: $B/tests/unit/%.o $B/lib.a $(FAKES:%.c=$B/%.o)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_all) $< $(patsubst %,$B/tests/%.o,$(basename $(shell sed -n '1s,^// needs: ,,p' tests/unit/$*.c))) \
+	    $B/lib.a -o $@ $(LIBS) -lcriterion -lhiredis
+
+unit: $(UNIT)
+
+clean:
+	rm -rf build
+
+-include $(OBJS:.o=.d) $(MAINS:%.c=$B/%.d)

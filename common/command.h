@@ -1,0 +1,78 @@
+/*
+ * command: every command, declared once: routing, COMMAND, arity errors and docs read the rows.
+ */
+#ifndef RINGFENCE_COMMAND_H
+#define RINGFENCE_COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "span.h"
+
+enum command_id {
+    /* keys: the proxy routes them, the node answers them */
+    COMMAND_GET,
+    COMMAND_SET,
+    COMMAND_SETNX,
+    COMMAND_GETSET,
+    COMMAND_GETDEL,
+    COMMAND_MGET,
+    COMMAND_MSET,
+    COMMAND_DEL,
+    COMMAND_UNLINK,
+    COMMAND_EXISTS,
+    COMMAND_TOUCH,
+    COMMAND_STRLEN,
+    COMMAND_TYPE,
+    COMMAND_DBSIZE,
+    /* connection and server: each daemon answers them itself */
+    COMMAND_PING,
+    COMMAND_ECHO,
+    COMMAND_QUIT,
+    COMMAND_RESET,
+    COMMAND_SELECT,
+    COMMAND_HELLO,
+    COMMAND_CLIENT,
+    COMMAND_COMMAND,
+    COMMAND_CONFIG,
+    COMMAND_INFO,
+    COMMAND_TIME,
+    /* between proxy and node only */
+    COMMAND_RF_LINK,
+    COMMAND_RF_DROP,
+    COMMAND_RF_STATUS,
+    COMMAND_COUNT_OF /* number of rows; not a command */
+};
+
+enum command_flags {
+    COMMAND_READ = 1 << 0,  /* reads keys */
+    COMMAND_WRITE = 1 << 1, /* may change keys */
+    COMMAND_MULTI = 1 << 2, /* takes several keys */
+    COMMAND_LOCAL = 1 << 3, /* no key: answered by the process that was asked */
+    COMMAND_LINK = 1 << 4,  /* only a node knows it; for a client it is unknown */
+    COMMAND_FAST = 1 << 5,  /* O(1) or O(keys), for COMMAND's flags */
+};
+
+struct command {
+    const char *name; /* lower case */
+    int arity;        /* as Redis: counts the name; negative: at least */
+    int first_key, last_key,
+        key_step; /* as Redis' COMMAND: 0 without keys, last_key -1: to the end */
+    unsigned flags;
+    const char *group; /* as COMMAND DOCS: "string", "generic", "connection", "server" */
+    const char *since; /* Redis version that introduced it */
+    const char *complexity;
+    const char *summary;            /* one line, our words */
+    const char *const *subcommands; /* names, NULL-terminated, or NULL */
+};
+
+/** command_find(name): the row of a command, any case, or -1. Cost: O(1), no allocation. */
+int command_find(struct span name);
+
+/** command_row(id): its row; never NULL for 0 <= id < COMMAND_COUNT_OF. */
+const struct command *command_row(int id);
+
+/** command_arity_ok(id, argc): `argc` (with the name) is allowed. */
+bool command_arity_ok(int id, uint32_t argc);
+
+#endif

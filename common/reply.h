@@ -1,0 +1,59 @@
+/*
+ * reply: the error texts that a client can see, each declared once. Knows no connection.
+ */
+#ifndef RINGFENCE_REPLY_H
+#define RINGFENCE_REPLY_H
+
+#include <stdint.h>
+
+#include "span.h"
+
+struct buf;
+
+enum reply_error {
+    REPLY_DBDOWN,       /* PostgreSQL cannot be reached; nothing was sent */
+    REPLY_UNCERTAIN,    /* a write was sent and its outcome is not known */
+    REPLY_TIMEOUT,      /* the budget ended before anything of a write was sent, or during a read */
+    REPLY_BUSY,         /* a queue is full; nothing was written */
+    REPLY_LOCKED,       /* BUSY: the row is locked by somebody */
+    REPLY_NODEDOWN,     /* no owner could be reached; nothing was sent */
+    REPLY_OOM,          /* out of memory for this request */
+    REPLY_NOT_TEXT,     /* ERR value is not valid UTF-8 text */
+    REPLY_KEY_NOT_TEXT, /* ERR key is not valid UTF-8 text */
+    REPLY_NOT_JSON,     /* ERR value is not valid JSON: <where> */
+    REPLY_KEY_LONG,     /* ERR key is longer than N bytes */
+    REPLY_KEY_EMPTY,    /* ERR key is empty */
+    REPLY_VALUE_LONG,   /* ERR value is longer than N bytes */
+    REPLY_SYNTAX,       /* ERR syntax error */
+    REPLY_NOT_BUILT,    /* ERR option 'X' of 'Y' is not supported yet */
+    REPLY_NOT_INTEGER,  /* ERR value is not an integer or out of range */
+    REPLY_DB_INDEX,     /* ERR DB index is out of range */
+    REPLY_NOPROTO,      /* NOPROTO unsupported protocol version */
+    REPLY_REFUSED,      /* ERR database refused: <text> */
+    REPLY_CLIENTS_MAX,  /* ERR max number of clients reached */
+    REPLY_INTERNAL,     /* ERR internal error; a bug of ours, logged */
+    REPLY_ERROR_COUNT   /* number of rows; not an error */
+};
+
+/** reply_text(error): its text; may hold one %s for a detail. Never NULL. */
+const char *reply_text(enum reply_error error);
+
+/** reply_error(b, error, detail): append `-text\r\n`; `detail` fills the %s (cleaned and cut), NULL
+ * for none. */
+void reply_error(struct buf *b, enum reply_error error, const char *detail);
+
+/** reply_error_number(b, error, n): the same with a number as the detail. */
+void reply_error_number(struct buf *b, enum reply_error error, uint64_t n);
+
+/** reply_unknown_command(b, argv, argc): Redis' own wording and limits (128 bytes of each, 128
+ * bytes of arguments in all). */
+void reply_unknown_command(struct buf *b, const struct span *argv, uint32_t argc);
+
+/** reply_unknown_subcommand(b, command, sub): Redis 7's wording: unknown subcommand 'X'. Try CLIENT
+ * HELP. */
+void reply_unknown_subcommand(struct buf *b, const char *command, struct span sub);
+
+/** reply_wrong_arity(b, name): "ERR wrong number of arguments for 'name' command". */
+void reply_wrong_arity(struct buf *b, const char *name);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * service: what a daemon needs around its event base: listening sockets that survive fd exhaustion,
+ * signals, a watched file. Knows no protocol. Each object is owned by the daemon's main.
+ */
+#ifndef RINGFENCE_SERVICE_H
+#define RINGFENCE_SERVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct event_base;
+
+/* ---- listening ---- */
+
+struct service_listener;
+
+/** A connection was accepted; the callee owns `fd` (non-blocking, close-on-exec). */
+typedef void service_accept_fn(int fd, void *ctx);
+
+/**
+ * service_listen(base, host, port, accept_cb, ctx, error, error_size): listen on host:port (host
+ * may be a name that has several addresses: all of them; "localhost" gives 127.0.0.1 and, where
+ * there is IPv6, ::1). SO_REUSEADDR and SO_REUSEPORT. Port 0 picks a free one. When accept fails
+ * for lack of descriptors the listener rests for 100 ms (no spin) and says so once. NULL with a
+ * text naming host, port and reason.
+ */
+struct service_listener *service_listen(struct event_base *base, const char *host, uint16_t port,
+                                        service_accept_fn *accept_cb, void *ctx, char *error,
+                                        unsigned error_size);
+void service_listener_free(struct service_listener **listener);
+uint16_t service_listener_port(const struct service_listener *listener);
+
+/* ---- signals ---- */
+
+struct service_signals;
+typedef void service_signal_fn(int signo, void *ctx);
+
+/** service_signals_new(base, cb, ctx): SIGHUP, SIGTERM, SIGINT, SIGUSR1 arrive as `cb` from the
+ * loop; SIGPIPE is ignored. */
+struct service_signals *service_signals_new(struct event_base *base, service_signal_fn *cb,
+                                            void *ctx);
+void service_signals_free(struct service_signals **signals);
+
+/* ---- a watched file ---- */
+
+struct service_watch;
+typedef void service_watch_fn(void *ctx);
+
+/**
+ * service_watch_new(base, path, cb, ctx): call `cb`, at most once per 50 ms and after the last
+ * event of a burst, when the file may have changed: written, replaced by rename, or reached through
+ * another symlink (inotify on its directory, and on the directory of what a symlink points to).
+ * NULL when the directory cannot be watched; the caller goes on with SIGHUP alone.
+ */
+struct service_watch *service_watch_new(struct event_base *base, const char *path,
+                                        service_watch_fn *cb, void *ctx);
+void service_watch_free(struct service_watch **watch);
+
+/** service_raise_fd_limit(want): raise the soft limit of open files towards `want`; returns what is
+ * allowed now. */
+uint64_t service_raise_fd_limit(uint64_t want);
+
+#endif

@@ -1,0 +1,131 @@
+/*
+ * through: read-through, write-through and coherence: rules 1-13 of docs/design (section 5). As
+ * pure as it can be: times come in as arguments, the database through store.h, memory through
+ * cache.h, so that a seeded simulation can drive it. Knows no RESP, no sockets, no libpq. Requests
+ * are the caller's objects and live until answered. A callback never runs inside the call that
+ * started it.
+ */
+#ifndef RINGFENCE_THROUGH_H
+#define RINGFENCE_THROUGH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../common/span.h"
+#include "store.h"
+
+struct cache;
+struct store;
+struct through;
+
+struct through_conf {
+    int64_t fence_after_ms; /* entries are trusted while the feed's lag is at most this */
+    int64_t stale_max_ms; /* PostgreSQL unreachable: suspect entries are served while the lag is at
+                             most this */
+    int64_t read_timeout_ms;  /* a read waits for its row this long */
+    int64_t write_timeout_ms; /* a write waits for its outcome this long */
+    uint32_t pending_max;     /* reads and writes that wait; beyond: BUSY */
+};
+
+enum through_status {
+    THROUGH_VALUE,   /* a value: `value` */
+    THROUGH_ABSENT,  /* the database said: no active row */
+    THROUGH_PENDING, /* the callback will run */
+    THROUGH_DONE,    /* a write is committed */
+    THROUGH_DBDOWN,
+    THROUGH_BUSY,
+    THROUGH_LOCKED,
+    THROUGH_TIMEOUT,
+    THROUGH_UNCERTAIN,
+    THROUGH_REFUSED,
+};
+
+struct through_counters {
+    uint64_t hits, misses, negative_hits, coalesced, stale_served, fills, fills_overtaken, writes,
+        writes_uncertain, acks_dropped, invalidations, everything, epochs;
+};
+
+/* ---- reads ---- */
+
+struct through_read {
+    struct span key; /* must live until the answer */
+    uint64_t hash;   /* cache_hash() of it */
+    /** The answer, later: `value` is borrowed during the call. */
+    void (*done)(struct through_read *read, enum through_status status, struct span value,
+                 const char *detail);
+    /* through's own: */
+    struct through_read *next, *prev;
+    struct through_fill *fill;
+    int64_t deadline_mono_ms;
+};
+
+struct through *through_new(const struct through_conf *conf, struct cache *cache,
+                            struct store *store);
+void through_free(struct through **through);
+
+/**
+ * through_get(through, now_mono_ms, read, value): THROUGH_VALUE with `value` borrowed until the
+ * next call into through, THROUGH_ABSENT, THROUGH_PENDING (read->done will run), or a refusal
+ * (BUSY, DBDOWN: it will not). Cost of a hit: one cache lookup, no allocation.
+ */
+enum through_status through_get(struct through *through, int64_t now_mono_ms,
+                                struct through_read *read, struct span *value);
+
+/** through_get_cancel(through, read): its asker is gone; `done` will not run. */
+void through_get_cancel(struct through *through, struct through_read *read);
+
+/* ---- writes ---- */
+
+struct through_write {
+    enum store_op op;
+    bool want_old;
+    uint32_t count;
+    const struct span
+        *keys; /* distinct for STORE_SET; all three arrays must live until the answer */
+    const struct span *values;
+    const uint64_t *hashes;
+    /** The answer. THROUGH_DONE: committed, `ack` has versions, `changed`, and the old value; else
+     * `ack` may carry detail, or be NULL. After THROUGH_UNCERTAIN on a timeout through still needs
+     * the arrays: it calls `released` when it no longer does. */
+    void (*done)(struct through_write *write, enum through_status status,
+                 const struct store_ack *ack);
+    /** Always called, last: the object and its arrays may be freed. May directly follow `done`. */
+    void (*released)(struct through_write *write);
+    void *private_state; /* through's own */
+};
+
+/** through_write(through, now_mono_ms, write): THROUGH_PENDING, or THROUGH_BUSY / THROUGH_DBDOWN
+ * (neither callback will run). Writes of one key keep their order (rule 5). */
+enum through_status through_write(struct through *through, int64_t now_mono_ms,
+                                  struct through_write *write);
+
+/* ---- what is heard ---- */
+
+/** through_changed / through_gone / through_everything: a notification (rule 8). */
+void through_changed(struct through *through, struct span key, uint64_t version);
+void through_gone(struct through *through, struct span key);
+void through_everything(struct through *through);
+
+/** through_drop(through, key): a coordinator changed the key: full invalidation of entry, fills and
+ * record (rule 11). */
+void through_drop(struct through *through, struct span key);
+
+/** through_feed_up(through) / through_feed_lost(through): LISTEN is committed: a new epoch begins /
+ * the connection is gone: nothing is trusted (rule 9). */
+void through_feed_up(struct through *through);
+void through_feed_lost(struct through *through);
+
+/** through_heard(through, sent_mono_ms): the newest own heartbeat heard was sent then. */
+void through_heard(struct through *through, int64_t sent_mono_ms);
+
+/** through_tick(through, now_mono_ms): answer what ran out of time. Call it every 10 ms or so. */
+void through_tick(struct through *through, int64_t now_mono_ms);
+
+/** through_lag_ms(through, now_mono_ms): now minus the send time of the newest heartbeat heard;
+ * INT64_MAX without a feed. */
+int64_t through_lag_ms(const struct through *through, int64_t now_mono_ms);
+uint32_t through_epoch(const struct through *through);
+uint32_t through_pending(const struct through *through);
+const struct through_counters *through_counters(const struct through *through);
+
+#endif
