@@ -1,0 +1,63 @@
+/*
+ * local: the commands that the proxy answers itself. Knows what a connection-level command means;
+ * reads figures through struct local_server; never touches nodes. Each worker has its own `struct
+ * local_server` view.
+ */
+#ifndef RINGFENCE_LOCAL_H
+#define RINGFENCE_LOCAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../common/span.h"
+#include "../common/stats.h"
+
+struct buf;
+struct conn;
+struct proxy_conf;
+struct registry;
+struct topology;
+
+enum { LOCAL_NAME_BYTES = 64 };
+
+/* One client as connection-level commands see it; embedded in struct client, whose worker alone
+ * writes it. The text fields are changed under the registry's lock. */
+struct local_client {
+    uint64_t id; /* never reused in this process, distinct between workers */
+    int proto;   /* 2 or 3 */
+    int fd;
+    char addr[64], laddr[64];
+    char name[LOCAL_NAME_BYTES];
+    char lib_name[LOCAL_NAME_BYTES], lib_ver[LOCAL_NAME_BYTES];
+    int64_t connected_wall_ms;
+    stats_value last_mono_ms; /* of its last request */
+    stats_value last_command; /* command_id */
+    stats_value commands;
+    struct local_client *next, *prev; /* the registry's */
+};
+
+/* What a worker knows about the process; filled by main, borrowed. */
+struct local_server {
+    const struct proxy_conf *conf;
+    struct registry *registry;              /* all clients of all workers */
+    const stats_value *const *worker_stats; /* one block per worker: [PROXY_STAT_COUNT] each */
+    unsigned workers;
+    struct topology *topology; /* of this worker: ring and node states, for INFO */
+    const char *config_file;   /* "" without one */
+    const char *run_id;        /* 40 hex digits */
+    uint16_t port;             /* really bound */
+    int64_t started_mono_ms;
+};
+
+enum local_result {
+    LOCAL_DONE,  /* answered in `out` */
+    LOCAL_CLOSE, /* answered; close the connection once it is sent (QUIT) */
+};
+
+/** local_execute(server, client, now_mono_ms, id, argv, argc, out): answer a COMMAND_LOCAL command
+ * (arity already checked). */
+enum local_result local_execute(const struct local_server *server, struct local_client *client,
+                                int64_t now_mono_ms, int id, const struct span *argv, uint32_t argc,
+                                struct buf *out);
+
+#endif

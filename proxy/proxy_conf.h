@@ -1,0 +1,41 @@
+/*
+ * proxy_conf: the proxy's options, declared once. Owned by main; workers borrow it read-only (a
+ * reload hands them a new one).
+ */
+#ifndef RINGFENCE_PROXY_CONF_H
+#define RINGFENCE_PROXY_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct conf_row;
+
+struct proxy_conf {
+    char *bind;                 /* "localhost" */
+    int64_t port;               /* 6379 */
+    char *ring_file;            /* "configs/ring.conf" */
+    int64_t workers;            /* 0: one per core, at most 8 */
+    int64_t clients_max;        /* 10000 */
+    int64_t request_timeout_ms; /* 200: reads, retries included */
+    int64_t write_timeout_ms;   /* 2000 */
+    int64_t connect_timeout_ms; /* 500: to a node */
+    int64_t node_retry_max_ms;  /* 1000: longest pause between tries to reach a node */
+    int64_t health_interval_ms; /* 500: each node is asked for its status this often */
+    int64_t pipeline_max; /* 1024: requests of one client that may be unanswered; further ones wait
+                             in its socket */
+    int64_t node_inflight_max; /* 65536: unanswered requests per node and worker; beyond: BUSY */
+    int64_t args_max;          /* 4096 arguments of one request */
+    int64_t key_bytes_max;     /* 1024 */
+    int64_t value_bytes_max;   /* 1mb */
+    int64_t output_bytes_max;  /* 64mb of replies that one client has not read: then it is closed */
+    int64_t drain_ms;          /* 10000: after SIGTERM clients may finish this long */
+    int64_t client_idle_s;     /* 0: never closed for idleness */
+    int64_t log_level;         /* index into debug, info, warn, error */
+    char *compat_redis_version; /* "7.4.0": what HELLO and INFO say for clients that ask */
+};
+
+/** proxy_conf_rows(count_out): the table of rows (see conf.h). */
+const struct conf_row *proxy_conf_rows(size_t *count_out);
+
+#endif

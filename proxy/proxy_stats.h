@@ -1,0 +1,40 @@
+/*
+ * proxy_stats: the proxy's counters, declared once. One block per worker, written by that worker
+ * alone, read by any.
+ */
+#ifndef RINGFENCE_PROXY_STATS_H
+#define RINGFENCE_PROXY_STATS_H
+
+#include "../common/stats.h"
+
+enum proxy_stat {
+    PROXY_STAT_CLIENTS,             /* gauge: connected */
+    PROXY_STAT_CONNECTIONS,         /* accepted in all */
+    PROXY_STAT_CONNECTIONS_REFUSED, /* over clients_max */
+    PROXY_STAT_COMMANDS,            /* processed */
+    PROXY_STAT_BYTES_IN,
+    PROXY_STAT_BYTES_OUT,
+    PROXY_STAT_ERRORS, /* error replies */
+    PROXY_STAT_PROTOCOL_ERRORS,
+    PROXY_STAT_CLIENTS_OVERFLOWED, /* closed for reading too slowly */
+    PROXY_STAT_FORWARDED,          /* requests sent to nodes */
+    PROXY_STAT_LATE,               /* answered late by a node (a miss or a write) */
+    PROXY_STAT_SPLIT,              /* requests split over several nodes */
+    PROXY_STAT_RETRIED,            /* moved on to the next owner */
+    PROXY_STAT_REROUTED,           /* sent past a node that is down */
+    PROXY_STAT_TIMEOUTS,
+    PROXY_STAT_UNCERTAIN,
+    PROXY_STAT_NODEDOWN,
+    PROXY_STAT_BUSY,
+    PROXY_STAT_WAITED,      /* held back for program order (rule 5) */
+    PROXY_STAT_DROP_FAILED, /* an owner could not be told of a multi-key write (rule 11) */
+    PROXY_STAT_NODE_CONNECTS,
+    PROXY_STAT_NODE_LOST,
+    PROXY_STAT_RELOADS, /* rings adopted */
+    PROXY_STAT_COUNT    /* number of rows; not a counter */
+};
+
+/** proxy_stats_row(stat): its row; never NULL. Names are Redis' where Redis has the figure. */
+const struct stats_row *proxy_stats_row(enum proxy_stat stat);
+
+#endif
