@@ -32,7 +32,8 @@ void conn_loop_free(struct conn_loop **loop);
 int64_t conn_loop_now_us(struct conn_loop *loop);
 
 enum conn_end {
-    CONN_END_EOF,   /* the peer closed */
+    CONN_END_EOF,   /* the peer will send no more. What it asked may still be answered: free the
+                       connection, or   go on sending and conn_end_after_send() */
     CONN_END_ERROR, /* read or write failed, or connect did */
     CONN_END_FULL,  /* a buffer reached its limit or memory ran out */
 };
@@ -45,8 +46,11 @@ struct conn_handlers {
      * or another address, with more behind it. Also called by conn_read_again() with no new bytes.
      */
     size_t (*on_read)(void *ctx, const char *data, size_t len);
-    /** The connection ended by itself: exactly once, nothing is called after it; the owner calls
-     * conn_free(). */
+    /**
+     * The connection ended by itself; the owner calls conn_free(), now or later. At most once for
+     * CONN_END_EOF, and at most once (then nothing follows) for the others or after
+     * conn_end_after_send().
+     */
     void (*on_end)(void *ctx, enum conn_end why);
     /** Optional: an outgoing connection is established. */
     void (*on_connected)(void *ctx);

@@ -1,0 +1,114 @@
+#include "conn_private.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+
+static void on_turn_end(evutil_socket_t fd, short what, void *arg);
+
+void conn_loop_open_turn(struct conn_loop *loop) {
+    if (loop->turn_open)
+        return;
+    loop->turn_open = true;
+    loop->now_us = clock_mono_us();
+    event_active(&loop->turn_end, EV_TIMEOUT, 0);
+}
+
+struct conn_loop *conn_loop_new(struct event_base *base) {
+    struct conn_loop *loop = calloc(1, sizeof(*loop));
+    if (loop == NULL)
+        return NULL;
+    loop->base = base;
+    if (event_assign(&loop->turn_end, base, -1, 0, on_turn_end, loop) != 0 ||
+        evtimer_assign(&loop->next_turn, base, on_turn_end, loop) != 0) {
+        free(loop);
+        return NULL;
+    }
+    return loop;
+}
+
+int64_t conn_loop_now_us(struct conn_loop *loop) {
+    conn_loop_open_turn(loop);
+    return loop->now_us;
+}
+
+static void free_dead(struct conn_loop *loop) {
+    while (loop->dead != NULL) {
+        struct conn *c = loop->dead;
+        loop->dead = c->next_dirty;
+        free(c);
+    }
+}
+
+void conn_loop_free(struct conn_loop **loop) {
+    if (*loop == NULL)
+        return;
+    event_del(&(*loop)->turn_end);
+    event_del(&(*loop)->next_turn);
+    /* Freed connections that are still on a list are on `dead` only once the lists let go of them.
+     */
+    for (struct conn *c = (*loop)->again, *next; c != NULL; c = next) {
+        next = c->next_again;
+        c->is_again = false;
+        if (c->freed && !c->is_dirty) {
+            c->next_dirty = (*loop)->dead;
+            (*loop)->dead = c;
+        }
+    }
+    for (struct conn *c = (*loop)->dirty, *next; c != NULL; c = next) {
+        next = c->next_dirty;
+        if (c->freed) {
+            c->next_dirty = (*loop)->dead;
+            (*loop)->dead = c;
+        }
+    }
+    free_dead(*loop);
+    while ((*loop)->blocks_count > 0)
+        free((*loop)->blocks[--(*loop)->blocks_count]);
+    free(*loop);
+    *loop = NULL;
+}
+
+void conn_loop_bury(struct conn_loop *loop, struct conn *c) {
+    c->next_dirty = loop->dead;
+    loop->dead = c;
+    conn_loop_open_turn(loop);
+}
+
+/* A list let go of `c`: true if it was freed meanwhile. */
+static bool was_freed(struct conn *c) {
+    if (c->freed && !c->is_dirty && !c->is_again)
+        conn_loop_bury(c->loop, c);
+    return c->freed;
+}
+
+static void on_turn_end(evutil_socket_t fd, short what, void *arg) {
+    struct conn_loop *loop = arg;
+    if (!loop->turn_open) { /* by the timer */
+        loop->turn_open = true;
+        loop->now_us = clock_mono_us();
+        event_del(&loop->turn_end);
+    }
+    loop->in_turn_end = true;
+    struct conn *again = loop->again;
+    loop->again = NULL;
+    while (again != NULL) {
+        struct conn *c = again;
+        again = c->next_again;
+        c->is_again = false;
+        if (!was_freed(c) && !c->ended && buf_len(&c->in) != 0)
+            conn_show(c, buf_head(&c->in), buf_len(&c->in), true);
+    }
+    /* Callbacks in here may make further connections dirty; each is sent at most once more, since
+     * on_drained needs a full socket. */
+    while (loop->dirty != NULL) {
+        struct conn *c = loop->dirty;
+        loop->dirty = c->next_dirty;
+        c->is_dirty = false;
+        if (!was_freed(c))
+            conn_send_now(c);
+    }
+    free_dead(loop);
+    loop->in_turn_end = false;
+    loop->turn_open = false;
+}
