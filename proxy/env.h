@@ -1,0 +1,28 @@
+/*
+ * env: what the parts of one worker are given: one value, filled by the worker, borrowed by all.
+ */
+#ifndef RINGFENCE_ENV_H
+#define RINGFENCE_ENV_H
+
+#include <stdint.h>
+
+#include "../common/stats.h"
+
+struct conn_loop;
+struct event_base;
+struct evdns_base;
+struct local_server;
+struct proxy_conf;
+struct topology;
+
+struct proxy_env {
+    const struct proxy_conf *conf;
+    struct event_base *base;
+    struct evdns_base *dns; /* made at first use of a name; see upstream_resolve.h */
+    struct conn_loop *loop;
+    struct topology *topology;
+    const struct local_server *server;
+    stats_value *stats; /* [PROXY_STAT_COUNT] */
+};
+
+#endif

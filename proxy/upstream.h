@@ -1,0 +1,87 @@
+/*
+ * upstream: one worker's connection to one node: requests of many clients leave in one write and
+ * come back by position, or late by id (docs/decisions.md). Request bytes stay in the output buffer
+ * until they are answered, so that what a lost connection left unanswered can be sent elsewhere.
+ * Knows no clients and no ring. Owned by topology.
+ */
+#ifndef RINGFENCE_UPSTREAM_H
+#define RINGFENCE_UPSTREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../common/span.h"
+
+struct buf;
+struct proxy_env;
+struct upstream;
+
+/* One request to a node; embedded in what waits for it. Its bytes are whole RESP requests. */
+struct upstream_entry {
+    /** The answer: one whole RESP3 reply, an error reply included; borrowed during the call. Runs
+     * exactly once; the entry may be freed in it. */
+    void (*done)(struct upstream_entry *entry, struct span reply);
+    uint64_t hash;    /* ring hash of its first key: where else it may go */
+    int64_t start_us; /* when the client asked: the budget counts from here */
+    uint32_t size;    /* bytes of its request */
+    uint8_t tries;    /* nodes that were tried */
+    bool is_write;
+    /* upstream's own: */
+    char *kept; /* a copy of a read's bytes once it was deferred */
+};
+
+/* Why an entry comes back unanswered. */
+enum upstream_lost {
+    UPSTREAM_LOST_UNSENT, /* no byte of it has left */
+    UPSTREAM_LOST_SENT,   /* the node may have seen it */
+    UPSTREAM_LOST_LATE,   /* its time is over; the connection goes on, and the late answer will be
+                             dropped */
+};
+
+struct upstream_handlers {
+    /** `entry` was not answered; `bytes` is its request (empty when it cannot be sent again),
+     * borrowed during the call. The callee owns the entry from here on. */
+    void (*on_lost)(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
+                    struct span bytes);
+};
+
+/** upstream_new(env, name, host, port, handlers, ctx): start connecting; connects again by itself,
+ * with jittered back-off. NULL without memory. */
+struct upstream *upstream_new(const struct proxy_env *env, const char *name, const char *host,
+                              uint16_t port, const struct upstream_handlers *handlers, void *ctx);
+
+/** upstream_free(u): what is unanswered is handed to on_lost first. */
+void upstream_free(struct upstream **u);
+
+/** upstream_usable(u): it may be given requests: connected, or connecting for the first time. */
+bool upstream_usable(const struct upstream *u);
+
+/** upstream_out(u, len): where the `len` bytes of one request are appended; then call
+ * upstream_push(). NULL when node-inflight-max requests or too many bytes wait already. Only while
+ * upstream_usable(). */
+struct buf *upstream_out(struct upstream *u, size_t len);
+
+/** upstream_push(u, entry, size): `size` bytes were appended for `entry`. It will be answered or
+ * lost, exactly once. Cost: O(1). */
+void upstream_push(struct upstream *u, struct upstream_entry *entry, uint32_t size);
+
+/** upstream_drain(u): it gets no more requests; upstream_idle() says when it may be freed. */
+void upstream_drain(struct upstream *u);
+bool upstream_idle(const struct upstream *u);
+
+/** upstream_tick(u, now_us): time-outs, health, reconnects; call it every 10 ms while
+ * upstream_inflight() > 0, every 100 ms otherwise. */
+void upstream_tick(struct upstream *u, int64_t now_us);
+
+/** upstream_inflight(u): requests without an answer, deferred ones included. */
+uint32_t upstream_inflight(const struct upstream *u);
+bool upstream_connected(const struct upstream *u);
+const char *upstream_name(const struct upstream *u);
+const char *upstream_host(const struct upstream *u);
+uint16_t upstream_port(const struct upstream *u);
+
+/** upstream_status(u, heard_us_out): the text of the node's last RF.STATUS; borrowed until the next
+ * turn. */
+struct span upstream_status(const struct upstream *u, int64_t *heard_us_out);
+
+#endif
