@@ -252,6 +252,7 @@ void conn_send_now(struct conn *c) {
     }
     size_t left = buf_len(&c->out) - c->sent;
     ssize_t n = 0;
+    c->was_high = c->was_high || left > c->conf->out_low;
     if (left != 0) {
         n = send(c->fd, buf_head(&c->out) + c->sent, left, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
@@ -266,7 +267,6 @@ void conn_send_now(struct conn *c) {
             buf_consume(&c->out, (size_t)n);
     }
     if ((size_t)n < left) {
-        c->was_high = c->was_high || left - (size_t)n > c->conf->out_low;
         event_add(&c->writable, NULL);
         return;
     }

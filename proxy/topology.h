@@ -11,8 +11,36 @@
 
 #include "../common/span.h"
 
+struct proxy_env;
 struct ring;
 struct topology;
+struct upstream;
+struct upstream_entry;
+
+/** topology_new(env, path): without a ring yet. `path`: the ring file's, for INFO; borrowed. NULL
+ * without memory. */
+struct topology *topology_new(const struct proxy_env *env, const char *path);
+
+/** topology_free(t): what is unanswered gets an error first. */
+void topology_free(struct topology **t);
+
+/**
+ * topology_swap(t, ring, epoch): from now on requests go by `ring`, which is owned by the topology
+ * from here on. Nodes that stay (same name and address) keep their connections; nodes that left
+ * drain. Returns false, the old ring stays and the new one is freed, without memory.
+ */
+bool topology_swap(struct topology *t, struct ring *ring, uint64_t epoch);
+
+/** topology_pick(t, hash): the connection of the first owner of `hash` that is usable, or NULL.
+ * Cost: O(1) when it is the first. */
+struct upstream *topology_pick(struct topology *t, uint64_t hash);
+
+/**
+ * topology_send(t, entry, bytes): send one request to the owner of entry->hash; entry->done will
+ * run once, later. Returns REPLY_ERROR_COUNT when it was sent, else the error to answer with (enum
+ * reply_error: NODEDOWN, BUSY), and `done` never runs.
+ */
+int topology_send(struct topology *t, struct upstream_entry *entry, struct span bytes);
 
 /* A node as INFO shows it. `status` is the text of its last RF.STATUS ("name:value\r\n" lines),
  * borrowed until the loop's next turn. */
@@ -30,6 +58,7 @@ struct topology_node {
  * file. */
 const struct ring *topology_ring(const struct topology *t);
 uint64_t topology_epoch(const struct topology *t);
+const char *topology_path(const struct topology *t);
 
 /** topology_count(t) / topology_node(t, index, out): the members of the ring, in the ring's order.
  */

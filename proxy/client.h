@@ -1,0 +1,38 @@
+/*
+ * client: one client's connection: its requests in, their replies out in order, program order kept
+ * (rule 5): a request waits while an earlier unanswered one of the same client touches the same key
+ * and one of the two writes. Waiting means not reading on: nothing is queued for it. Owned by the
+ * worker's list of clients; frees itself when its connection ends.
+ */
+#ifndef RINGFENCE_CLIENT_H
+#define RINGFENCE_CLIENT_H
+
+#include <stdint.h>
+
+struct client;
+struct client_list;
+struct proxy_env;
+
+/* The clients of one worker and the memory of their requests. Owned by the worker. */
+struct client_list *client_list_new(const struct proxy_env *env);
+
+/** client_list_free(list): closes every client; requests that nodes still have must have been
+ * answered (topology_free() before). */
+void client_list_free(struct client_list **list);
+
+/** client_list_count(list): connected clients. */
+uint32_t client_list_count(const struct client_list *list);
+
+/** client_list_drain(list): close clients that wait for nothing, now and as soon as they wait for
+ * nothing. */
+void client_list_drain(struct client_list *list);
+
+/** client_list_tick(list, now_us): close clients that were idle for longer than client-idle-s.
+ * Cost: O(clients); call it every second or so. */
+void client_list_tick(struct client_list *list, int64_t now_us);
+
+/** client_open(list, fd): a client connected; `fd` is taken over, also when memory runs out (then
+ * it is closed). */
+void client_open(struct client_list *list, int fd);
+
+#endif

@@ -1,0 +1,192 @@
+#include "client_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../common/command.h"
+#include "../common/log.h"
+#include "../common/reply.h"
+#include "../common/resp_write.h"
+#include "forward.h"
+#include "proxy_conf.h"
+#include "proxy_stats.h"
+
+/* Program order: may this request be sent before the client's earlier ones are answered? */
+static bool must_wait(const struct client *c, bool is_write, bool is_multi, uint64_t hash) {
+    if (c->open_reads + c->open_writes == 0 || (!is_write && c->open_writes == 0))
+        return false;
+    /* Several keys: wait for all that could matter rather than compare key by key. */
+    if (is_multi)
+        return true;
+    for (const struct request *r = c->head; r != NULL; r = r->next) {
+        if (r->answered || (!is_write && !r->is_write))
+            continue;
+        if (r->is_multi || r->entry.hash == hash)
+            return true;
+    }
+    return false;
+}
+
+/* Answer without a node: at once if nothing waits before it, else in its turn. */
+static struct request *open_local(struct client *c, struct buf **out) {
+    if (c->head == NULL) {
+        *out = conn_out(c->conn);
+        return NULL;
+    }
+    struct request *r = request_open(c, 0);
+    *out = r != NULL ? &r->held : NULL;
+    if (r != NULL)
+        c->open_reads++;
+    return r;
+}
+
+static void close_local(struct client *c, struct request *r, bool end) {
+    if (r != NULL) {
+        r->ends_client = end;
+        request_done(r);
+        return;
+    }
+    conn_send(c->conn);
+    if (end)
+        conn_end_after_send(c->conn);
+}
+
+enum taken { TAKEN, TAKEN_LAST /* read no further */, NOT_YET };
+
+/* No memory for one more request: this client has to go, as if its buffer were full. */
+static enum taken out_of_memory(struct client *c) {
+    conn_out(c->conn)->failed = true;
+    conn_send(c->conn);
+    c->ended = true;
+    return TAKEN_LAST;
+}
+
+static enum taken refuse(struct client *c, const struct resp_request *in, int id) {
+    struct buf *out;
+    struct request *r = open_local(c, &out);
+    if (out == NULL)
+        return out_of_memory(c);
+    if (id < 0)
+        reply_unknown_command(out, in->argv, in->argc);
+    else
+        reply_wrong_arity(out, command_row(id)->name);
+    stats_add(&c->env->stats[PROXY_STAT_ERRORS], 1);
+    close_local(c, r, false);
+    return TAKEN;
+}
+
+static enum taken execute_local(struct client *c, const struct resp_request *in, int id) {
+    struct buf *out;
+    struct request *r = open_local(c, &out);
+    if (out == NULL)
+        return out_of_memory(c);
+    enum local_result result =
+        local_execute(c->env->server, &c->local, conn_loop_now_us(c->env->loop) / 1000, id,
+                      in->argv, in->argc, out);
+    c->ended = c->ended || result == LOCAL_CLOSE;
+    close_local(c, r, result == LOCAL_CLOSE);
+    return result == LOCAL_CLOSE ? TAKEN_LAST : TAKEN;
+}
+
+static enum taken execute(struct client *c, const struct resp_request *in, const char *raw) {
+    int id = command_find(in->argv[0]);
+    const struct command *row = id < 0 ? NULL : command_row(id);
+    if (row == NULL || (row->flags & COMMAND_LINK) != 0 || !command_arity_ok(id, in->argc))
+        return refuse(c, in, row == NULL || (row->flags & COMMAND_LINK) != 0 ? -1 : id);
+    stats_set(&c->local.last_command, (uint64_t)id);
+    if ((row->flags & COMMAND_LOCAL) != 0)
+        return execute_local(c, in, id);
+    bool is_write = (row->flags & COMMAND_WRITE) != 0;
+    bool is_multi =
+        (row->flags & COMMAND_MULTI) != 0 && in->argc > (unsigned)(row->first_key + row->key_step);
+    uint64_t hash = forward_hash(id, in->argv);
+    if (c->queued >= c->env->conf->pipeline_max || conn_out_len(c->conn) > CLIENT_OUT_HIGH_BYTES)
+        return NOT_YET;
+    if (must_wait(c, is_write, is_multi || row->first_key == 0, hash)) {
+        stats_add(&c->env->stats[PROXY_STAT_WAITED], c->stalled ? 0 : 1);
+        return NOT_YET;
+    }
+    struct request *r = request_open(c, id);
+    if (r == NULL)
+        return out_of_memory(c);
+    r->is_write = is_write;
+    r->is_multi = is_multi;
+    r->entry.hash = hash;
+    c->open_multi += is_multi;
+    if (is_write)
+        c->open_writes++;
+    else
+        c->open_reads++;
+    forward_request(c->env, r, in, span_of(raw, in->size));
+    return TAKEN;
+}
+
+static void protocol_error(struct client *c, const char *why) {
+    struct buf *out;
+    struct request *r = open_local(c, &out);
+    stats_add(&c->env->stats[PROXY_STAT_PROTOCOL_ERRORS], 1);
+    c->ended = true;
+    if (out == NULL) {
+        out_of_memory(c);
+        return;
+    }
+    char text[160];
+    snprintf(text, sizeof(text), "ERR Protocol error: %s", why);
+    resp_write_error(out, span_str(text));
+    close_local(c, r, true);
+}
+
+/* A browser, or somebody who makes one talk to us. */
+static bool is_http(const struct resp_request *in) {
+    return in->is_inline &&
+           (span_equal_nocase(in->argv[0], SPAN("POST")) ||
+            span_equal_nocase(in->argv[0], SPAN("GET")) ||
+            span_equal_nocase(in->argv[0], SPAN("Host:"))) &&
+           (in->argv[0].ptr[in->argv[0].len - 1] == ':' || in->argv[0].len == 4 ||
+            (in->argc == 3 && in->argv[2].len > 5 && memcmp(in->argv[2].ptr, "HTTP/", 5) == 0));
+}
+
+size_t client_on_read(void *ctx, const char *data, size_t len) {
+    struct client *c = ctx;
+    const struct proxy_env *env = c->env;
+    size_t used = 0;
+    uint64_t commands = 0;
+    enum taken taken = TAKEN;
+    while (used < len && taken == TAKEN && !c->ended) {
+        struct resp_request in;
+        enum resp_result result =
+            resp_parse_request(&c->parser, data + used, len - used, &c->list->limits, &in);
+        if (result == RESP_PARTIAL)
+            break;
+        if (result == RESP_ERROR) {
+            protocol_error(c, c->parser.error);
+            break;
+        }
+        if (in.argc != 0 && is_http(&in)) {
+            log_event(LOG_LEVEL_WARN, "client_speaks_http", "addr=%s", c->local.addr);
+            protocol_error(c, "this is no HTTP server");
+            break;
+        }
+        if (in.argc != 0)
+            taken = execute(c, &in, data + used);
+        if (taken == NOT_YET)
+            break;
+        used += in.size;
+        commands++;
+    }
+    stats_add(&env->stats[PROXY_STAT_COMMANDS], commands);
+    stats_add(&env->stats[PROXY_STAT_BYTES_IN], used);
+    client_count_out(c);
+    if (commands != 0) {
+        stats_set(&c->local.last_mono_ms, (uint64_t)(conn_loop_now_us(env->loop) / 1000));
+        stats_add(&c->local.commands, commands);
+    }
+    if (c->ended)
+        return len;
+    c->stalled = taken == NOT_YET;
+    if (c->stalled)
+        conn_pause(c->conn);
+    else
+        conn_resume(c->conn);
+    return used;
+}

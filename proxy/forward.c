@@ -1,0 +1,75 @@
+#include "forward.h"
+
+#include <stddef.h>
+
+#include "../common/command.h"
+#include "../common/conn.h"
+#include "../common/hash.h"
+#include "../common/reply.h"
+#include "../common/resp_parse.h"
+#include "../common/resp_write.h"
+#include "env.h"
+#include "gather.h"
+#include "proxy_stats.h"
+#include "request.h"
+#include "topology.h"
+
+uint64_t forward_hash(int id, const struct span *argv) {
+    int first = command_row(id)->first_key;
+    return first == 0 ? 0 : hash_ring(argv[first]);
+}
+
+/* An array reply for a RESP2 client: its nulls are written differently. */
+static void copy_array_resp2(struct buf *out, struct span reply) {
+    size_t at = 0;
+    while (at < reply.len) {
+        struct resp_scan scan = {0};
+        size_t size = 0;
+        if (reply.ptr[at] == '*') { /* its header alone */
+            const char *end = memchr(reply.ptr + at, '\n', reply.len - at);
+            size = end == NULL ? reply.len - at : (size_t)(end + 1 - (reply.ptr + at));
+        } else if (resp_scan_reply(&scan, reply.ptr + at, reply.len - at, &size) != RESP_OK) {
+            return; /* cannot be: the whole was measured before */
+        }
+        if (reply.ptr[at] == '_')
+            resp_write_null(out, 2);
+        else
+            buf_append(out, reply.ptr + at, size);
+        at += size;
+    }
+}
+
+static void on_answer(struct upstream_entry *entry, struct span reply) {
+    struct request *r = (struct request *)((char *)entry - offsetof(struct request, entry));
+    if (r->proto == 3 || (reply.ptr[0] != '_' && reply.ptr[0] != '*')) {
+        request_answer(r, reply);
+        return;
+    }
+    if (reply.ptr[0] == '_')
+        resp_write_null(request_reply(r), 2);
+    else
+        copy_array_resp2(request_reply(r), reply);
+    request_done(r);
+}
+
+void forward_request(const struct proxy_env *env, struct request *r, const struct resp_request *in,
+                     struct span raw) {
+    if (r->is_multi && gather_is_split(env, r->command, in->argv, in->argc)) {
+        gather_start(env, r, in, raw);
+        return;
+    }
+    r->entry.done = on_answer;
+    r->entry.start_us = conn_loop_now_us(env->loop);
+    r->entry.tries = 0;
+    r->entry.is_write = r->is_write;
+    struct buf whole; /* an inline request is written anew */
+    buf_init(&whole, 0);
+    if (in->is_inline) {
+        resp_write_request(&whole, in->argv, in->argc);
+        raw = span_of(buf_head(&whole), buf_len(&whole));
+    }
+    int error = whole.failed ? REPLY_OOM : topology_send(env->topology, &r->entry, raw);
+    buf_release(&whole);
+    if (error != REPLY_ERROR_COUNT)
+        request_fail(r, error);
+}

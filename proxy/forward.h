@@ -1,0 +1,29 @@
+/*
+ * forward: what a command with keys means to the proxy: its own bytes go to the owner of its key,
+ * several keys go to gather.
+ */
+#ifndef RINGFENCE_FORWARD_H
+#define RINGFENCE_FORWARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../common/span.h"
+
+struct proxy_env;
+struct request;
+struct resp_request;
+
+/** forward_hash(id, argv): where a request goes: ring hash of its first key; 0 for a command
+ * without one. */
+uint64_t forward_hash(int id, const struct span *argv);
+
+/**
+ * forward_request(env, r, in, raw): send it on. `raw`: its bytes as they came, borrowed during the
+ * call. r->entry.hash is set already. The reply follows through request_done(), possibly before
+ * this returns (when no node can be reached).
+ */
+void forward_request(const struct proxy_env *env, struct request *r, const struct resp_request *in,
+                     struct span raw);
+
+#endif

@@ -1,0 +1,344 @@
+#include "gather.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "../common/buf.h"
+#include "../common/command.h"
+#include "../common/conn.h"
+#include "../common/hash.h"
+#include "../common/reply.h"
+#include "../common/resp_parse.h"
+#include "../common/resp_write.h"
+#include "env.h"
+#include "proxy_conf.h"
+#include "proxy_stats.h"
+#include "request.h"
+#include "topology.h"
+
+/* What one node is asked. */
+struct part {
+    struct upstream_entry entry;
+    struct gather *gather;
+    struct upstream *to; /* only while the parts are made: the ring may change later */
+    uint32_t first_key, last_key, keys; /* a list through gather->next_key */
+    char *text;     /* its reply; for a write's other owners: the RF.DROP to send */
+    size_t len, at; /* `at`: merged so far */
+};
+
+struct gather {
+    const struct proxy_env *env;
+    struct request *request;
+    uint32_t left; /* parts without an answer */
+    uint32_t parts_count, keys_count;
+    uint32_t *part_of;  /* by key */
+    uint32_t *next_key; /* by key: the next one of the same part; 0: none */
+    struct part
+        parts[]; /* as many as there are keys at most; of a write parts[0] is the coordinator's */
+};
+
+static void on_read_answer(struct upstream_entry *entry, struct span reply);
+static void on_write_answer(struct upstream_entry *entry, struct span reply);
+static void on_drop_answer(struct upstream_entry *entry, struct span reply);
+
+/* ---- sorting keys by node ---- */
+
+static unsigned key_at(int id, unsigned index) {
+    const struct command *row = command_row(id);
+    return (unsigned)row->first_key + index * (unsigned)row->key_step;
+}
+
+static unsigned key_count(int id, unsigned argc) {
+    const struct command *row = command_row(id);
+    return (argc - (unsigned)row->first_key + (unsigned)row->key_step - 1) /
+           (unsigned)row->key_step;
+}
+
+int gather_is_split(const struct proxy_env *env, int id, const struct span *argv, unsigned argc) {
+    unsigned count = key_count(id, argc);
+    struct upstream *first = topology_pick(env->topology, hash_ring(argv[key_at(id, 0)]));
+    for (unsigned i = 1; i < count; i++) {
+        if (topology_pick(env->topology, hash_ring(argv[key_at(id, i)])) != first)
+            return true;
+    }
+    return false;
+}
+
+static struct gather *make(const struct proxy_env *env, struct request *r, unsigned keys) {
+    size_t parts_max = keys; /* and never more than there are nodes, but those may change */
+    struct gather *g =
+        calloc(1, sizeof(*g) + parts_max * sizeof(struct part) + 2 * keys * sizeof(uint32_t));
+    if (g == NULL)
+        return NULL;
+    g->env = env;
+    g->request = r;
+    g->keys_count = keys;
+    g->part_of = (uint32_t *)(g->parts + parts_max);
+    g->next_key = g->part_of + keys;
+    return g;
+}
+
+static void release(struct gather *g) {
+    for (uint32_t p = 0; p < g->parts_count; p++)
+        free(g->parts[p].text);
+    free(g);
+}
+
+/* The part of the node that owns `hash`; a new one if it is the first key there. NULL: no node can
+ * be reached. */
+static struct part *part_for(struct gather *g, uint64_t hash) {
+    struct upstream *to = topology_pick(g->env->topology, hash);
+    if (to == NULL)
+        return NULL;
+    for (uint32_t p = 0; p < g->parts_count; p++) {
+        if (g->parts[p].to == to)
+            return &g->parts[p];
+    }
+    struct part *part = &g->parts[g->parts_count++];
+    part->gather = g;
+    part->to = to;
+    part->entry.hash = hash;
+    part->entry.start_us = conn_loop_now_us(g->env->loop);
+    return part;
+}
+
+/* Every key gets its part. Returns false when one has no node. */
+static bool sort_keys(struct gather *g, const struct span *argv) {
+    for (uint32_t k = 0; k < g->keys_count; k++) {
+        struct part *part = part_for(g, hash_ring(argv[key_at(g->request->command, k)]));
+        if (part == NULL)
+            return false;
+        if (part->keys++ == 0)
+            part->first_key = k;
+        else
+            g->next_key[part->last_key] = k;
+        part->last_key = k;
+        g->part_of[k] = (uint32_t)(part - g->parts);
+    }
+    return true;
+}
+
+/* `name` and the keys of one part as a request. */
+static void write_part(struct buf *out, struct gather *g, const struct part *part, struct span name,
+                       const struct span *argv) {
+    resp_write_array(out, 1 + (uint64_t)part->keys);
+    resp_write_bulk(out, name);
+    uint32_t k = part->first_key;
+    for (uint32_t i = 0; i < part->keys; i++, k = g->next_key[k])
+        resp_write_bulk(out, argv[key_at(g->request->command, k)]);
+}
+
+/* ---- reads: split and merge ---- */
+
+static bool hold(struct part *part, struct span reply) {
+    part->text = malloc(reply.len);
+    if (part->text == NULL)
+        return false;
+    memcpy(part->text, reply.ptr, reply.len);
+    part->len = reply.len;
+    return true;
+}
+
+/* The next element of a part's array reply. */
+static struct span next_element(struct part *part) {
+    struct resp_scan scan = {0};
+    size_t size = 0;
+    if (part->at == 0) {
+        const char *end = memchr(part->text, '\n', part->len);
+        part->at = end == NULL ? part->len : (size_t)(end + 1 - part->text);
+    }
+    const char *from = part->text + part->at;
+    if (resp_scan_reply(&scan, from, part->len - part->at, &size) != RESP_OK)
+        return SPAN("_\r\n"); /* cannot be: merge_array() counted the elements */
+    part->at += size;
+    return span_of(from, size);
+}
+
+static int64_t head_number(const struct part *part) {
+    int64_t n = -1;
+    const char *end = memchr(part->text, '\r', part->len);
+    if (end == NULL || !span_to_int64(span_of(part->text + 1, (size_t)(end - part->text) - 1), &n))
+        return -1;
+    return n;
+}
+
+/* Elements back in the order of the keys. A node that answered with another number of them makes it
+ * an error, never a nil. */
+static bool merge_array(struct gather *g) {
+    for (uint32_t p = 0; p < g->parts_count; p++) {
+        if (g->parts[p].text[0] != '*' || head_number(&g->parts[p]) != g->parts[p].keys)
+            return false;
+    }
+    struct buf *out = request_reply(g->request);
+    resp_write_array(out, g->keys_count);
+    for (uint32_t k = 0; k < g->keys_count; k++) {
+        struct span element = next_element(&g->parts[g->part_of[k]]);
+        if (element.ptr[0] == '_')
+            resp_write_null(out, g->request->proto);
+        else
+            buf_append_span(out, element);
+    }
+    request_done(g->request);
+    return true;
+}
+
+static bool merge_sum(struct gather *g) {
+    int64_t sum = 0;
+    for (uint32_t p = 0; p < g->parts_count; p++) {
+        int64_t n = g->parts[p].text[0] == ':' ? head_number(&g->parts[p]) : -1;
+        if (n < 0)
+            return false;
+        sum += n;
+    }
+    resp_write_int(request_reply(g->request), sum);
+    request_done(g->request);
+    return true;
+}
+
+static void merge(struct gather *g) {
+    for (uint32_t p = 0; p < g->parts_count; p++) {
+        struct part *part = &g->parts[p];
+        if (part->text == NULL) {
+            request_fail(g->request, REPLY_OOM);
+            release(g);
+            return;
+        }
+        if (part->text[0] == '-') { /* all or nothing */
+            request_answer(g->request, span_of(part->text, part->len));
+            release(g);
+            return;
+        }
+    }
+    bool merged = g->request->command == COMMAND_MGET ? merge_array(g) : merge_sum(g);
+    if (!merged)
+        request_fail(g->request, REPLY_INTERNAL);
+    release(g);
+}
+
+static void on_read_answer(struct upstream_entry *entry, struct span reply) {
+    struct part *part = (struct part *)((char *)entry - offsetof(struct part, entry));
+    struct gather *g = part->gather;
+    hold(part, reply); /* without memory text stays NULL, which merge() sees */
+    if (--g->left == 0)
+        merge(g);
+}
+
+static void start_read(struct gather *g, const struct span *argv) {
+    struct span name = span_str(command_row(g->request->command)->name);
+    uint32_t count = g->parts_count;
+    g->left = count;
+    stats_add(&g->env->stats[PROXY_STAT_SPLIT], 1);
+    for (uint32_t p = 0; p < count;
+         p++) { /* the last answer frees `g`; it cannot come before the last part is sent */
+        struct part *part = &g->parts[p];
+        struct buf bytes;
+        buf_init(&bytes, 0);
+        write_part(&bytes, g, part, name, argv);
+        part->entry.done = on_read_answer;
+        int error = bytes.failed ? REPLY_OOM
+                                 : topology_send(g->env->topology, &part->entry,
+                                                 span_of(buf_head(&bytes), buf_len(&bytes)));
+        buf_release(&bytes);
+        if (error != REPLY_ERROR_COUNT) {
+            struct buf text;
+            buf_init(&text, 0);
+            reply_error(&text, (enum reply_error)error, NULL);
+            on_read_answer(&part->entry, span_of(buf_head(&text), buf_len(&text)));
+            buf_release(&text);
+        }
+    }
+}
+
+/* ---- writes: one transaction, then tell the other owners ---- */
+
+static void finish_write(struct gather *g) {
+    struct part *coordinator = &g->parts[0];
+    if (coordinator->text == NULL) {
+        request_fail(g->request, REPLY_OOM);
+    } else {
+        request_answer(g->request, span_of(coordinator->text, coordinator->len));
+    }
+    release(g);
+}
+
+static void on_drop_answer(struct upstream_entry *entry, struct span reply) {
+    struct part *part = (struct part *)((char *)entry - offsetof(struct part, entry));
+    struct gather *g = part->gather;
+    if (reply.ptr[0] == '-') /* it is committed all the same; for that owner the feed has to do */
+        stats_add(&g->env->stats[PROXY_STAT_DROP_FAILED], 1);
+    if (--g->left == 0)
+        finish_write(g);
+}
+
+static void on_write_answer(struct upstream_entry *entry, struct span reply) {
+    struct part *part = (struct part *)((char *)entry - offsetof(struct part, entry));
+    struct gather *g = part->gather;
+    hold(part, reply);
+    bool maybe_written =
+        reply.ptr[0] != '-' || (reply.len > 9 && memcmp(reply.ptr, "-UNCERTAIN", 10) == 0);
+    if (!maybe_written) {
+        finish_write(g);
+        return;
+    }
+    uint32_t count = g->parts_count;
+    g->left = count; /* one too many, so that no answer within the loop ends it */
+    for (uint32_t p = 1; p < count; p++) {
+        struct part *other = &g->parts[p];
+        other->entry.done = on_drop_answer;
+        other->entry.start_us = conn_loop_now_us(g->env->loop);
+        int error =
+            topology_send(g->env->topology, &other->entry, span_of(other->text, other->len));
+        if (error != REPLY_ERROR_COUNT) {
+            stats_add(&g->env->stats[PROXY_STAT_DROP_FAILED], 1);
+            g->left--;
+        }
+    }
+    if (--g->left == 0)
+        finish_write(g);
+}
+
+static void start_write(struct gather *g, const struct resp_request *in, struct span raw) {
+    struct buf bytes;
+    buf_init(&bytes, 0);
+    int error = REPLY_ERROR_COUNT;
+    for (uint32_t p = 1; p < g->parts_count && error == REPLY_ERROR_COUNT; p++) {
+        bytes.head = bytes.tail = 0;
+        write_part(&bytes, g, &g->parts[p], SPAN("RF.DROP"), in->argv);
+        if (bytes.failed || !hold(&g->parts[p], span_of(buf_head(&bytes), buf_len(&bytes))))
+            error = REPLY_OOM;
+    }
+    stats_add(&g->env->stats[PROXY_STAT_SPLIT], 1);
+    g->parts[0].entry.done = on_write_answer;
+    g->parts[0].entry.is_write = true;
+    if (in->is_inline && error == REPLY_ERROR_COUNT) {
+        bytes.head = bytes.tail = 0;
+        resp_write_request(&bytes, in->argv, in->argc);
+        raw = span_of(buf_head(&bytes), buf_len(&bytes));
+        error = bytes.failed ? REPLY_OOM : error;
+    }
+    if (error == REPLY_ERROR_COUNT)
+        error = topology_send(g->env->topology, &g->parts[0].entry, raw);
+    buf_release(&bytes);
+    if (error != REPLY_ERROR_COUNT) {
+        request_fail(g->request, error);
+        release(g);
+    }
+}
+
+void gather_start(const struct proxy_env *env, struct request *r, const struct resp_request *in,
+                  struct span raw) {
+    struct gather *g = make(env, r, key_count(r->command, in->argc));
+    if (g == NULL) {
+        request_fail(r, REPLY_OOM);
+        return;
+    }
+    if (!sort_keys(g, in->argv)) {
+        request_fail(r, REPLY_NODEDOWN);
+        release(g);
+        return;
+    }
+    if (r->is_write)
+        start_write(g, in, raw);
+    else
+        start_read(g, in->argv);
+}

@@ -1,0 +1,40 @@
+/*
+ * request: one request of one client from the moment it was read until its reply is in the client's
+ * output. Owned by client.c; forward and gather borrow it until they have replied. Replies leave in
+ * the order of the requests: a reply that is not the next is held.
+ */
+#ifndef RINGFENCE_REQUEST_H
+#define RINGFENCE_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../common/buf.h"
+#include "upstream.h"
+
+struct client;
+
+struct request {
+    struct request *next;        /* in the client's order, or in the pool */
+    struct client *client;       /* NULL: it left; the reply goes nowhere */
+    struct upstream_entry entry; /* of a request that goes to one node as it is */
+    struct buf held;             /* its reply, while it is not the client's next */
+    int command;                 /* command_id */
+    uint8_t proto;               /* the client's when it asked */
+    bool is_write, is_multi, answered, ends_client;
+};
+
+/** request_reply(r): where the whole reply is appended; then call request_done(). */
+struct buf *request_reply(struct request *r);
+
+/** request_done(r): the reply is complete; `r` is gone. Never calls back into forward or gather. */
+void request_done(struct request *r);
+
+/** request_answer(r, reply): `reply`, one whole reply as it is, is the answer; `r` is gone. Counts
+ * errors. */
+void request_answer(struct request *r, struct span reply);
+
+/** request_fail(r, error): reply with an error of the table. `error`: enum reply_error. */
+void request_fail(struct request *r, int error);
+
+#endif

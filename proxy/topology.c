@@ -1,0 +1,281 @@
+#include "topology.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common/buf.h"
+#include "../common/clock.h"
+#include "../common/conn.h"
+#include "../common/reply.h"
+#include "../common/ring.h"
+#include "env.h"
+#include "proxy_conf.h"
+#include "proxy_stats.h"
+#include "upstream.h"
+
+enum {
+    TICK_MS = 10,
+    OWNERS_MAX = 16, /* owners of a key that are tried */
+    TRIES_MAX = 4,   /* nodes that one request is sent to */
+};
+
+/* A node that left the ring, until its last answer. */
+struct leaver {
+    struct upstream *upstream;
+    int64_t until_us;
+    struct leaver *next;
+};
+
+struct topology {
+    const struct proxy_env *env;
+    const char *path;
+    struct ring *ring;
+    uint64_t epoch;
+    struct upstream **nodes; /* by index in the ring; NULL for members that own nothing */
+    struct leaver *leavers;
+    struct event *tick;
+};
+
+static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
+                    struct span bytes);
+static void on_tick(evutil_socket_t fd, short what, void *arg);
+
+static const struct upstream_handlers UPSTREAM_HANDLERS = {.on_lost = on_lost};
+
+struct topology *topology_new(const struct proxy_env *env, const char *path) {
+    struct topology *t = calloc(1, sizeof(*t));
+    if (t == NULL)
+        return NULL;
+    t->env = env;
+    t->path = path;
+    const struct timeval every = {.tv_usec = TICK_MS * 1000};
+    t->tick = event_new(env->base, -1, EV_PERSIST, on_tick, t);
+    if (t->tick == NULL || event_add(t->tick, &every) != 0) {
+        topology_free(&t);
+        return NULL;
+    }
+    return t;
+}
+
+void topology_free(struct topology **pointer) {
+    struct topology *t = *pointer;
+    *pointer = NULL;
+    if (t == NULL)
+        return;
+    size_t count = t->ring != NULL ? ring_count(t->ring) : 0;
+    struct upstream **nodes = t->nodes;
+    t->nodes = NULL; /* nothing is picked while the last requests are given back */
+    for (size_t i = 0; i < count; i++)
+        upstream_free(&nodes[i]);
+    free(nodes);
+    while (t->leavers != NULL) {
+        struct leaver *leaver = t->leavers;
+        t->leavers = leaver->next;
+        upstream_free(&leaver->upstream);
+        free(leaver);
+    }
+    if (t->tick != NULL)
+        event_free(t->tick);
+    ring_free(&t->ring);
+    free(t);
+}
+
+/* ---- choosing ---- */
+
+struct upstream *topology_pick(struct topology *t, uint64_t hash) {
+    if (t->nodes == NULL)
+        return NULL;
+    struct upstream *owner = t->nodes[ring_lookup(t->ring, hash)];
+    if (owner != NULL && upstream_usable(owner))
+        return owner;
+    uint32_t owners[OWNERS_MAX];
+    size_t count = ring_owners(t->ring, hash, owners, OWNERS_MAX);
+    for (size_t i = 1; i < count; i++) {
+        struct upstream *next = t->nodes[owners[i]];
+        if (next != NULL && upstream_usable(next)) {
+            stats_add(&t->env->stats[PROXY_STAT_REROUTED], 1);
+            return next;
+        }
+    }
+    return NULL;
+}
+
+int topology_send(struct topology *t, struct upstream_entry *entry, struct span bytes) {
+    struct upstream *u = topology_pick(t, entry->hash);
+    struct buf *out = u == NULL ? NULL : upstream_out(u, bytes.len);
+    if (out == NULL) {
+        stats_add(&t->env->stats[u == NULL ? PROXY_STAT_NODEDOWN : PROXY_STAT_BUSY], 1);
+        return u == NULL ? REPLY_NODEDOWN : REPLY_BUSY;
+    }
+    buf_append_span(out, bytes);
+    upstream_push(u, entry, (uint32_t)bytes.len);
+    stats_add(&t->env->stats[PROXY_STAT_FORWARDED], 1);
+    return REPLY_ERROR_COUNT;
+}
+
+static void give_up(struct topology *t, struct upstream_entry *entry, enum reply_error error) {
+    struct buf text;
+    buf_init(&text, 0);
+    reply_error(&text, error, NULL);
+    entry->done(entry, text.failed ? SPAN("-OOM\r\n") : span_of(buf_head(&text), buf_len(&text)));
+    buf_release(&text);
+}
+
+/* Only reads, and writes of which nothing was sent, move on to the next owner (rule 10). */
+static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
+                    struct span bytes) {
+    struct topology *t = ctx;
+    if (entry->is_write && why != UPSTREAM_LOST_UNSENT) {
+        stats_add(&t->env->stats[PROXY_STAT_UNCERTAIN], 1);
+        give_up(t, entry, REPLY_UNCERTAIN);
+        return;
+    }
+    int64_t budget_us =
+        (entry->is_write ? t->env->conf->write_timeout_ms : t->env->conf->request_timeout_ms) *
+        1000;
+    if (why == UPSTREAM_LOST_LATE ||
+        conn_loop_now_us(t->env->loop) - entry->start_us >= budget_us) {
+        stats_add(&t->env->stats[PROXY_STAT_TIMEOUTS], 1);
+        give_up(t, entry, REPLY_TIMEOUT);
+        return;
+    }
+    int error = REPLY_NODEDOWN;
+    if (bytes.len != 0 && ++entry->tries < TRIES_MAX) {
+        error = topology_send(t, entry, bytes);
+        if (error == REPLY_ERROR_COUNT) {
+            stats_add(&t->env->stats[PROXY_STAT_RETRIED], 1);
+            return;
+        }
+    }
+    give_up(t, entry, (enum reply_error)error);
+}
+
+/* ---- swapping rings ---- */
+
+/* The old ring's connection to the same node, or NULL. Taken out of the old array. */
+static struct upstream *keep(struct topology *t, const struct ring_member *member) {
+    int index = t->ring == NULL ? -1 : ring_find(t->ring, member->name);
+    struct upstream *u = index < 0 ? NULL : t->nodes[index];
+    if (u == NULL || upstream_port(u) != member->port ||
+        strcmp(upstream_host(u), member->host) != 0)
+        return NULL;
+    t->nodes[index] = NULL;
+    return u;
+}
+
+static void leave(struct topology *t, struct upstream *u) {
+    struct leaver *leaver = malloc(sizeof(*leaver));
+    if (leaver == NULL) { /* no time for manners: what it owes is sent elsewhere or refused */
+        upstream_free(&u);
+        return;
+    }
+    upstream_drain(u);
+    *leaver = (struct leaver){u, conn_loop_now_us(t->env->loop) + t->env->conf->drain_ms * 1000,
+                              t->leavers};
+    t->leavers = leaver;
+}
+
+bool topology_swap(struct topology *t, struct ring *ring, uint64_t epoch) {
+    size_t count = ring_count(ring), old_count = t->ring == NULL ? 0 : ring_count(t->ring);
+    struct upstream **nodes = calloc(count, sizeof(struct upstream *));
+    bool complete = nodes != NULL;
+    for (size_t i = 0; complete && i < count; i++) {
+        const struct ring_member *member = ring_at(ring, (uint32_t)i);
+        if (member->state != RING_UP)
+            continue;
+        nodes[i] = keep(t, member);
+        if (nodes[i] == NULL)
+            nodes[i] = upstream_new(t->env, member->name, member->host, member->port,
+                                    &UPSTREAM_HANDLERS, t);
+        complete = nodes[i] != NULL;
+    }
+    if (!complete && t->ring == NULL) { /* nothing was kept */
+        for (size_t i = 0; nodes != NULL && i < count; i++)
+            upstream_free(&nodes[i]);
+        free(nodes);
+        ring_free(&ring);
+        return false;
+    }
+    if (nodes == NULL) {
+        ring_free(&ring);
+        return false;
+    }
+    struct upstream **old = t->nodes;
+    struct ring *old_ring = t->ring;
+    t->nodes = nodes; /* a member without memory for its connection has none: its keys go to the
+                         next owner */
+    t->ring = ring;
+    t->epoch = epoch;
+    for (size_t i = 0; i < old_count; i++) {
+        if (old[i] != NULL)
+            leave(t, old[i]);
+    }
+    free(old);
+    ring_free(&old_ring);
+    stats_add(&t->env->stats[PROXY_STAT_RELOADS], 1);
+    return true;
+}
+
+/* ---- time ---- */
+
+static void tick_leavers(struct topology *t, int64_t now_us) {
+    for (struct leaver **link = &t->leavers; *link != NULL;) {
+        struct leaver *leaver = *link;
+        if (upstream_idle(leaver->upstream) || now_us >= leaver->until_us) {
+            *link = leaver->next;
+            upstream_free(&leaver->upstream);
+            free(leaver);
+            continue;
+        }
+        upstream_tick(leaver->upstream, now_us);
+        link = &leaver->next;
+    }
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg) {
+    struct topology *t = arg;
+    int64_t now_us = conn_loop_now_us(t->env->loop);
+    size_t count = t->ring == NULL ? 0 : ring_count(t->ring);
+    for (size_t i = 0; i < count; i++) {
+        if (t->nodes[i] != NULL)
+            upstream_tick(t->nodes[i], now_us);
+    }
+    tick_leavers(t, now_us);
+}
+
+/* ---- facts ---- */
+
+const struct ring *topology_ring(const struct topology *t) {
+    return t->ring;
+}
+
+uint64_t topology_epoch(const struct topology *t) {
+    return t->epoch;
+}
+
+const char *topology_path(const struct topology *t) {
+    return t->path;
+}
+
+size_t topology_count(const struct topology *t) {
+    return t->ring == NULL ? 0 : ring_count(t->ring);
+}
+
+void topology_node(const struct topology *t, uint32_t index, struct topology_node *out) {
+    const struct ring_member *member = ring_at(t->ring, index);
+    struct upstream *u = t->nodes[index];
+    *out = (struct topology_node){.name = member->name,
+                                  .host = member->host,
+                                  .port = member->port,
+                                  .share_ppm = ring_share(t->ring, index),
+                                  .status_age_ms = -1};
+    if (u == NULL)
+        return;
+    int64_t heard_us;
+    out->reachable = upstream_connected(u);
+    out->inflight = upstream_inflight(u);
+    out->status = upstream_status(u, &heard_us);
+    if (heard_us != 0)
+        out->status_age_ms = (clock_mono_us() - heard_us) / 1000;
+}

@@ -1,0 +1,180 @@
+#include "worker.h"
+
+#include <event2/dns.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../common/conn.h"
+#include "../common/log.h"
+#include "../common/ring.h"
+#include "client.h"
+#include "env.h"
+#include "local.h"
+#include "mailbox.h"
+#include "topology.h"
+
+enum message { MESSAGE_CLIENT, MESSAGE_RING, MESSAGE_DRAIN, MESSAGE_STOP };
+
+struct worker {
+    struct proxy_env env;
+    struct event_config *config;
+    struct mailbox *mailbox;
+    struct client_list *clients;
+    struct event *second; /* a timer of 1 s, faster while draining */
+    bool draining;
+    pthread_t thread;
+    bool thread_made;
+    _Atomic bool ended;
+};
+
+static void arm(struct worker *w, long ms) {
+    const struct timeval in = {ms / 1000, ms % 1000 * 1000};
+    event_add(w->second, &in);
+}
+
+static void on_second(evutil_socket_t fd, short what, void *arg) {
+    struct worker *w = arg;
+    if (w->draining && client_list_count(w->clients) == 0) {
+        event_base_loopbreak(w->env.base);
+        return;
+    }
+    client_list_tick(w->clients, conn_loop_now_us(w->env.loop));
+    arm(w, w->draining ? 10 : 1000);
+}
+
+static void on_message(void *ctx, const struct mailbox_message *message) {
+    struct worker *w = ctx;
+    switch ((enum message)message->kind) {
+    case MESSAGE_CLIENT:
+        client_open(w->clients, message->fd);
+        break;
+    case MESSAGE_RING:
+        if (!topology_swap(w->env.topology, message->object, message->number))
+            log_event(LOG_LEVEL_ERROR, "ring_swap_failed", "why=\"out of memory\"");
+        break;
+    case MESSAGE_DRAIN:
+        w->draining = true;
+        client_list_drain(w->clients);
+        arm(w, 10);
+        break;
+    case MESSAGE_STOP:
+        event_base_loopbreak(w->env.base);
+        break;
+    }
+}
+
+static void *run(void *arg) {
+    struct worker *w = arg;
+    event_base_loop(w->env.base, EVLOOP_NO_EXIT_ON_EMPTY);
+    atomic_store(&w->ended, true);
+    return NULL;
+}
+
+static void release(struct worker *w) {
+    mailbox_free(&w->mailbox);
+    topology_free(&w->env.topology); /* answers what is open, so that the clients owe nothing */
+    client_list_free(&w->clients);
+    if (w->second != NULL)
+        event_free(w->second);
+    conn_loop_free(&w->env.loop);
+    if (w->env.dns != NULL)
+        evdns_base_free(w->env.dns, 0);
+    if (w->env.base != NULL)
+        event_base_free(w->env.base);
+    if (w->config != NULL)
+        event_config_free(w->config);
+    free(w);
+}
+
+/* A worker lives on one thread, so its base needs no locks. */
+static bool make_base(struct worker *w) {
+    w->config = event_config_new();
+    if (w->config == NULL)
+        return false;
+    event_config_set_flag(w->config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_set_flag(w->config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    w->env.base = event_base_new_with_config(w->config);
+    if (w->env.base == NULL)
+        return false;
+    w->env.dns = evdns_base_new(w->env.base, EVDNS_BASE_DISABLE_WHEN_INACTIVE |
+                                                 EVDNS_BASE_INITIALIZE_NAMESERVERS);
+    if (w->env.dns == NULL) { /* no /etc/resolv.conf: names in /etc/hosts still work */
+        w->env.dns = evdns_base_new(w->env.base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+        if (w->env.dns != NULL)
+            evdns_base_load_hosts(w->env.dns, "/etc/hosts");
+    }
+    return true;
+}
+
+struct worker *worker_start(struct local_server *server, const char *ring_path, struct ring *ring,
+                            uint64_t epoch, stats_value *stats) {
+    struct worker *w = calloc(1, sizeof(*w));
+    if (w == NULL || !make_base(w))
+        goto fail;
+    w->env.conf = server->conf;
+    w->env.server = server;
+    w->env.stats = stats;
+    w->env.loop = conn_loop_new(w->env.base);
+    if (w->env.loop == NULL)
+        goto fail;
+    w->env.topology = server->topology = topology_new(&w->env, ring_path);
+    w->clients = client_list_new(&w->env);
+    w->mailbox = mailbox_new(w->env.base, on_message, w);
+    w->second = evtimer_new(w->env.base, on_second, w);
+    if (w->env.topology == NULL || w->clients == NULL || w->mailbox == NULL || w->second == NULL)
+        goto fail;
+    arm(w, 1000);
+    bool swapped = topology_swap(w->env.topology, ring, epoch);
+    ring = NULL;
+    sigset_t all, before;
+    sigfillset(&all); /* signals are for the main thread */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    w->thread_made = swapped && pthread_create(&w->thread, NULL, run, w) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (w->thread_made)
+        return w;
+fail:
+    if (ring != NULL)
+        ring_free(&ring);
+    if (w != NULL)
+        release(w);
+    return NULL;
+}
+
+bool worker_give_client(struct worker *w, int fd) {
+    return mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_CLIENT, .fd = fd});
+}
+
+bool worker_give_ring(struct worker *w, struct ring *ring, uint64_t epoch) {
+    bool sent = mailbox_send(
+        w->mailbox,
+        &(struct mailbox_message){.kind = MESSAGE_RING, .fd = -1, .object = ring, .number = epoch});
+    if (!sent)
+        ring_free(&ring);
+    return sent;
+}
+
+void worker_drain(struct worker *w) {
+    mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_DRAIN, .fd = -1});
+}
+
+void worker_stop(struct worker *w) {
+    mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_STOP, .fd = -1});
+}
+
+bool worker_ended(const struct worker *w) {
+    return atomic_load((_Atomic bool *)&w->ended);
+}
+
+void worker_join(struct worker **pointer) {
+    struct worker *w = *pointer;
+    *pointer = NULL;
+    if (w == NULL)
+        return;
+    if (w->thread_made)
+        pthread_join(w->thread, NULL);
+    release(w);
+}

@@ -1,0 +1,43 @@
+/*
+ * worker: one thread with its own event base, clients, node connections and counters. Shares
+ * nothing on the request path. Owned by main.
+ */
+#ifndef RINGFENCE_WORKER_H
+#define RINGFENCE_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../common/stats.h"
+
+struct local_server;
+struct ring;
+struct worker;
+
+/**
+ * worker_start(server, ring_path, ring, epoch, stats): a running thread. `server` (its own copy;
+ * the topology field is filled in here) and `stats` [PROXY_STAT_COUNT] are borrowed until
+ * worker_join(). The ring is taken over, also on failure. NULL without memory or threads.
+ */
+struct worker *worker_start(struct local_server *server, const char *ring_path, struct ring *ring,
+                            uint64_t epoch, stats_value *stats);
+
+/** worker_give_client(worker, fd): hand a connection over. Returns false, fd still the caller's,
+ * when its mailbox is full. */
+bool worker_give_client(struct worker *worker, int fd);
+
+/** worker_give_ring(worker, ring, epoch): a new ring; taken over, freed if it cannot be delivered.
+ */
+bool worker_give_ring(struct worker *worker, struct ring *ring, uint64_t epoch);
+
+/** worker_drain(worker): finish what is asked, close idle clients; the thread ends when none is
+ * left. worker_stop(): it ends now. */
+void worker_drain(struct worker *worker);
+void worker_stop(struct worker *worker);
+
+/** worker_ended(worker): the thread's loop is over. worker_join(): wait for it and free the worker.
+ */
+bool worker_ended(const struct worker *worker);
+void worker_join(struct worker **worker);
+
+#endif
