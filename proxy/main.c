@@ -1,0 +1,288 @@
+/*
+ * ringfence-proxy: wiring only. The main thread accepts, hears signals and watches the ring file;
+ * the workers do the rest.
+ */
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../common/clock.h"
+#include "../common/conf.h"
+#include "../common/hash.h"
+#include "../common/log.h"
+#include "../common/service.h"
+#include "../common/version.h"
+#include "local.h"
+#include "proxy_conf.h"
+#include "proxy_stats.h"
+#include "registry.h"
+#include "reload.h"
+#include "worker.h"
+
+enum { EXIT_USAGE = 2, EXIT_CONFIG = 6, WORKERS_MAX = 64, FDS_RESERVED = 64 };
+
+struct proxy {
+    struct proxy_conf conf;
+    struct event_base *base;
+    struct service_listener *listener;
+    struct service_signals *signals;
+    struct service_watch *watch;
+    struct event *drain_check;
+    struct registry *registry;
+    struct reload *reload;
+    struct worker *workers[WORKERS_MAX];
+    struct local_server servers[WORKERS_MAX];
+    stats_value (*stats)[PROXY_STAT_COUNT];
+    const stats_value *stats_of[WORKERS_MAX];
+    uint64_t handed[WORKERS_MAX]; /* connections given to each worker */
+    unsigned workers_count;
+    uint64_t clients_max;
+    bool draining;
+    int64_t drain_until_ms;
+    char run_id[41];
+};
+
+/* ---- accepting ---- */
+
+/* Clients a worker has, those on their way to it included. */
+static uint64_t load_of(const struct proxy *p, unsigned worker) {
+    uint64_t opened = stats_get(&p->stats[worker][PROXY_STAT_CONNECTIONS]);
+    return stats_get(&p->stats[worker][PROXY_STAT_CLIENTS]) + (p->handed[worker] - opened);
+}
+
+static void on_accept(int fd, void *ctx) {
+    struct proxy *p = ctx;
+    uint64_t all = 0;
+    unsigned best = 0;
+    for (unsigned i = 0; i < p->workers_count; i++) {
+        all += load_of(p, i);
+        if (load_of(p, i) < load_of(p, best))
+            best = i;
+    }
+    if (all >= p->clients_max || !worker_give_client(p->workers[best], fd)) {
+        static const char REFUSAL[] = "-ERR max number of clients reached\r\n";
+        ssize_t ignored = write(fd, REFUSAL, sizeof(REFUSAL) - 1);
+        (void)ignored; /* it is closed either way */
+        close(fd);
+        /* The main thread has no counter of its own: worker 0's is written by nobody else. */
+        stats_add(&p->stats[0][PROXY_STAT_CONNECTIONS_REFUSED], 1);
+        return;
+    }
+    p->handed[best]++;
+}
+
+/* ---- signals ---- */
+
+static void on_drain_check(evutil_socket_t fd, short what, void *arg) {
+    struct proxy *p = arg;
+    bool all_ended = true;
+    for (unsigned i = 0; i < p->workers_count; i++)
+        all_ended = all_ended && worker_ended(p->workers[i]);
+    if (all_ended || clock_mono_ms() >= p->drain_until_ms)
+        event_base_loopbreak(p->base);
+}
+
+static void drain(struct proxy *p) {
+    if (p->draining) { /* asked twice: now */
+        event_base_loopbreak(p->base);
+        return;
+    }
+    log_event(LOG_LEVEL_INFO, "proxy_draining", "for_ms=%lld", (long long)p->conf.drain_ms);
+    p->draining = true;
+    p->drain_until_ms = clock_mono_ms() + p->conf.drain_ms;
+    service_listener_free(&p->listener);
+    for (unsigned i = 0; i < p->workers_count; i++)
+        worker_drain(p->workers[i]);
+    const struct timeval every = {.tv_usec = 10000};
+    event_add(p->drain_check, &every);
+}
+
+static void log_figures(const struct proxy *p) {
+    for (int stat = 0; stat < PROXY_STAT_COUNT; stat++) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < p->workers_count; i++)
+            sum += stats_get(&p->stats[i][stat]);
+        log_event(LOG_LEVEL_INFO, "figure", "%s=%llu", proxy_stats_row((enum proxy_stat)stat)->name,
+                  (unsigned long long)sum);
+    }
+}
+
+static void on_ring_change(void *ctx) {
+    struct proxy *p = ctx;
+    reload_again(p->reload, p->workers, p->workers_count);
+}
+
+static void on_signal(int signo, void *ctx) {
+    struct proxy *p = ctx;
+    if (signo == SIGHUP)
+        on_ring_change(p);
+    else if (signo == SIGUSR1)
+        log_figures(p);
+    else
+        drain(p);
+}
+
+/* ---- starting and stopping ---- */
+
+static void make_run_id(char *out) {
+    for (int i = 0; i < 5; i++)
+        snprintf(out + i * 8, 9, "%08x", (unsigned)hash_seed());
+}
+
+static unsigned count_workers(const struct proxy_conf *conf) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t count = conf->workers != 0 ? conf->workers : cores < 1 ? 1 : cores > 8 ? 8 : cores;
+    return (unsigned)(count > WORKERS_MAX ? WORKERS_MAX : count);
+}
+
+static bool start_workers(struct proxy *p, const char *config_file) {
+    for (unsigned i = 0; i < p->workers_count; i++) {
+        p->stats_of[i] = p->stats[i];
+        p->servers[i] = (struct local_server){.conf = &p->conf,
+                                              .registry = p->registry,
+                                              .worker_stats = p->stats_of,
+                                              .workers = p->workers_count,
+                                              .config_file = config_file,
+                                              .run_id = p->run_id,
+                                              .port = service_listener_port(p->listener),
+                                              .started_mono_ms = clock_mono_ms()};
+    }
+    for (unsigned i = 0; i < p->workers_count; i++) {
+        uint64_t epoch;
+        struct ring *ring = reload_copy(p->reload, &epoch);
+        if (ring != NULL)
+            p->workers[i] =
+                worker_start(&p->servers[i], p->conf.ring_file, ring, epoch, p->stats[i]);
+        if (p->workers[i] == NULL) {
+            fprintf(stderr, "ringfence-proxy: cannot start worker %u: out of memory or threads\n",
+                    i);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool start(struct proxy *p, const char *config_file) {
+    char error[512];
+    p->reload = reload_new(p->conf.ring_file, error, sizeof(error));
+    if (p->reload == NULL) {
+        fprintf(stderr, "ringfence-proxy: %s\n", error);
+        exit(EXIT_CONFIG);
+    }
+    p->workers_count = count_workers(&p->conf);
+    p->base = event_base_new();
+    p->registry = registry_new();
+    p->stats = calloc(p->workers_count, sizeof(*p->stats));
+    p->drain_check = p->base == NULL ? NULL : event_new(p->base, -1, EV_PERSIST, on_drain_check, p);
+    if (p->registry == NULL || p->stats == NULL || p->drain_check == NULL) {
+        fprintf(stderr, "ringfence-proxy: out of memory\n");
+        return false;
+    }
+    uint64_t fds = service_raise_fd_limit((uint64_t)p->conf.clients_max + FDS_RESERVED);
+    p->clients_max = (uint64_t)p->conf.clients_max;
+    if (fds < p->clients_max + FDS_RESERVED) {
+        p->clients_max = fds > 2 * FDS_RESERVED ? fds - FDS_RESERVED : fds / 2;
+        log_event(LOG_LEVEL_WARN, "clients_max_lowered",
+                  "to=%llu why=\"limit of open files is %llu\"", (unsigned long long)p->clients_max,
+                  (unsigned long long)fds);
+    }
+    p->listener = service_listen(p->base, p->conf.bind, (uint16_t)p->conf.port, on_accept, p, error,
+                                 sizeof(error));
+    if (p->listener == NULL) {
+        fprintf(stderr, "ringfence-proxy: %s\n", error);
+        return false;
+    }
+    p->signals = service_signals_new(p->base, on_signal, p);
+    if (p->signals == NULL || !start_workers(p, config_file))
+        return false;
+    p->watch = service_watch_new(p->base, p->conf.ring_file, on_ring_change, p);
+    if (p->watch == NULL)
+        log_event(LOG_LEVEL_WARN, "ring_not_watched", "file=%s hint=\"send SIGHUP after an edit\"",
+                  p->conf.ring_file);
+    log_event(LOG_LEVEL_INFO, "proxy_ready", "bind=%s port=%u workers=%u ring=%s config=%s",
+              p->conf.bind, service_listener_port(p->listener), p->workers_count, p->conf.ring_file,
+              config_file[0] != '\0' ? config_file : "none");
+    return true;
+}
+
+static void stop(struct proxy *p) {
+    service_watch_free(&p->watch);
+    service_listener_free(&p->listener);
+    for (unsigned i = 0; i < p->workers_count; i++) {
+        if (p->workers[i] != NULL)
+            worker_stop(p->workers[i]);
+    }
+    for (unsigned i = 0; i < p->workers_count; i++)
+        worker_join(&p->workers[i]);
+    service_signals_free(&p->signals);
+    registry_free(&p->registry);
+    reload_free(&p->reload);
+    if (p->drain_check != NULL)
+        event_free(p->drain_check);
+    if (p->base != NULL)
+        event_base_free(p->base);
+    free(p->stats);
+}
+
+static void usage(const struct conf_row *rows, size_t count) {
+    printf("usage: ringfence-proxy [FILE] [--option value ...]\n"
+           "       ringfence-proxy -t [FILE] [--option value ...]   check the configuration and "
+           "the ring, then exit\n"
+           "       ringfence-proxy --help | --version\n\n"
+           "Options, as in FILE and after '--':\n\n");
+    conf_print(rows, count);
+}
+
+int main(int argc, char **argv) {
+    size_t count;
+    const struct conf_row *rows = proxy_conf_rows(&count);
+    bool only_test = argc > 1 && strcmp(argv[1], "-t") == 0;
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        usage(rows, count);
+        return EXIT_SUCCESS;
+    }
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        printf("ringfence-proxy %s\n", RINGFENCE_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (only_test) {
+        argv[1] = argv[0];
+        argc--;
+        argv++;
+    }
+    struct proxy *p = calloc(1, sizeof(*p));
+    if (p == NULL)
+        return EXIT_FAILURE;
+    struct conf_error error;
+    conf_init(rows, count, &p->conf);
+    if (!conf_args(rows, count, &p->conf, argc, argv, &error)) {
+        fprintf(stderr, "ringfence-proxy: %s\n", error.text);
+        return EXIT_CONFIG;
+    }
+    const char *config_file = argc > 1 && argv[1][0] != '-' ? argv[1] : "";
+    log_set_level((enum log_level)p->conf.log_level);
+    int status = EXIT_SUCCESS;
+    if (only_test) {
+        char why[512];
+        p->reload = reload_new(p->conf.ring_file, why, sizeof(why));
+        if (p->reload == NULL)
+            fprintf(stderr, "ringfence-proxy: %s\n", why);
+        else
+            printf("ringfence-proxy: configuration and ring are fine\n");
+        status = p->reload != NULL ? EXIT_SUCCESS : EXIT_CONFIG;
+    } else {
+        make_run_id(p->run_id);
+        if (start(p, config_file))
+            event_base_dispatch(p->base);
+        else
+            status = EXIT_FAILURE;
+        log_event(LOG_LEVEL_INFO, "proxy_stopped", "status=%d", status);
+    }
+    stop(p);
+    conf_release(rows, count, &p->conf);
+    free(p);
+    return status;
+}
