@@ -34,18 +34,27 @@ struct resp_request {
     bool is_inline; /* its bytes cannot be forwarded as they are: write it anew from argv */
 };
 
-/* One connection's parser. Fields are private to resp_parse.c; embedded by value. */
+/* Where an argument lies, counted from the first byte of its request: the bytes may move between
+ * calls. */
+struct resp_arg {
+    uint32_t at, len;
+};
+
+/* One connection's parser. Fields are private to resp_request.c; embedded by value. */
 struct resp_parser {
     size_t pos;         /* bytes of the current request understood so far */
-    uint32_t args_left; /* multibulk arguments still to come */
-    uint32_t argc;
-    uint32_t cap;
+    uint32_t argc;      /* arguments known */
+    uint32_t args_left; /* arguments still to come; 0 outside a multibulk */
+    int64_t bulk_len;   /* >= 0: the header of the next argument was read */
     bool in_multibulk;
-    int64_t bulk_len;      /* >= 0: inside an argument whose header is read */
-    struct resp_arg *args; /* offsets, since the bytes may move between calls */
-    struct span *argv;
+    uint32_t cap; /* of args and argv */
+    struct resp_arg *args;
+    struct span *argv; /* made when the request is whole */
+    struct resp_arg args_inline[RESP_ARGS_INLINE];
+    struct span argv_inline[RESP_ARGS_INLINE];
     char *unquoted;    /* inline arguments without their quotes */
     const char *error; /* after RESP_ERROR: text for "ERR Protocol error: <text>" */
+    char error_room[48];
 };
 
 /** resp_parser_init(p): ready for the first request; holds no memory. */
