@@ -1,0 +1,207 @@
+#include "ring.h"
+
+#include <stdlib.h>
+
+#include "hash.h"
+
+struct point {
+    uint64_t at;
+    uint32_t member;
+};
+
+struct ring {
+    struct ring_member *members;
+    size_t count;
+    struct point *points; /* sorted by place; equal places: by name, the smaller first */
+    size_t points_count;
+    uint32_t *index; /* by the top bits of a hash: the first point that is not before that prefix */
+    unsigned index_shift;
+};
+
+/* ---- building ---- */
+
+struct sort_entry {
+    struct point point;
+    const char *name;
+};
+
+static int compare(const void *a, const void *b) {
+    const struct sort_entry *x = a, *y = b;
+    if (x->point.at != y->point.at)
+        return x->point.at < y->point.at ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static bool make_points(struct ring *ring) {
+    size_t count = 0;
+    for (size_t i = 0; i < ring->count; i++) {
+        if (ring->members[i].state == RING_UP)
+            count += (size_t)ring->members[i].weight * RING_POINTS_PER_WEIGHT;
+    }
+    struct sort_entry *sorted = count == 0 ? NULL : malloc(count * sizeof(*sorted));
+    ring->points = malloc((count + 1) * sizeof(*ring->points));
+    if (sorted == NULL || ring->points == NULL) {
+        free(sorted);
+        return false;
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < ring->count; i++) {
+        const struct ring_member *m = &ring->members[i];
+        size_t points = m->state == RING_UP ? (size_t)m->weight * RING_POINTS_PER_WEIGHT : 0;
+        for (size_t p = 0; p < points; p++)
+            sorted[at++] =
+                (struct sort_entry){{hash_point(span_str(m->name), p), (uint32_t)i}, m->name};
+    }
+    qsort(sorted, count, sizeof(*sorted), compare);
+    for (size_t i = 0; i < count; i++)
+        ring->points[i] = sorted[i].point;
+    ring->points_count = count;
+    free(sorted);
+    return true;
+}
+
+/* Twice as many prefixes as points, so a lookup steps over half a point on average. */
+static bool make_index(struct ring *ring) {
+    unsigned bits = 1;
+    while (((size_t)1 << bits) < ring->points_count * 2)
+        bits++;
+    ring->index_shift = 64 - bits;
+    ring->index = malloc(((size_t)1 << bits) * sizeof(*ring->index));
+    if (ring->index == NULL)
+        return false;
+    size_t point = 0;
+    for (size_t prefix = 0; prefix < (size_t)1 << bits; prefix++) {
+        while (point < ring->points_count && ring->points[point].at >> ring->index_shift < prefix)
+            point++;
+        ring->index[prefix] = (uint32_t)point;
+    }
+    return true;
+}
+
+struct ring *ring_build(const struct ring_member *members, size_t count) {
+    struct ring *ring = count == 0 || count > RING_MEMBERS_MAX ? NULL : calloc(1, sizeof(*ring));
+    if (ring == NULL)
+        return NULL;
+    ring->members = malloc(count * sizeof(*members));
+    ring->count = count;
+    if (ring->members != NULL)
+        memcpy(ring->members, members, count * sizeof(*members));
+    if (ring->members == NULL || !make_points(ring) || !make_index(ring))
+        ring_free(&ring);
+    return ring;
+}
+
+void ring_free(struct ring **ring) {
+    if (*ring == NULL)
+        return;
+    free((*ring)->members);
+    free((*ring)->points);
+    free((*ring)->index);
+    free(*ring);
+    *ring = NULL;
+}
+
+/* ---- looking up ---- */
+
+static size_t first_point(const struct ring *ring, uint64_t hash) {
+    size_t point = ring->index[hash >> ring->index_shift];
+    while (point < ring->points_count && ring->points[point].at < hash)
+        point++;
+    return point == ring->points_count ? 0 : point;
+}
+
+uint32_t ring_lookup(const struct ring *ring, uint64_t hash) {
+    return ring->points[first_point(ring, hash)].member;
+}
+
+size_t ring_owners(const struct ring *ring, uint64_t hash, uint32_t *out, size_t max) {
+    size_t found = 0, point = first_point(ring, hash);
+    for (size_t step = 0; step < ring->points_count && found < max; step++) {
+        uint32_t member = ring->points[point].member;
+        size_t seen = 0;
+        while (seen < found && out[seen] != member)
+            seen++;
+        if (seen == found)
+            out[found++] = member;
+        point = point + 1 == ring->points_count ? 0 : point + 1;
+    }
+    return found;
+}
+
+size_t ring_count(const struct ring *ring) {
+    return ring->count;
+}
+
+const struct ring_member *ring_at(const struct ring *ring, uint32_t index) {
+    return &ring->members[index];
+}
+
+int ring_find(const struct ring *ring, const char *name) {
+    for (size_t i = 0; i < ring->count; i++) {
+        if (strcmp(ring->members[i].name, name) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+/* ---- comparing ---- */
+
+uint64_t ring_checksum(const struct ring *ring) {
+    uint64_t sum = 0; /* a sum, so that the order of the lines does not matter */
+    for (size_t i = 0; i < ring->count; i++) {
+        const struct ring_member *m = &ring->members[i];
+        sum += hash_point(span_str(m->name), (uint64_t)m->weight << 8 | (uint64_t)m->state);
+    }
+    return sum;
+}
+
+/* The arc that ends at point `i`, its end included. The first one comes round from the last point.
+ */
+static uint64_t arc(const struct ring *ring, size_t i) {
+    return ring->points[i].at - ring->points[i == 0 ? ring->points_count - 1 : i - 1].at;
+}
+
+static uint32_t to_ppm(unsigned __int128 part) {
+    return (uint32_t)(part * 1000000 >> 64);
+}
+
+uint32_t ring_share(const struct ring *ring, uint32_t index) {
+    if (ring->points_count == 1)
+        return ring->points[0].member == index ? 1000000 : 0;
+    unsigned __int128 sum = 0;
+    bool all = true;
+    for (size_t i = 0; i < ring->points_count; i++) {
+        if (ring->points[i].member == index)
+            sum += arc(ring, i);
+        else
+            all = false;
+    }
+    return all ? 1000000 : to_ppm(sum);
+}
+
+uint32_t ring_moved(const struct ring *from, const struct ring *to) {
+    unsigned __int128 moved = 0;
+    size_t i = 0, j = 0;
+    uint64_t last = 0;
+    /* Walk both rings at once: between two neighbouring points of either, the owners are fixed. */
+    for (;;) {
+        bool i_left = i < from->points_count, j_left = j < to->points_count;
+        uint64_t end = UINT64_MAX;
+        if (i_left && from->points[i].at < end)
+            end = from->points[i].at;
+        if (j_left && to->points[j].at < end)
+            end = to->points[j].at;
+        uint32_t was = from->points[i_left ? i : 0].member, is = to->points[j_left ? j : 0].member;
+        if (strcmp(from->members[was].name, to->members[is].name) != 0)
+            moved += end - last;
+        last = end;
+        if (!i_left && !j_left)
+            return to_ppm(moved);
+        while (i < from->points_count && from->points[i].at <= end)
+            i++;
+        while (j < to->points_count && to->points[j].at <= end)
+            j++;
+        if (end == UINT64_MAX)
+            return to_ppm(moved);
+    }
+}

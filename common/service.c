@@ -1,0 +1,210 @@
+#include "service.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "log.h"
+
+/* ---- listening ---- */
+
+enum { SOCKETS_MAX = 8, BACKLOG = 511, REST_MS = 100 };
+
+struct service_listener {
+    struct evconnlistener *sockets[SOCKETS_MAX];
+    unsigned count;
+    uint16_t port;
+    service_accept_fn *accept_cb;
+    void *ctx;
+    struct event *rested;
+    bool resting;
+};
+
+static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct sockaddr *addr,
+                      int len, void *arg) {
+    struct service_listener *listener = arg;
+    listener->accept_cb(fd, listener->ctx);
+}
+
+/* Out of descriptors: the connection stays in the backlog, and trying at once would only spin. */
+static void on_accept_error(struct evconnlistener *socket, void *arg) {
+    struct service_listener *listener = arg;
+    if (!listener->resting)
+        log_event(LOG_LEVEL_WARN, "accept_failed", "why=\"%s\" rest_ms=%d", strerror(errno),
+                  REST_MS);
+    listener->resting = true;
+    for (unsigned i = 0; i < listener->count; i++)
+        evconnlistener_disable(listener->sockets[i]);
+    const struct timeval in = {0, REST_MS * 1000};
+    event_add(listener->rested, &in);
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *arg) {
+    struct service_listener *listener = arg;
+    for (unsigned i = 0; i < listener->count; i++)
+        evconnlistener_enable(listener->sockets[i]);
+    listener->resting = false;
+}
+
+static uint16_t bound_port(evutil_socket_t fd) {
+    struct sockaddr_storage a;
+    socklen_t len = sizeof(a);
+    if (getsockname(fd, (struct sockaddr *)&a, &len) != 0)
+        return 0;
+    return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
+                                         : ((struct sockaddr_in *)&a)->sin_port);
+}
+
+static bool listen_on(struct service_listener *listener, struct event_base *base,
+                      const struct addrinfo *a) {
+    struct sockaddr_storage addr;
+    memcpy(&addr, a->ai_addr, a->ai_addrlen);
+    if (a->ai_family == AF_INET6)
+        ((struct sockaddr_in6 *)&addr)->sin6_port = htons(listener->port);
+    else
+        ((struct sockaddr_in *)&addr)->sin_port = htons(listener->port);
+    unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
+                     LEV_OPT_REUSEABLE_PORT |
+                     (a->ai_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0);
+    struct evconnlistener *socket = evconnlistener_new_bind(
+        base, on_accept, listener, flags, BACKLOG, (struct sockaddr *)&addr, (int)a->ai_addrlen);
+    if (socket == NULL)
+        return false;
+    evconnlistener_set_error_cb(socket, on_accept_error);
+    listener->sockets[listener->count++] = socket;
+    listener->port = bound_port(evconnlistener_get_fd(socket));
+    return true;
+}
+
+/* Somebody else's socket on the port: SO_REUSEPORT would let us share it with him, and clients
+ * would reach either. */
+static bool is_taken(const struct addrinfo *a, uint16_t port) {
+    struct sockaddr_storage addr;
+    memcpy(&addr, a->ai_addr, a->ai_addrlen);
+    if (a->ai_family == AF_INET6)
+        ((struct sockaddr_in6 *)&addr)->sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)&addr)->sin_port = htons(port);
+    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    if (fd < 0)
+        return false;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    bool taken = bind(fd, (struct sockaddr *)&addr, a->ai_addrlen) != 0 && errno == EADDRINUSE;
+    close(fd);
+    return taken;
+}
+
+struct service_listener *service_listen(struct event_base *base, const char *host, uint16_t port,
+                                        service_accept_fn *accept_cb, void *ctx, char *error,
+                                        unsigned error_size) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list = NULL;
+    int rc = getaddrinfo(host, NULL, &hints, &list);
+    if (rc != 0) {
+        snprintf(error, error_size, "cannot listen on %s:%u: %s", host, port, gai_strerror(rc));
+        return NULL;
+    }
+    struct service_listener *listener = calloc(1, sizeof(*listener));
+    if (listener != NULL)
+        listener->rested = evtimer_new(base, on_rested, listener);
+    int why = ENOMEM;
+    if (listener != NULL && listener->rested != NULL) {
+        listener->port = port;
+        listener->accept_cb = accept_cb;
+        listener->ctx = ctx;
+        for (struct addrinfo *a = list; a != NULL && listener->count < SOCKETS_MAX;
+             a = a->ai_next) {
+            if (port != 0 && is_taken(a, port))
+                why = EADDRINUSE;
+            else if (!listen_on(listener, base, a))
+                why = listener->count == 0 ? errno : why;
+        }
+    }
+    freeaddrinfo(list);
+    if (listener == NULL || listener->count == 0) {
+        snprintf(error, error_size, "cannot listen on %s:%u: %s", host, port, strerror(why));
+        service_listener_free(&listener);
+    }
+    return listener;
+}
+
+void service_listener_free(struct service_listener **pointer) {
+    struct service_listener *listener = *pointer;
+    *pointer = NULL;
+    if (listener == NULL)
+        return;
+    for (unsigned i = 0; i < listener->count; i++)
+        evconnlistener_free(listener->sockets[i]);
+    if (listener->rested != NULL)
+        event_free(listener->rested);
+    free(listener);
+}
+
+uint16_t service_listener_port(const struct service_listener *listener) {
+    return listener->port;
+}
+
+/* ---- signals ---- */
+
+static const int SIGNALS[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1};
+enum { SIGNALS_COUNT = sizeof(SIGNALS) / sizeof(SIGNALS[0]) };
+
+struct service_signals {
+    struct event *events[SIGNALS_COUNT];
+    service_signal_fn *cb;
+    void *ctx;
+};
+
+static void on_signal(evutil_socket_t signo, short what, void *arg) {
+    struct service_signals *signals = arg;
+    signals->cb((int)signo, signals->ctx);
+}
+
+struct service_signals *service_signals_new(struct event_base *base, service_signal_fn *cb,
+                                            void *ctx) {
+    struct service_signals *signals = calloc(1, sizeof(*signals));
+    if (signals == NULL)
+        return NULL;
+    signal(SIGPIPE, SIG_IGN);
+    signals->cb = cb;
+    signals->ctx = ctx;
+    for (int i = 0; i < SIGNALS_COUNT; i++) {
+        signals->events[i] = evsignal_new(base, SIGNALS[i], on_signal, signals);
+        if (signals->events[i] == NULL || event_add(signals->events[i], NULL) != 0) {
+            service_signals_free(&signals);
+            return NULL;
+        }
+    }
+    return signals;
+}
+
+void service_signals_free(struct service_signals **signals) {
+    if (*signals == NULL)
+        return;
+    for (int i = 0; i < SIGNALS_COUNT; i++) {
+        if ((*signals)->events[i] != NULL)
+            event_free((*signals)->events[i]);
+    }
+    free(*signals);
+    *signals = NULL;
+}
+
+uint64_t service_raise_fd_limit(uint64_t want) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return want;
+    if (limit.rlim_cur < want) {
+        limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit); /* what is allowed is read again below */
+        getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return limit.rlim_cur;
+}

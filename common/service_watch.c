@@ -1,0 +1,82 @@
+/* A watched file: inotify on the directory, since editors and Kubernetes replace the file and a
+ * watch on it would see only its end. */
+#include <event2/event.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "service.h"
+
+enum { SETTLE_MS = 50, EVENT_BYTES = 16 * 1024 };
+
+struct service_watch {
+    int fd;
+    char *path;
+    struct event *readable, *settled;
+    service_watch_fn *cb;
+    void *ctx;
+};
+
+/* Watch the directory of `path` and, when it is a symlink, that of what it points to.
+ * inotify_add_watch on a watched one changes nothing. */
+static bool watch_directories(struct service_watch *w) {
+    const uint32_t mask =
+        IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF;
+    char named[PATH_MAX], real[PATH_MAX];
+    snprintf(named, sizeof(named), "%s", w->path);
+    bool watched = inotify_add_watch(w->fd, dirname(named), mask) >= 0;
+    if (realpath(w->path, real) != NULL)
+        watched = inotify_add_watch(w->fd, dirname(real), mask) >= 0 || watched;
+    return watched;
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg) {
+    struct service_watch *w = arg;
+    char events[EVENT_BYTES]; /* which file it was does not matter: the reader compares contents */
+    ssize_t n = read(fd, events, sizeof(events));
+    (void)n;
+    const struct timeval in = {0, SETTLE_MS * 1000};
+    event_add(w->settled, &in); /* again after the last event of a burst */
+}
+
+static void on_settled(evutil_socket_t fd, short what, void *arg) {
+    struct service_watch *w = arg;
+    watch_directories(w); /* the symlink may point elsewhere now */
+    w->cb(w->ctx);
+}
+
+struct service_watch *service_watch_new(struct event_base *base, const char *path,
+                                        service_watch_fn *cb, void *ctx) {
+    struct service_watch *w = calloc(1, sizeof(*w));
+    if (w == NULL)
+        return NULL;
+    w->cb = cb;
+    w->ctx = ctx;
+    w->path = strdup(path);
+    w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    w->readable = w->fd < 0 ? NULL : event_new(base, w->fd, EV_READ | EV_PERSIST, on_event, w);
+    w->settled = evtimer_new(base, on_settled, w);
+    if (w->path == NULL || w->readable == NULL || w->settled == NULL || !watch_directories(w) ||
+        event_add(w->readable, NULL) != 0)
+        service_watch_free(&w);
+    return w;
+}
+
+void service_watch_free(struct service_watch **pointer) {
+    struct service_watch *w = *pointer;
+    *pointer = NULL;
+    if (w == NULL)
+        return;
+    if (w->readable != NULL)
+        event_free(w->readable);
+    if (w->settled != NULL)
+        event_free(w->settled);
+    if (w->fd >= 0)
+        close(w->fd);
+    free(w->path);
+    free(w);
+}
