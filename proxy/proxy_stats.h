@@ -34,7 +34,8 @@ enum proxy_stat {
     PROXY_STAT_COUNT    /* number of rows; not a counter */
 };
 
-/** proxy_stats_row(stat): its row; never NULL. Names are Redis' where Redis has the figure. */
+/** proxy_stats_row(stat): its row; never NULL. Names are Redis' where Redis has the figure.
+ * Section "ring": every worker counts the same event, so the largest is shown, not the sum. */
 const struct stats_row *proxy_stats_row(enum proxy_stat stat);
 
 #endif

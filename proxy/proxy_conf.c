@@ -1,0 +1,61 @@
+#include "proxy_conf.h"
+
+#include "../common/conf.h"
+
+#define INTEGER(field) CONF_INT, offsetof(struct proxy_conf, field)
+#define BYTES(field)   CONF_BYTES, offsetof(struct proxy_conf, field)
+#define STRING(field)  CONF_STRING, offsetof(struct proxy_conf, field)
+#define CHOICE(field)  CONF_CHOICE, offsetof(struct proxy_conf, field)
+
+enum { KB = 1024, MB = 1024 * KB };
+
+/* In the order of enum log_level. */
+static const char *const LOG_LEVELS[] = {"debug", "info", "warn", "error", NULL};
+
+/* name, type and field, default, min, max, unit, choices, flags, help */
+static const struct conf_row ROWS[] = {
+    {"bind", STRING(bind), "localhost", 0, 0, "", NULL, 0,
+     "Address or name to listen on; a name stands for all its addresses."},
+    {"port", INTEGER(port), "6379", 0, 65535, "", NULL, 0,
+     "TCP port for clients; 0 picks a free one."},
+    {"ring-file", STRING(ring_file), "configs/ring.conf", 0, 0, "", NULL, 0,
+     "The nodes; watched, and read again when it changes or on SIGHUP."},
+    {"workers", INTEGER(workers), "0", 0, 64, "threads", NULL, 0,
+     "Threads that serve clients; 0 is one per core, at most 8."},
+    {"clients-max", INTEGER(clients_max), "10000", 1, 1000000, "clients", NULL, 0,
+     "Clients connected at once, further ones are refused; lowered if too few files may be open."},
+    {"request-timeout-ms", INTEGER(request_timeout_ms), "200", 1, 60000, "ms", NULL, 0,
+     "A read is answered within this time, tries at other nodes included, or gets TIMEOUT."},
+    {"write-timeout-ms", INTEGER(write_timeout_ms), "2000", 1, 600000, "ms", NULL, 0,
+     "A write is answered within this time, or gets TIMEOUT or UNCERTAIN."},
+    {"connect-timeout-ms", INTEGER(connect_timeout_ms), "500", 1, 60000, "ms", NULL, 0,
+     "A node that takes longer to connect to is tried again later."},
+    {"node-retry-max-ms", INTEGER(node_retry_max_ms), "1000", 10, 60000, "ms", NULL, 0,
+     "Longest pause between two tries to reach a node."},
+    {"health-interval-ms", INTEGER(health_interval_ms), "500", 50, 60000, "ms", NULL, 0,
+     "Each node is asked for its status this often."},
+    {"pipeline-max", INTEGER(pipeline_max), "1024", 1, 1000000, "requests", NULL, 0,
+     "Requests of one client that may wait for an answer; further ones wait in its socket."},
+    {"node-inflight-max", INTEGER(node_inflight_max), "65536", 16, 4194304, "requests", NULL, 0,
+     "Requests of one worker that may wait at one node; beyond that clients get BUSY."},
+    {"args-max", INTEGER(args_max), "4096", 8, 1048576, "arguments", NULL, 0,
+     "Arguments of one request, its name included."},
+    {"key-bytes-max", BYTES(key_bytes_max), "1024", 1, 2048, "bytes", NULL, 0,
+     "Longest key; as in the nodes' configuration."},
+    {"value-bytes-max", BYTES(value_bytes_max), "1mb", 1, 16 * MB, "bytes", NULL, 0,
+     "Longest value; as in the nodes' configuration."},
+    {"output-bytes-max", BYTES(output_bytes_max), "64mb", 2 * MB, 4096LL * MB, "bytes", NULL, 0,
+     "Replies that one client has not read yet; beyond that it is closed."},
+    {"drain-ms", INTEGER(drain_ms), "10000", 0, 3600000, "ms", NULL, 0,
+     "After SIGTERM clients may finish for this long."},
+    {"client-idle-s", INTEGER(client_idle_s), "0", 0, 31536000, "s", NULL, 0,
+     "Clients that ask for nothing for this long are closed; 0 never."},
+    {"log-level", CHOICE(log_level), "info", 0, 0, "", LOG_LEVELS, 0, "What is logged."},
+    {"compat-redis-version", STRING(compat_redis_version), "7.4.0", 0, 0, "", NULL, 0,
+     "The Redis version that HELLO and INFO name, for clients that look at it."},
+};
+
+const struct conf_row *proxy_conf_rows(size_t *count_out) {
+    *count_out = sizeof(ROWS) / sizeof(ROWS[0]);
+    return ROWS;
+}
