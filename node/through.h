@@ -54,7 +54,8 @@ struct through_read {
     void (*done)(struct through_read *read, enum through_status status, struct span value,
                  const char *detail);
     /* through's own: */
-    struct through_read *next, *prev;
+    struct through_read *next, *prev;   /* of its fill */
+    struct through_read *newer, *older; /* by deadline */
     struct through_fill *fill;
     int64_t deadline_mono_ms;
 };
@@ -84,9 +85,11 @@ struct through_write {
         *keys; /* distinct for STORE_SET; all three arrays must live until the answer */
     const struct span *values;
     const uint64_t *hashes;
-    /** The answer. THROUGH_DONE: committed, `ack` has versions, `changed`, and the old value; else
-     * `ack` may carry detail, or be NULL. After THROUGH_UNCERTAIN on a timeout through still needs
-     * the arrays: it calls `released` when it no longer does. */
+    /**
+     * The answer. THROUGH_DONE: committed, `ack` has versions, `changed`, and the old value; else
+     * `ack` may carry a detail, or be NULL. After UNCERTAIN by time-out the arrays are still
+     * needed: until `released`.
+     */
     void (*done)(struct through_write *write, enum through_status status,
                  const struct store_ack *ack);
     /** Always called, last: the object and its arrays may be freed. May directly follow `done`. */

@@ -1,0 +1,178 @@
+#include "cache_index.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common/hash.h"
+#include "cache_entry.h"
+
+enum {
+    SLOTS = 7,
+    CHUNK_BUCKETS = 1024, /* 64 KiB */
+    POOL_BUCKETS = 64,
+    LOAD_NUM = 5, /* entries per bucket above which it grows */
+};
+
+struct cache_bucket {
+    uint64_t slots[SLOTS]; /* 0: empty */
+    struct cache_bucket *overflow;
+} __attribute__((aligned(64)));
+
+static struct cache_bucket *bucket_at(const struct cache_index *x, uint64_t i) {
+    return &x->chunks[i / CHUNK_BUCKETS][i % CHUNK_BUCKETS];
+}
+
+/* With 2^L <= buckets < 2^(L+1): the low L+1 bits, or L of them where that bucket is not there yet.
+ */
+static uint64_t bucket_of(const struct cache_index *x, uint64_t hash) {
+    uint64_t low = (uint64_t)1 << (63 - __builtin_clzll(x->buckets));
+    uint64_t i = hash & (2 * low - 1);
+    return i < x->buckets ? i : hash & (low - 1);
+}
+
+static bool add_chunk(struct cache_index *x) {
+    if (x->chunks_count == x->chunks_cap) {
+        size_t cap = x->chunks_cap == 0 ? 16 : x->chunks_cap * 2;
+        struct cache_bucket **chunks = realloc(x->chunks, cap * sizeof(struct cache_bucket *));
+        if (chunks == NULL)
+            return false;
+        x->bytes += (cap - x->chunks_cap) * sizeof(struct cache_bucket *);
+        x->chunks = chunks;
+        x->chunks_cap = cap;
+    }
+    struct cache_bucket *chunk = aligned_alloc(64, CHUNK_BUCKETS * sizeof(*chunk));
+    if (chunk == NULL)
+        return false;
+    memset(chunk, 0, CHUNK_BUCKETS * sizeof(*chunk));
+    x->chunks[x->chunks_count++] = chunk;
+    x->bytes += CHUNK_BUCKETS * sizeof(*chunk);
+    return true;
+}
+
+bool cache_index_init(struct cache_index *x, uint64_t seed) {
+    *x = (struct cache_index){.seed = seed, .buckets = 1};
+    return add_chunk(x);
+}
+
+void cache_index_release(struct cache_index *x) {
+    for (size_t i = 0; i < x->chunks_count; i++)
+        free(x->chunks[i]);
+    for (size_t i = 0; i < x->pools_count; i++)
+        free(x->pools[i]);
+    free(x->chunks);
+    free(x->pools);
+    *x = (struct cache_index){0};
+}
+
+static bool add_pool(struct cache_index *x) {
+    if (x->pools_count == x->pools_cap) {
+        size_t cap = x->pools_cap == 0 ? 16 : x->pools_cap * 2;
+        struct cache_bucket **pools = realloc(x->pools, cap * sizeof(struct cache_bucket *));
+        if (pools == NULL)
+            return false;
+        x->bytes += (cap - x->pools_cap) * sizeof(struct cache_bucket *);
+        x->pools = pools;
+        x->pools_cap = cap;
+    }
+    struct cache_bucket *pool = aligned_alloc(64, POOL_BUCKETS * sizeof(*pool));
+    if (pool == NULL)
+        return false;
+    for (int i = 0; i < POOL_BUCKETS; i++) {
+        pool[i].overflow = x->spare;
+        x->spare = &pool[i];
+    }
+    x->pools[x->pools_count++] = pool;
+    x->bytes += POOL_BUCKETS * sizeof(*pool);
+    return true;
+}
+
+static struct cache_bucket *take_spare(struct cache_index *x) {
+    if (x->spare == NULL && !add_pool(x))
+        return NULL;
+    struct cache_bucket *bucket = x->spare;
+    x->spare = bucket->overflow;
+    memset(bucket, 0, sizeof(*bucket));
+    return bucket;
+}
+
+uint64_t *cache_index_find(const struct cache_index *x, struct span key, uint64_t hash) {
+    uint64_t tag = hash >> 48;
+    for (struct cache_bucket *b = bucket_at(x, bucket_of(x, hash)); b != NULL; b = b->overflow) {
+        for (int i = 0; i < SLOTS; i++) {
+            if (b->slots[i] >> 48 != tag || b->slots[i] == 0)
+                continue;
+            const struct cache_entry *e = cache_index_entry(b->slots[i]);
+            if (e->key_len == key.len && memcmp(cache_entry_key_span(e).ptr, key.ptr, key.len) == 0)
+                return &b->slots[i];
+        }
+    }
+    return NULL;
+}
+
+void cache_index_point(uint64_t *slot, uint64_t hash, const struct cache_entry *entry) {
+    *slot = hash >> 48 << 48 | (uint64_t)(uintptr_t)entry;
+}
+
+static bool put(struct cache_index *x, struct cache_bucket *b, uint64_t value) {
+    for (;; b = b->overflow) {
+        for (int i = 0; i < SLOTS; i++) {
+            if (b->slots[i] == 0) {
+                b->slots[i] = value;
+                return true;
+            }
+        }
+        if (b->overflow == NULL) {
+            b->overflow = take_spare(x);
+            if (b->overflow == NULL)
+                return false;
+        }
+    }
+}
+
+/* One more bucket: the entries of the next one in turn are dealt out between it and the new one. */
+static bool split(struct cache_index *x) {
+    if (x->buckets == x->chunks_count * CHUNK_BUCKETS && !add_chunk(x))
+        return false;
+    /* Every move below needs a slot at most; both chains together are no longer than the old one
+     * and one bucket. */
+    if (x->spare == NULL && !add_pool(x))
+        return false;
+    uint64_t low = (uint64_t)1 << (63 - __builtin_clzll(x->buckets));
+    struct cache_bucket *old = bucket_at(x, x->buckets - low), copy = *old;
+    x->buckets++;
+    x->splits++;
+    memset(old, 0, sizeof(*old));
+    for (struct cache_bucket *b = &copy, *next; b != NULL; b = next) {
+        next = b->overflow;
+        for (int i = 0; i < SLOTS; i++) {
+            if (b->slots[i] == 0)
+                continue;
+            uint64_t hash =
+                hash_table(cache_entry_key_span(cache_index_entry(b->slots[i])), x->seed);
+            if (!put(x, bucket_at(x, bucket_of(x, hash)), b->slots[i]))
+                x->items--; /* no memory for a chain: the entry cannot be found any more, and the
+                               hand will pass it */
+        }
+        if (b != &copy) {
+            b->overflow = x->spare;
+            x->spare = b;
+        }
+    }
+    return true;
+}
+
+bool cache_index_insert(struct cache_index *x, uint64_t hash, const struct cache_entry *entry) {
+    uint64_t value;
+    cache_index_point(&value, hash, entry);
+    if (!put(x, bucket_at(x, bucket_of(x, hash)), value))
+        return false;
+    x->items++;
+    if (x->items > x->buckets * LOAD_NUM)
+        split(x); /* without memory the chains just grow */
+    return true;
+}
+
+void cache_index_remove(struct cache_index *x, uint64_t *slot) {
+    *slot = 0;
+    x->items--;
+}

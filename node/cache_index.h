@@ -1,0 +1,56 @@
+/*
+ * cache_index: from a hash to an entry. A linear hash table of cache-line buckets: 7 slots of 16
+ * bits of the hash and a 48-bit pointer, and a link to an overflow bucket. It grows by one bucket
+ * per insert, so no call ever rehashes it. Source: Litwin, "Linear Hashing: A new tool for file and
+ * table addressing", VLDB 1980. Embedded by value in the cache.
+ */
+#ifndef RINGFENCE_CACHE_INDEX_H
+#define RINGFENCE_CACHE_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../common/span.h"
+
+struct cache_bucket;
+struct cache_entry;
+
+struct cache_index {
+    uint64_t seed; /* of hash_table(): splitting hashes keys again */
+    struct cache_bucket **chunks;
+    size_t chunks_count, chunks_cap;
+    uint64_t buckets; /* in use */
+    uint64_t items;
+    struct cache_bucket *spare;  /* free overflow buckets */
+    struct cache_bucket **pools; /* what overflow buckets are cut from */
+    size_t pools_count, pools_cap;
+    size_t bytes; /* memory held */
+    uint64_t splits;
+};
+
+/** cache_index_init(x, seed): an empty table; false without memory. cache_index_release(x): free
+ * it. */
+bool cache_index_init(struct cache_index *x, uint64_t seed);
+void cache_index_release(struct cache_index *x);
+
+/** cache_index_find(x, key, hash): the slot of the entry with this key, or NULL. Valid until the
+ * next insert or removal. */
+uint64_t *cache_index_find(const struct cache_index *x, struct span key, uint64_t hash);
+
+/** cache_index_entry(slot): the entry in a slot. */
+static inline struct cache_entry *cache_index_entry(uint64_t slot) {
+    return (struct cache_entry *)(uintptr_t)(slot & 0xFFFFFFFFFFFFu);
+}
+
+/** cache_index_point(slot, hash, entry): let a slot point to `entry`. */
+void cache_index_point(uint64_t *slot, uint64_t hash, const struct cache_entry *entry);
+
+/** cache_index_insert(x, hash, entry): add an entry whose key is not there; splits at most one
+ * bucket. False without memory. */
+bool cache_index_insert(struct cache_index *x, uint64_t hash, const struct cache_entry *entry);
+
+/** cache_index_remove(x, slot, hash): empty a slot that cache_index_find() returned. */
+void cache_index_remove(struct cache_index *x, uint64_t *slot);
+
+#endif

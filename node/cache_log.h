@@ -1,0 +1,43 @@
+/*
+ * cache_log: entries back to back in segments, first in, first out: append at the tail, a hand that
+ * passes them at the head. No index, no policy. Source: Yang, Yue, Vinayak, "Segcache", NSDI 2021
+ * (segments instead of an allocation per entry). Embedded by value in the cache.
+ */
+#ifndef RINGFENCE_CACHE_LOG_H
+#define RINGFENCE_CACHE_LOG_H
+
+#include <stddef.h>
+
+struct cache_entry;
+struct cache_segment;
+
+struct cache_log {
+    struct cache_segment *head, *tail;
+    size_t segment_bytes; /* of an ordinary segment; a larger entry gets one of its own */
+    size_t bytes;         /* memory held */
+    size_t used;          /* bytes of entries that the hand has not passed, dead ones included */
+    size_t dead;          /* of those */
+};
+
+void cache_log_init(struct cache_log *log, size_t segment_bytes);
+
+/** cache_log_release(log): free every segment. Cost: O(segments). */
+void cache_log_release(struct cache_log *log);
+
+/** cache_log_needs(log, bytes): memory that an append of `bytes` would take from the system: 0 or a
+ * segment. */
+size_t cache_log_needs(const struct cache_log *log, size_t bytes);
+
+/** cache_log_append(log, bytes): room for an entry of `bytes` (a multiple of 8) at the tail, not
+ * initialised; NULL without memory. Entries never move. */
+struct cache_entry *cache_log_append(struct cache_log *log, size_t bytes);
+
+/** cache_log_hand(log): the oldest entry that was not passed, or NULL. Its header must be intact,
+ * dead or not. */
+struct cache_entry *cache_log_hand(struct cache_log *log);
+
+/** cache_log_pass(log): the hand goes on; a segment whose entries were all passed is freed with
+ * them. */
+void cache_log_pass(struct cache_log *log);
+
+#endif

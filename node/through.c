@@ -1,0 +1,393 @@
+#include "through.h"
+
+#include <stdlib.h>
+
+#include "cache.h"
+#include "through_private.h"
+
+enum { BUCKETS_MIN = 1024 };
+
+static void on_row(struct store_get *get, enum store_status status, const struct store_row *row,
+                   const char *detail);
+
+struct through *through_new(const struct through_conf *conf, struct cache *cache,
+                            struct store *store) {
+    struct through *t = calloc(1, sizeof(*t));
+    if (t == NULL)
+        return NULL;
+    t->conf = *conf;
+    t->cache = cache;
+    t->store = store;
+    t->epoch = 1;
+    size_t buckets = BUCKETS_MIN;
+    while (buckets < conf->pending_max)
+        buckets *= 2;
+    t->flights.mask = buckets - 1;
+    t->flights.buckets = calloc(buckets, sizeof(*t->flights.buckets));
+    if (t->flights.buckets == NULL) {
+        free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void through_free(struct through **pointer) {
+    struct through *t = *pointer;
+    *pointer = NULL;
+    if (t == NULL)
+        return;
+    for (size_t i = 0; i <= t->flights.mask;
+         i++) { /* the store was freed before, so that nobody calls back */
+        while (t->flights.buckets[i] != NULL) {
+            struct through_flight *flight = t->flights.buckets[i];
+            t->flights.buckets[i] = flight->next;
+            for (struct through_fill *fill = flight->fills, *next; fill != NULL; fill = next) {
+                next = fill->next;
+                free(fill);
+            }
+            free(flight);
+        }
+    }
+    free(t->flights.buckets);
+    free(t);
+}
+
+/* ---- trust (rule 9) ---- */
+
+static void begin_epoch(struct through *t) {
+    t->counters.epochs++;
+    if (++t->epoch == 0) { /* an entry of long ago could look current: let all go */
+        cache_clear(t->cache);
+        t->epoch = 1;
+    }
+}
+
+uint32_t through_entry_epoch(const struct through *t) {
+    return t->feed_up ? t->epoch : 0;
+}
+
+int64_t through_lag_ms(const struct through *t, int64_t now_mono_ms) {
+    return t->feed_up && t->heard_since_up ? now_mono_ms - t->heard_mono_ms : INT64_MAX;
+}
+
+static bool is_trusted(const struct through *t, const struct cache_item *item,
+                       int64_t now_mono_ms) {
+    if (PLANTED(trust_without_heartbeat) && item->epoch == t->epoch)
+        return true;
+    return item->epoch == t->epoch && t->feed_up &&
+           through_lag_ms(t, now_mono_ms) <= t->conf.fence_after_ms;
+}
+
+static bool is_expired(const struct cache_item *item, int64_t now_mono_ms) {
+    return item->deadline_ms != 0 && now_mono_ms >= item->deadline_ms;
+}
+
+/* ---- reads ---- */
+
+/* The copy that is not trusted, while the database does not answer: bounded, and counted. */
+static bool stale_copy(struct through *t, struct span key, uint64_t hash, int64_t now_mono_ms,
+                       struct cache_item *out) {
+    if (!t->ever_heard || now_mono_ms - t->heard_mono_ms > t->conf.stale_max_ms ||
+        !cache_peek(t->cache, key, hash, out) || is_expired(out, now_mono_ms))
+        return false;
+    t->counters.stale_served++;
+    return true;
+}
+
+static enum through_status answer_from(const struct cache_item *item, struct span *value) {
+    if (item->absent)
+        return THROUGH_ABSENT;
+    *value = item->value;
+    return THROUGH_VALUE;
+}
+
+/* The database does not answer: an old copy, or an error; never nil. */
+static enum through_status without_database(struct through *t, struct span key, uint64_t hash,
+                                            int64_t now_mono_ms, enum through_status failure,
+                                            struct span *value) {
+    struct cache_item item;
+    if (PLANTED(nil_for_failure))
+        return THROUGH_ABSENT;
+    return stale_copy(t, key, hash, now_mono_ms, &item) ? answer_from(&item, value) : failure;
+}
+
+static struct through_fill *joinable(struct through *t, struct through_flight *flight) {
+    for (struct through_fill *fill = flight->fills; fill != NULL; fill = fill->next) {
+        if ((!fill->marked && fill->epoch == t->epoch) || PLANTED(join_marked_fill))
+            return fill;
+    }
+    return NULL;
+}
+
+static void wait_for(struct through *t, struct through_fill *fill, struct through_read *read,
+                     int64_t now_mono_ms) {
+    read->fill = fill;
+    read->deadline_mono_ms = now_mono_ms + t->conf.read_timeout_ms;
+    read->next = NULL;
+    read->prev = fill->last_waiter;
+    *(fill->last_waiter != NULL ? &fill->last_waiter->next : &fill->waiters) = read;
+    fill->last_waiter = read;
+    read->newer = NULL;
+    read->older = t->newest_read;
+    *(t->newest_read != NULL ? &t->newest_read->newer : &t->oldest_read) = read;
+    t->newest_read = read;
+    t->pending++;
+}
+
+static void stop_waiting(struct through *t, struct through_read *read) {
+    struct through_fill *fill = read->fill;
+    *(read->prev != NULL ? &read->prev->next : &fill->waiters) = read->next;
+    *(read->next != NULL ? &read->next->prev : &fill->last_waiter) = read->prev;
+    *(read->older != NULL ? &read->older->newer : &t->oldest_read) = read->newer;
+    *(read->newer != NULL ? &read->newer->older : &t->newest_read) = read->older;
+    read->fill = NULL;
+    t->pending--;
+}
+
+/* A new SELECT for the key. Returns why not. */
+static enum store_status start_fill(struct through *t, struct through_flight *flight,
+                                    int64_t now_mono_ms, struct through_fill **out) {
+    struct through_fill *fill = calloc(1, sizeof(*fill));
+    if (fill == NULL)
+        return STORE_BUSY;
+    fill->through = t;
+    fill->flight = flight;
+    fill->epoch = t->epoch;
+    fill->sent_mono_ms = now_mono_ms;
+    fill->get = (struct store_get){.key = span_of(flight->key, flight->key_len), .done = on_row};
+    enum store_status status = store_get(t->store, &fill->get);
+    if (status != STORE_OK) {
+        free(fill);
+        return status;
+    }
+    fill->next = flight->fills;
+    flight->fills = fill;
+    t->counters.fills++;
+    *out = fill;
+    return STORE_OK;
+}
+
+static enum through_status fetch(struct through *t, int64_t now_mono_ms, struct through_read *read,
+                                 struct span *value) {
+    if (t->pending >= t->conf.pending_max)
+        return THROUGH_BUSY;
+    if (!store_up(t->store))
+        return without_database(t, read->key, read->hash, now_mono_ms, THROUGH_DBDOWN, value);
+    struct through_flight *flight = through_flight_take(t, read->key, read->hash);
+    if (flight == NULL)
+        return THROUGH_BUSY;
+    struct through_fill *fill = joinable(t, flight);
+    if (fill != NULL) {
+        t->counters.coalesced++;
+    } else {
+        enum store_status status = start_fill(t, flight, now_mono_ms, &fill);
+        if (status != STORE_OK) {
+            through_flight_leave(t, flight);
+            return without_database(t, read->key, read->hash, now_mono_ms,
+                                    status == STORE_BUSY ? THROUGH_BUSY : THROUGH_DBDOWN, value);
+        }
+    }
+    wait_for(t, fill, read, now_mono_ms);
+    return THROUGH_PENDING;
+}
+
+enum through_status through_get(struct through *t, int64_t now_mono_ms, struct through_read *read,
+                                struct span *value) {
+    struct cache_item item;
+    if (cache_get(t->cache, read->key, read->hash, &item) && is_trusted(t, &item, now_mono_ms) &&
+        !is_expired(&item, now_mono_ms)) {
+        t->counters.hits++;
+        t->counters.negative_hits += item.absent;
+        return answer_from(&item, value);
+    }
+    t->counters.misses++;
+    return fetch(t, now_mono_ms, read, value);
+}
+
+void through_get_cancel(struct through *t, struct through_read *read) {
+    if (read->fill != NULL)
+        stop_waiting(t, read);
+}
+
+/* ---- rows ---- */
+
+/* What a clean fill brings replaces whatever is there, whatever its version. */
+static void adopt(struct through *t, const struct through_fill *fill, const struct store_row *row) {
+    struct span key = fill->get.key;
+    uint64_t hash = fill->flight->hash;
+    if (!row->cacheable) {
+        cache_drop(t->cache, key, hash);
+        return;
+    }
+    struct cache_item item = {.value = row->payload,
+                              .version = row->present ? row->version : 0,
+                              .epoch = through_entry_epoch(t),
+                              .absent = !row->present};
+    if (row->present &&
+        row->ttl_ms >= 0) /* from the time of sending: never longer than the row lives */
+        item.deadline_ms =
+            fill->sent_mono_ms + row->ttl_ms > 0 ? fill->sent_mono_ms + row->ttl_ms : 1;
+    cache_put(t->cache, key, hash, &item);
+}
+
+/* The row of an overtaken fill goes to those who waited, and counts as an invalidation (rule 4,
+ * F1). */
+static void invalidate_by(struct through *t, const struct through_fill *fill,
+                          const struct store_row *row) {
+    struct cache_item item;
+    t->counters.fills_overtaken++;
+    if (PLANTED(cache_marked_fill)) {
+        adopt(t, fill, row);
+        return;
+    }
+    if (PLANTED(overtaken_row_is_no_invalidation))
+        return;
+    if (cache_peek(t->cache, fill->get.key, fill->flight->hash, &item) &&
+        (!row->present || item.version < row->version))
+        cache_drop(t->cache, fill->get.key, fill->flight->hash);
+    through_flight_mark(fill->flight);
+}
+
+static void unlink_fill(struct through_fill *fill) {
+    struct through_fill **link = &fill->flight->fills;
+    while (*link != fill)
+        link = &(*link)->next;
+    *link = fill->next;
+}
+
+static void answer_waiters(struct through *t, struct through_fill *fill, enum through_status status,
+                           struct span value, const char *detail) {
+    /* An answer may make its asker ask again, or cancel another who waits here: so take them one by
+     * one. */
+    while (fill->waiters != NULL) {
+        struct through_read *read = fill->waiters;
+        stop_waiting(t, read);
+        read->done(read, status, value, detail);
+    }
+}
+
+static void on_row(struct store_get *get, enum store_status status, const struct store_row *row,
+                   const char *detail) {
+    struct through_fill *fill =
+        (struct through_fill *)((char *)get - offsetof(struct through_fill, get));
+    struct through *t = fill->through;
+    struct through_flight *flight = fill->flight;
+    unlink_fill(fill); /* nobody joins it from here on */
+    if (status == STORE_OK) {
+        if (!fill->marked && fill->epoch == t->epoch)
+            adopt(t, fill, row);
+        else
+            invalidate_by(t, fill, row);
+        through_flight_raise(flight, row->present ? row->version : THROUGH_RECORD_INFINITE);
+        answer_waiters(t, fill, row->present ? THROUGH_VALUE : THROUGH_ABSENT,
+                       row->present ? row->payload : SPAN(""), NULL);
+    } else {
+        /* Old copies are looked up per waiter: an answer may have changed the cache. The time is
+         * that of the latest deadline known: close enough for a bound of an hour. */
+        while (fill->waiters != NULL) {
+            struct through_read *read = fill->waiters;
+            struct span value = SPAN("");
+            int64_t now_mono_ms = read->deadline_mono_ms - t->conf.read_timeout_ms;
+            enum through_status failure = status == STORE_BUSY ? THROUGH_BUSY : THROUGH_DBDOWN;
+            enum through_status answer =
+                without_database(t, read->key, read->hash, now_mono_ms, failure, &value);
+            stop_waiting(t, read);
+            read->done(read, answer, value, detail);
+        }
+    }
+    free(fill);
+    through_flight_leave(t, flight);
+}
+
+static void tick_reads(struct through *t, int64_t now_mono_ms) {
+    while (t->oldest_read != NULL && t->oldest_read->deadline_mono_ms <= now_mono_ms) {
+        struct through_read *read = t->oldest_read;
+        struct span value = SPAN("");
+        enum through_status answer =
+            without_database(t, read->key, read->hash, now_mono_ms, THROUGH_TIMEOUT, &value);
+        stop_waiting(t, read);
+        read->done(read, answer, value, NULL);
+    }
+}
+
+void through_tick(struct through *t, int64_t now_mono_ms) {
+    tick_reads(t, now_mono_ms);
+    through_tick_writes(t, now_mono_ms);
+}
+
+/* ---- what is heard (rule 8) ---- */
+
+void through_changed(struct through *t, struct span key, uint64_t version) {
+    uint64_t hash = cache_hash(t->cache, key);
+    struct cache_item item;
+    t->counters.invalidations++;
+    if (cache_peek(t->cache, key, hash, &item) && item.version < version &&
+        !PLANTED(ignore_version))
+        cache_drop(t->cache, key, hash);
+    struct through_flight *flight = through_flight_find(t, key, hash);
+    if (flight == NULL)
+        return;
+    if (!PLANTED(no_mark_on_notification))
+        through_flight_mark(flight);
+    through_flight_raise(flight, version);
+}
+
+/* Entry, fills and record: nothing that is known of the key counts any more. */
+static void invalidate_fully(struct through *t, struct span key, bool keep_fills) {
+    uint64_t hash = cache_hash(t->cache, key);
+    t->counters.invalidations++;
+    cache_drop(t->cache, key, hash);
+    struct through_flight *flight = through_flight_find(t, key, hash);
+    if (flight == NULL)
+        return;
+    if (!keep_fills)
+        through_flight_mark(flight);
+    through_flight_raise(flight, THROUGH_RECORD_INFINITE);
+}
+
+void through_gone(struct through *t, struct span key) {
+    invalidate_fully(t, key, PLANTED(no_mark_on_notification));
+}
+
+void through_drop(struct through *t, struct span key) {
+    invalidate_fully(t, key, PLANTED(drop_keeps_fills));
+}
+
+/* A new epoch: what is cached becomes suspect; what is in flight was sent in another one, so it
+ * marks nothing as trusted. */
+void through_everything(struct through *t) {
+    t->counters.everything++;
+    begin_epoch(t);
+}
+
+void through_feed_up(struct through *t) {
+    begin_epoch(t);
+    t->feed_up = true;
+    t->heard_since_up =
+        false; /* what was heard on another connection says nothing about this one */
+}
+
+void through_feed_lost(struct through *t) {
+    if (PLANTED(no_distrust_on_feed_loss))
+        return;
+    t->feed_up = false;
+    begin_epoch(t);
+}
+
+void through_heard(struct through *t, int64_t sent_mono_ms) {
+    if (!t->ever_heard || sent_mono_ms > t->heard_mono_ms)
+        t->heard_mono_ms = sent_mono_ms;
+    t->ever_heard = t->heard_since_up = true;
+}
+
+uint32_t through_epoch(const struct through *t) {
+    return t->epoch;
+}
+
+uint32_t through_pending(const struct through *t) {
+    return t->pending;
+}
+
+const struct through_counters *through_counters(const struct through *t) {
+    return &t->counters;
+}

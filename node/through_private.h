@@ -1,0 +1,121 @@
+/*
+ * through_private: what through.c (reads, what is heard), through_write.c and through_flight.c
+ * share. For these three alone.
+ */
+#ifndef RINGFENCE_THROUGH_PRIVATE_H
+#define RINGFENCE_THROUGH_PRIVATE_H
+
+#include "through.h"
+
+/*
+ * PLANTED(name): a bug that is built in on purpose, to see that the tests find it: `make planted`.
+ * Off in every other build.
+ */
+#ifdef RINGFENCE_PLANT
+#define PLANTED(name) (RINGFENCE_PLANT == PLANT_##name)
+enum through_plant {
+    PLANT_no_mark_on_notification = 1,
+    PLANT_cache_marked_fill,
+    PLANT_join_marked_fill,
+    PLANT_ignore_version,
+    PLANT_no_mark_on_ack,
+    PLANT_ack_ignores_record,
+    PLANT_no_distrust_on_feed_loss,
+    PLANT_trust_without_heartbeat,
+    PLANT_ok_before_commit,
+    PLANT_nil_for_failure,
+    PLANT_keep_on_noop,
+    PLANT_drop_keeps_fills,
+    PLANT_uncertain_keeps_entry,
+    PLANT_overtaken_row_is_no_invalidation,
+    PLANT_two_writes_of_a_key,
+};
+#else
+#define PLANTED(name) 0
+#endif
+
+/* Higher than any version: what was heard cannot be compared. */
+#define THROUGH_RECORD_INFINITE UINT64_MAX
+
+/* One SELECT of one key. Owned by its flight. */
+struct through_fill {
+    struct store_get get;
+    struct through *through;
+    struct through_flight *flight;
+    struct through_fill *next;
+    struct through_read *waiters, *last_waiter;
+    uint32_t epoch;
+    int64_t sent_mono_ms;
+    bool marked; /* overtaken: not cached, and nobody joins (rule 4) */
+};
+
+struct through_own; /* one own write; see through_write.c */
+
+/* A place in the queue of one key's writes. */
+struct through_turn {
+    struct through_own *own;
+    struct through_flight *flight;
+    struct through_turn *next;
+};
+
+/* A key with anything in flight or waiting. Owned by the table. */
+struct through_flight {
+    struct through_flight *next; /* in its bucket */
+    uint64_t hash;
+    struct through_fill *fills;
+    struct through_turn *turns,
+        *last_turn;  /* the first is the one that may be in flight (rule 5) */
+    bool writing;    /* the first turn's write was handed to the store */
+    uint64_t record; /* the highest version met since (rule 2) */
+    size_t key_len;
+    char key[];
+};
+
+struct through_flights {
+    struct through_flight **buckets;
+    size_t mask;
+    size_t count;
+};
+
+struct through {
+    struct through_conf conf;
+    struct cache *cache;
+    struct store *store;
+    struct through_counters counters;
+    struct through_flights flights;
+    uint32_t epoch; /* rises with every beginning and end of trust; never 0 */
+    bool feed_up;
+    bool ever_heard, heard_since_up;
+    int64_t heard_mono_ms; /* when the newest heartbeat heard was sent */
+    uint32_t pending;
+    struct through_read *oldest_read, *newest_read;
+    struct through_own *oldest_own, *newest_own;
+    struct through_own *ready, *last_ready; /* first in all their queues, to be sent */
+    bool sending;
+};
+
+/** through_flight_find(t, key, hash): the key's flight, or NULL. */
+struct through_flight *through_flight_find(struct through *t, struct span key, uint64_t hash);
+
+/** through_flight_take(t, key, hash): the key's flight, made if there is none; NULL without memory.
+ */
+struct through_flight *through_flight_take(struct through *t, struct span key, uint64_t hash);
+
+/** through_flight_leave(t, flight): free it if nothing of the key is in flight or waiting. */
+void through_flight_leave(struct through *t, struct through_flight *flight);
+
+/** through_flight_mark(flight): its fills were overtaken. */
+void through_flight_mark(struct through_flight *flight);
+
+/** through_flight_raise(flight, version): something of this version was met while an own write may
+ * be in flight. */
+void through_flight_raise(struct through_flight *flight, uint64_t version);
+
+/** through_entry_epoch(t): the epoch that what is cached now gets: 0 (suspect) while there is no
+ * feed. */
+uint32_t through_entry_epoch(const struct through *t);
+
+/** through_tick_writes(t, now): writes that ran out of time. */
+void through_tick_writes(struct through *t, int64_t now_mono_ms);
+
+#endif
