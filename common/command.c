@@ -17,67 +17,127 @@ enum {
     F = COMMAND_FAST
 };
 
-/* name, arity, first key, last key, step, flags, group, since, complexity, summary, subcommands */
+#define KEYS(first, last, step) .first_key = (first), .last_key = (last), .key_step = (step)
+
+/* clang-format off */
 static const struct command ROWS[] = {
-    [COMMAND_GET] = {"get", 2, 1, 1, 1, R | F, "string", "1.0.0", "O(1)", "The value of a key.",
-                     NULL},
-    [COMMAND_SET] =
-        {"set", -3, 1, 1, 1, W, "string", "1.0.0", "O(1) and one commit",
-         "Sets a key; NX only if it is absent, XX only if it is there, GET returns the old value.",
-         NULL},
-    [COMMAND_SETNX] = {"setnx", 3, 1, 1, 1, W | F, "string", "1.0.0", "O(1) and one commit",
-                       "Sets a key only if it is absent.", NULL},
-    [COMMAND_GETSET] = {"getset", 3, 1, 1, 1, W | F, "string", "1.0.0", "O(1) and one commit",
-                        "Sets a key and returns its old value.", NULL},
-    [COMMAND_GETDEL] = {"getdel", 2, 1, 1, 1, W | F, "string", "6.2.0", "O(1) and one commit",
-                        "Returns the value of a key and deletes it.", NULL},
-    [COMMAND_MGET] = {"mget", -2, 1, -1, 1, R | M | F, "string", "1.0.0", "O(keys)",
-                      "The values of several keys.", NULL},
-    [COMMAND_MSET] = {"mset", -3, 1, -1, 2, W | M, "string", "1.0.1", "O(keys) and one commit",
-                      "Sets several keys in one transaction.", NULL},
-    [COMMAND_DEL] = {"del", -2, 1, -1, 1, W | M, "generic", "1.0.0", "O(keys) and one commit",
-                     "Deletes keys in one transaction.", NULL},
-    [COMMAND_UNLINK] = {"unlink", -2, 1, -1, 1, W | M, "generic", "4.0.0", "O(keys) and one commit",
-                        "Deletes keys, as DEL.", NULL},
-    [COMMAND_EXISTS] = {"exists", -2, 1, -1, 1, R | M | F, "generic", "1.0.0", "O(keys)",
-                        "How many of the keys exist.", NULL},
-    [COMMAND_TOUCH] = {"touch", -2, 1, -1, 1, R | M | F, "generic", "3.2.1", "O(keys)",
-                       "Counts keys that exist, and marks them as used.", NULL},
-    [COMMAND_STRLEN] = {"strlen", 2, 1, 1, 1, R | F, "string", "2.2.0", "O(1)",
-                        "The length of a value in bytes.", NULL},
-    [COMMAND_TYPE] = {"type", 2, 1, 1, 1, R | F, "generic", "1.0.0", "O(1)", "string, or none.",
-                      NULL},
-    [COMMAND_DBSIZE] = {"dbsize", 1, 0, 0, 0, R, "server", "1.0.0", "O(rows)",
-                        "The number of keys in the table.", NULL},
-    [COMMAND_PING] = {"ping", -1, 0, 0, 0, L | F, "connection", "1.0.0", "O(1)",
-                      "Answers PONG, or its argument.", NULL},
-    [COMMAND_ECHO] = {"echo", 2, 0, 0, 0, L | F, "connection", "1.0.0", "O(1)",
-                      "Answers its argument.", NULL},
-    [COMMAND_QUIT] = {"quit", -1, 0, 0, 0, L | F, "connection", "1.0.0", "O(1)",
-                      "Closes the connection.", NULL},
-    [COMMAND_RESET] = {"reset", 1, 0, 0, 0, L | F, "connection", "6.2.0", "O(1)",
-                       "Puts the connection back as it began.", NULL},
-    [COMMAND_SELECT] = {"select", 2, 0, 0, 0, L | F, "connection", "1.0.0", "O(1)",
-                        "Database 0 is the only one.", NULL},
-    [COMMAND_HELLO] = {"hello", -1, 0, 0, 0, L | F, "connection", "6.0.0", "O(1)",
-                       "Chooses RESP2 or RESP3.", NULL},
-    [COMMAND_CLIENT] = {"client", -2, 0, 0, 0, L, "connection", "2.4.0", "by subcommand",
-                        "About connections.", CLIENT_SUBCOMMANDS},
-    [COMMAND_COMMAND] = {"command", -1, 0, 0, 0, L, "server", "2.8.13", "O(commands)",
-                         "About the commands.", COMMAND_SUBCOMMANDS},
-    [COMMAND_CONFIG] = {"config", -2, 0, 0, 0, L, "server", "2.0.0", "O(options)",
-                        "About the options.", CONFIG_SUBCOMMANDS},
-    [COMMAND_INFO] = {"info", -1, 0, 0, 0, L, "server", "1.0.0", "O(figures)",
-                      "Figures, by section.", NULL},
-    [COMMAND_TIME] = {"time", 1, 0, 0, 0, L | F, "server", "2.6.0", "O(1)",
-                      "Seconds and microseconds since 1970.", NULL},
-    [COMMAND_RF_LINK] = {"rf.link", 2, 0, 0, 0, L | LINK, "server", "7.0.0", "O(1)",
-                         "This connection takes late answers.", NULL},
-    [COMMAND_RF_DROP] = {"rf.drop", -2, 1, -1, 1, LINK | M, "generic", "7.0.0", "O(keys)",
-                         "Forget keys: another node changed them.", NULL},
-    [COMMAND_RF_STATUS] = {"rf.status", 1, 0, 0, 0, L | LINK, "server", "7.0.0", "O(figures)",
-                           "A node's figures for its proxies.", NULL},
+    [COMMAND_GET] = {
+        .name = "get", .arity = 2, KEYS(1, 1, 1), .flags = R | F,
+        .group = "string", .since = "1.0.0", .complexity = "O(1)",
+        .summary = "The value of a key."},
+    [COMMAND_SET] = {
+        .name = "set", .arity = -3, KEYS(1, 1, 1), .flags = W,
+        .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
+        .summary = "Sets a key; NX: only if absent, XX: only if present, GET: returns the old value."},
+    [COMMAND_SETNX] = {
+        .name = "setnx", .arity = 3, KEYS(1, 1, 1), .flags = W | F,
+        .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
+        .summary = "Sets a key only if it is absent."},
+    [COMMAND_GETSET] = {
+        .name = "getset", .arity = 3, KEYS(1, 1, 1), .flags = W | F,
+        .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
+        .summary = "Sets a key and returns its old value."},
+    [COMMAND_GETDEL] = {
+        .name = "getdel", .arity = 2, KEYS(1, 1, 1), .flags = W | F,
+        .group = "string", .since = "6.2.0", .complexity = "O(1) and one commit",
+        .summary = "Returns the value of a key and deletes it."},
+    [COMMAND_MGET] = {
+        .name = "mget", .arity = -2, KEYS(1, -1, 1), .flags = R | M | F,
+        .group = "string", .since = "1.0.0", .complexity = "O(keys)",
+        .summary = "The values of several keys."},
+    [COMMAND_MSET] = {
+        .name = "mset", .arity = -3, KEYS(1, -1, 2), .flags = W | M,
+        .group = "string", .since = "1.0.1", .complexity = "O(keys) and one commit",
+        .summary = "Sets several keys in one transaction."},
+    [COMMAND_DEL] = {
+        .name = "del", .arity = -2, KEYS(1, -1, 1), .flags = W | M,
+        .group = "generic", .since = "1.0.0", .complexity = "O(keys) and one commit",
+        .summary = "Deletes keys in one transaction."},
+    [COMMAND_UNLINK] = {
+        .name = "unlink", .arity = -2, KEYS(1, -1, 1), .flags = W | M,
+        .group = "generic", .since = "4.0.0", .complexity = "O(keys) and one commit",
+        .summary = "Deletes keys, as DEL."},
+    [COMMAND_EXISTS] = {
+        .name = "exists", .arity = -2, KEYS(1, -1, 1), .flags = R | M | F,
+        .group = "generic", .since = "1.0.0", .complexity = "O(keys)",
+        .summary = "How many of the keys exist."},
+    [COMMAND_TOUCH] = {
+        .name = "touch", .arity = -2, KEYS(1, -1, 1), .flags = R | M | F,
+        .group = "generic", .since = "3.2.1", .complexity = "O(keys)",
+        .summary = "Counts keys that exist, and marks them as used."},
+    [COMMAND_STRLEN] = {
+        .name = "strlen", .arity = 2, KEYS(1, 1, 1), .flags = R | F,
+        .group = "string", .since = "2.2.0", .complexity = "O(1)",
+        .summary = "The length of a value in bytes."},
+    [COMMAND_TYPE] = {
+        .name = "type", .arity = 2, KEYS(1, 1, 1), .flags = R | F,
+        .group = "generic", .since = "1.0.0", .complexity = "O(1)",
+        .summary = "string, or none."},
+    [COMMAND_DBSIZE] = {
+        .name = "dbsize", .arity = 1, .flags = R,
+        .group = "server", .since = "1.0.0", .complexity = "O(rows)",
+        .summary = "The number of keys in the table."},
+    [COMMAND_PING] = {
+        .name = "ping", .arity = -1, .flags = L | F,
+        .group = "connection", .since = "1.0.0", .complexity = "O(1)",
+        .summary = "Answers PONG, or its argument."},
+    [COMMAND_ECHO] = {
+        .name = "echo", .arity = 2, .flags = L | F,
+        .group = "connection", .since = "1.0.0", .complexity = "O(1)",
+        .summary = "Answers its argument."},
+    [COMMAND_QUIT] = {
+        .name = "quit", .arity = -1, .flags = L | F,
+        .group = "connection", .since = "1.0.0", .complexity = "O(1)",
+        .summary = "Closes the connection."},
+    [COMMAND_RESET] = {
+        .name = "reset", .arity = 1, .flags = L | F,
+        .group = "connection", .since = "6.2.0", .complexity = "O(1)",
+        .summary = "Puts the connection back as it began."},
+    [COMMAND_SELECT] = {
+        .name = "select", .arity = 2, .flags = L | F,
+        .group = "connection", .since = "1.0.0", .complexity = "O(1)",
+        .summary = "Database 0 is the only one."},
+    [COMMAND_HELLO] = {
+        .name = "hello", .arity = -1, .flags = L | F,
+        .group = "connection", .since = "6.0.0", .complexity = "O(1)",
+        .summary = "Chooses RESP2 or RESP3."},
+    [COMMAND_CLIENT] = {
+        .name = "client", .arity = -2, .flags = L,
+        .group = "connection", .since = "2.4.0", .complexity = "by subcommand",
+        .summary = "About connections.",
+        .subcommands = CLIENT_SUBCOMMANDS},
+    [COMMAND_COMMAND] = {
+        .name = "command", .arity = -1, .flags = L,
+        .group = "server", .since = "2.8.13", .complexity = "O(commands)",
+        .summary = "About the commands.",
+        .subcommands = COMMAND_SUBCOMMANDS},
+    [COMMAND_CONFIG] = {
+        .name = "config", .arity = -2, .flags = L,
+        .group = "server", .since = "2.0.0", .complexity = "O(options)",
+        .summary = "About the options.",
+        .subcommands = CONFIG_SUBCOMMANDS},
+    [COMMAND_INFO] = {
+        .name = "info", .arity = -1, .flags = L,
+        .group = "server", .since = "1.0.0", .complexity = "O(figures)",
+        .summary = "Figures, by section."},
+    [COMMAND_TIME] = {
+        .name = "time", .arity = 1, .flags = L | F,
+        .group = "server", .since = "2.6.0", .complexity = "O(1)",
+        .summary = "Seconds and microseconds since 1970."},
+    [COMMAND_RF_LINK] = {
+        .name = "rf.link", .arity = 2, .flags = L | LINK,
+        .group = "server", .since = "7.0.0", .complexity = "O(1)",
+        .summary = "This connection takes late answers."},
+    [COMMAND_RF_DROP] = {
+        .name = "rf.drop", .arity = -2, KEYS(1, -1, 1), .flags = LINK | M,
+        .group = "generic", .since = "7.0.0", .complexity = "O(keys)",
+        .summary = "Forget keys: another node changed them."},
+    [COMMAND_RF_STATUS] = {
+        .name = "rf.status", .arity = 1, .flags = L | LINK,
+        .group = "server", .since = "7.0.0", .complexity = "O(figures)",
+        .summary = "A node's figures for its proxies."},
 };
+/* clang-format on */
 
 /* Ids by length of name, the frequent ones first; -1 ends a list. A test sees to it that every row
  * is found. */

@@ -34,27 +34,28 @@ struct resp_request {
     bool is_inline; /* its bytes cannot be forwarded as they are: write it anew from argv */
 };
 
-/* Where an argument lies, counted from the first byte of its request: the bytes may move between
- * calls. */
-struct resp_arg {
-    uint32_t at, len;
+/* An argument: while its request is incomplete, where it lies, counted from the first byte of the
+ * request, since the bytes may move between calls; a span over it once the request is whole. */
+union resp_slot {
+    struct {
+        uint32_t at, len;
+    } offset;
+    struct span span;
 };
 
 /* One connection's parser. Fields are private to resp_request.c; embedded by value. */
 struct resp_parser {
-    size_t pos;         /* bytes of the current request understood so far */
-    uint32_t argc;      /* arguments known */
-    uint32_t args_left; /* arguments still to come; 0 outside a multibulk */
-    int64_t bulk_len;   /* >= 0: the header of the next argument was read */
-    bool in_multibulk;
-    uint32_t cap; /* of args and argv */
-    struct resp_arg *args;
-    struct span *argv; /* made when the request is whole */
-    struct resp_arg args_inline[RESP_ARGS_INLINE];
-    struct span argv_inline[RESP_ARGS_INLINE];
-    char *unquoted;    /* inline arguments without their quotes */
-    const char *error; /* after RESP_ERROR: text for "ERR Protocol error: <text>" */
-    char error_room[48];
+    size_t pos;                  /* bytes of the current request understood so far */
+    size_t seen;                 /* bytes of it that were searched for the end of a line */
+    uint32_t argc;               /* arguments found */
+    uint32_t args_left;          /* arguments still to come; not 0: inside a multibulk */
+    int64_t bulk_len;            /* >= 0: length of the argument at pos, whose header was read */
+    uint32_t cap;                /* of slots_heap */
+    char error_room[28];         /* for the one text that is not fixed */
+    const char *error;           /* after RESP_ERROR: text for "ERR Protocol error: <text>" */
+    char *unquoted;              /* arguments of an inline request, without their quotes */
+    union resp_slot *slots_heap; /* NULL: the arguments are in slots_inline */
+    union resp_slot slots_inline[RESP_ARGS_INLINE];
 };
 
 /** resp_parser_init(p): ready for the first request; holds no memory. */
@@ -76,21 +77,25 @@ enum resp_result resp_parse_request(struct resp_parser *p, const char *data, siz
 
 /* ---- replies, measured ---- */
 
-/* One connection's state while a reply is incomplete; private; embedded by value. Zero is the
- * initial state. */
+enum { RESP_DEPTH_MAX = 8 /* aggregates within each other, as in hiredis 0.14 */ };
+
+/* One connection's state while a reply is incomplete; private to resp_scan.c; embedded by value.
+ * Zero is the initial state. */
 struct resp_scan {
-    size_t pos;
+    size_t pos;                   /* bytes of the reply understood so far */
+    size_t need;                  /* with fewer bytes than this nothing can change */
+    size_t seen;                  /* bytes that were searched for the end of a line */
+    int64_t left[RESP_DEPTH_MAX]; /* elements to come at each level of nesting */
     uint32_t depth;
-    int64_t left[9]; /* elements to come at each level of nesting */
     const char *error;
 };
 
 /**
  * resp_scan_reply(s, data, len, size_out): measure the reply at the front of `data`. RESP_OK: it is
  * *size_out bytes long, `s` is reset. RESP_PARTIAL: call again with the same bytes and more.
- * RESP_ERROR: not RESP; s->error says why. Nesting is limited to 9 levels as in hiredis. A RESP3
- * attribute ('|') counts as part of the reply that follows it. Cost: O(new bytes), bulk bodies are
- * skipped.
+ * RESP_ERROR: not RESP; s->error says why. Nesting is limited to RESP_DEPTH_MAX. A RESP3 attribute
+ * ('|') is a part of the reply that follows it, and nests around it. Cost: O(new bytes), bulk
+ * bodies are skipped.
  */
 enum resp_result resp_scan_reply(struct resp_scan *s, const char *data, size_t len,
                                  size_t *size_out);
@@ -111,7 +116,7 @@ enum resp_type {
     RESP_MAP,
     RESP_SET,
     RESP_PUSH,
-    RESP_ATTRIBUTE
+    RESP_ATTRIBUTE /* n pairs and then the reply that they describe: 2n + 1 elements */
 };
 
 struct resp_reply {

@@ -1,30 +1,24 @@
 /* Requests: multibulk and inline. Texts and limits are Redis' own. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "resp_line.h"
 #include "resp_parse.h"
 
-enum { COUNT_DIGITS_MAX = 20 /* of a number in a header line */ };
+/* After a request with more arguments than this their room is given back. */
+enum { SLOTS_KEPT_MAX = 256 };
+
+_Static_assert(sizeof(union resp_slot) == sizeof(struct span), "slots become argv in place");
 
 void resp_parser_init(struct resp_parser *p) {
     memset(p, 0, sizeof(*p));
     p->bulk_len = -1;
     p->cap = RESP_ARGS_INLINE;
-    p->args = p->args_inline;
-    p->argv = p->argv_inline;
-}
-
-static void release_heap(struct resp_parser *p) {
-    if (p->args != p->args_inline) {
-        free(p->args);
-        free(p->argv);
-    }
-    free(p->unquoted);
 }
 
 void resp_parser_release(struct resp_parser *p) {
-    release_heap(p);
+    free(p->slots_heap);
+    free(p->unquoted);
     resp_parser_init(p);
 }
 
@@ -33,213 +27,279 @@ static enum resp_result fail(struct resp_parser *p, const char *why) {
     return RESP_ERROR;
 }
 
-static bool grow(struct resp_parser *p, uint32_t args_max) {
-    uint32_t cap = p->cap * 2 > args_max ? args_max : p->cap * 2;
-    struct resp_arg *args = malloc(cap * sizeof(*args));
-    struct span *argv = malloc(cap * sizeof(*argv));
-    if (args == NULL || argv == NULL || cap <= p->argc) {
-        free(args);
-        free(argv);
+static union resp_slot *slots_of(struct resp_parser *p) {
+    return p->slots_heap != NULL ? p->slots_heap : p->slots_inline;
+}
+
+/* Twice the room for arguments: it follows what has arrived, not what was announced. */
+static bool grow(struct resp_parser *p) {
+    union resp_slot *slots = realloc(p->slots_heap, (size_t)p->cap * 2 * sizeof(*slots));
+    if (slots == NULL)
         return false;
-    }
-    memcpy(args, p->args, p->argc * sizeof(*args));
-    if (p->args != p->args_inline) {
-        free(p->args);
-        free(p->argv);
-    }
-    p->args = args;
-    p->argv = argv;
-    p->cap = cap;
+    if (p->slots_heap == NULL)
+        memcpy(slots, p->slots_inline, sizeof(p->slots_inline));
+    p->slots_heap = slots;
+    p->cap *= 2;
     return true;
 }
 
-/* The request is whole: spans over where the bytes are now; the parser is ready for the next one.
- */
-static enum resp_result finish(struct resp_parser *p, const char *data, bool is_inline,
+/* The request is whole: spans over where the bytes are now; ready for the next one. */
+static enum resp_result finish(struct resp_parser *p, const char *base, bool is_inline,
                                struct resp_request *out) {
-    const char *base = is_inline ? p->unquoted : data;
+    union resp_slot *slots = slots_of(p);
     for (uint32_t i = 0; i < p->argc; i++)
-        p->argv[i] = span_of(base + p->args[i].at, p->args[i].len);
+        slots[i].span = span_of(base + slots[i].offset.at, slots[i].offset.len);
     *out = (struct resp_request){
-        .argv = p->argv, .argc = p->argc, .size = p->pos, .is_inline = is_inline};
-    p->pos = 0;
-    p->argc = p->args_left = 0;
-    p->bulk_len = -1;
-    p->in_multibulk = false;
+        .argv = &slots[0].span, .argc = p->argc, .size = p->pos, .is_inline = is_inline};
+    p->pos = p->seen = 0;
+    p->argc = 0;
     return RESP_OK;
 }
 
-/* A header line `Xdigits\r\n` at p->pos; RESP_OK moves behind it. */
-static enum resp_result header(struct resp_parser *p, const char *data, size_t len,
-                               const struct resp_limits *limits, const char *too_big,
-                               const char *invalid, int64_t *out) {
-    const char *at = data + p->pos + 1, *limit = data + len;
-    uint64_t n = 0;
-    /* The usual case first: digits, then \r\n, all there. */
-    const char *c = at;
-    while (c < limit && (unsigned char)(*c - '0') < 10 && c - at < 18)
-        n = n * 10 + (unsigned char)(*c++ - '0');
-    if (c > at && limit - c >= 2 && c[0] == '\r' && (*at != '0' || c - at == 1)) {
-        *out = (int64_t)n;
-        p->pos = (size_t)(c + 2 - data);
-        return RESP_OK;
+/* ---- multibulk ---- */
+
+/* The arguments that are here whole and plainly written: nearly always all of them. */
+static void take_plain(struct resp_parser *p, const char *data, size_t len, uint32_t bytes_max) {
+    union resp_slot *slots = slots_of(p);
+    const char *at = data + p->pos, *limit = data + len;
+    uint32_t argc = p->argc, left = p->args_left, room = p->cap - argc;
+    for (uint32_t n; left > 0 && room > 0 && at < limit && *at == '$'; left--, room--) {
+        const char *body = resp_line_plain(at + 1, limit, &n);
+        if (body == NULL || n > bytes_max || (size_t)(limit - body) < (size_t)n + 2 ||
+            (size_t)(body - data) > UINT32_MAX / 2)
+            break;
+        slots[argc].offset.at = (uint32_t)(body - data);
+        slots[argc++].offset.len = n;
+        at = body + n + 2; /* Redis does not look at these two bytes either */
     }
-    const char *end = memchr(at, '\r', (size_t)(limit - at));
-    if (end == NULL)
-        return len - p->pos > limits->inline_bytes_max ? fail(p, too_big) : RESP_PARTIAL;
-    if (limit - end < 2)
+    p->pos = (size_t)(at - data);
+    p->argc = argc;
+    p->args_left = left;
+}
+
+/* The careful way to a header line at p->pos. RESP_OK: it is whole, its number is in *out if
+ * *is_number. As Redis, the byte behind \r is not looked at. */
+static enum resp_result header(struct resp_parser *p, const char *data, size_t len,
+                               uint32_t bytes_max, const char *too_big, int64_t *out,
+                               bool *is_number, size_t *next) {
+    size_t from = p->seen > p->pos ? p->seen : p->pos;
+    size_t stop = len - p->pos > bytes_max ? p->pos + bytes_max + 1 : len;
+    const char *end = stop > from ? memchr(data + from, '\r', stop - from) : NULL;
+    if (end == NULL) {
+        p->seen = stop;
+        return len - p->pos > bytes_max ? fail(p, too_big) : RESP_PARTIAL;
+    }
+    p->seen = (size_t)(end - data);
+    if (len - p->seen < 2)
         return RESP_PARTIAL;
-    if (end - at > COUNT_DIGITS_MAX || !span_to_int64(span_of(at, (size_t)(end - at)), out))
-        return fail(p, invalid);
-    p->pos = (size_t)(end + 2 - data);
+    const char *digits = data + p->pos + 1;
+    *is_number = end >= digits && span_to_int64(span_of(digits, (size_t)(end - digits)), out);
+    *next = p->seen + 2;
     return RESP_OK;
 }
 
 static enum resp_result bulk_header(struct resp_parser *p, const char *data, size_t len,
                                     const struct resp_limits *limits) {
-    if (p->pos >= len)
-        return RESP_PARTIAL;
+    int64_t n = 0;
+    size_t next = 0;
+    bool is_number = false;
+    enum resp_result result = header(p, data, len, limits->inline_bytes_max,
+                                     "too big bulk count string", &n, &is_number, &next);
+    if (result != RESP_OK)
+        return result;
     char c = data[p->pos];
     if (c != '$') {
         snprintf(p->error_room, sizeof(p->error_room), "expected '$', got '%c'",
-                 isprint((unsigned char)c) ? c : '?');
+                 c != '\0' ? c : ' ');
         return fail(p, p->error_room);
     }
-    int64_t n;
-    enum resp_result result =
-        header(p, data, len, limits, "too big bulk count string", "invalid bulk length", &n);
-    if (result != RESP_OK)
-        return result;
-    if (n < 0 || n > limits->bulk_bytes_max)
+    if (!is_number || n < 0 || n > limits->bulk_bytes_max)
         return fail(p, "invalid bulk length");
+    if (next > UINT32_MAX / 2)
+        return fail(p, "too big request");
+    p->pos = next;
     p->bulk_len = n;
+    return RESP_OK;
+}
+
+/* One argument that is not plain: it comes in pieces, is too large, or is wrong. */
+static enum resp_result take_argument(struct resp_parser *p, const char *data, size_t len,
+                                      const struct resp_limits *limits) {
+    if (p->bulk_len < 0) {
+        enum resp_result result = p->pos < len ? bulk_header(p, data, len, limits) : RESP_PARTIAL;
+        if (result != RESP_OK)
+            return result;
+    }
+    if (len - p->pos < (size_t)p->bulk_len + 2)
+        return RESP_PARTIAL;
+    if (p->argc == p->cap && !grow(p))
+        return fail(p, "out of memory");
+    union resp_slot *slot = &slots_of(p)[p->argc++];
+    slot->offset.at = (uint32_t)p->pos;
+    slot->offset.len = (uint32_t)p->bulk_len;
+    p->pos += (size_t)p->bulk_len + 2;
+    p->bulk_len = -1;
+    p->args_left--;
+    return RESP_OK;
+}
+
+/* The first line: how many arguments; *is_empty: none. */
+static enum resp_result count_line(struct resp_parser *p, const char *data, size_t len,
+                                   const struct resp_limits *limits, bool *is_empty) {
+    uint32_t plain;
+    int64_t n = 0;
+    size_t next = 0;
+    bool is_number = true;
+    const char *behind = resp_line_plain(data + 1, data + len, &plain);
+    if (behind != NULL) {
+        n = plain;
+        next = (size_t)(behind - data);
+    } else {
+        enum resp_result result = header(p, data, len, limits->inline_bytes_max,
+                                         "too big mbulk count string", &n, &is_number, &next);
+        if (result != RESP_OK)
+            return result;
+    }
+    if (!is_number || n > limits->args_max)
+        return fail(p, "invalid multibulk length");
+    p->pos = next;
+    *is_empty = n <= 0;
+    p->args_left = n <= 0 ? 0 : (uint32_t)n;
     return RESP_OK;
 }
 
 static enum resp_result multibulk(struct resp_parser *p, const char *data, size_t len,
                                   const struct resp_limits *limits, struct resp_request *out) {
-    if (!p->in_multibulk) {
-        int64_t n;
-        enum resp_result result = header(p, data, len, limits, "too big mbulk count string",
-                                         "invalid multibulk length", &n);
-        if (result != RESP_OK)
-            return result;
-        if (n > limits->args_max)
-            return fail(p, "invalid multibulk length");
-        if (n <= 0)
-            return finish(p, data, false, out);
-        p->in_multibulk = true;
-        p->args_left = (uint32_t)n;
+    if (p->args_left == 0) {
+        bool is_empty = false;
+        enum resp_result result = count_line(p, data, len, limits, &is_empty);
+        if (result != RESP_OK || is_empty)
+            return result != RESP_OK ? result : finish(p, data, false, out);
     }
     while (p->args_left > 0) {
-        if (p->bulk_len < 0) {
-            enum resp_result result = bulk_header(p, data, len, limits);
-            if (result != RESP_OK)
-                return result;
-        }
-        if (len - p->pos < (size_t)p->bulk_len + 2)
-            return RESP_PARTIAL;
-        if (p->argc == p->cap && !grow(p, limits->args_max))
-            return fail(p, "out of memory");
-        p->args[p->argc++] = (struct resp_arg){(uint32_t)p->pos, (uint32_t)p->bulk_len};
-        p->pos += (size_t)p->bulk_len + 2;
-        p->bulk_len = -1;
-        p->args_left--;
-        if (p->pos > UINT32_MAX / 2)
-            return fail(p, "too big request");
+        if (p->bulk_len < 0)
+            take_plain(p, data, len, limits->bulk_bytes_max);
+        if (p->args_left == 0)
+            break;
+        enum resp_result result = take_argument(p, data, len, limits);
+        if (result != RESP_OK)
+            return result;
     }
     return finish(p, data, false, out);
 }
 
 /* ---- inline ---- */
 
+static bool is_blank(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* A bare word ends at fewer characters than are skipped between words: so it is in Redis. */
+static bool ends_word(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 static int hex_digit(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* One escape of a double-quoted word; `*at` is behind the backslash. */
-static char unescape(const char *line, size_t len, size_t *at) {
-    char c = line[(*at)++];
-    if (c == 'x' && *at + 1 < len && hex_digit(line[*at]) >= 0 && hex_digit(line[*at + 1]) >= 0) {
-        char byte = (char)(hex_digit(line[*at]) * 16 + hex_digit(line[*at + 1]));
-        *at += 2;
-        return byte;
+struct line {
+    const char *at, *end; /* what is left of it */
+    char *to;             /* where unquoted bytes go */
+};
+
+/* One escape in double quotes, at the backslash; something follows it. */
+static void unescape(struct line *l) {
+    if (l->end - l->at >= 4 && l->at[1] == 'x' && hex_digit(l->at[2]) >= 0 &&
+        hex_digit(l->at[3]) >= 0) {
+        *l->to++ = (char)(hex_digit(l->at[2]) * 16 + hex_digit(l->at[3]));
+        l->at += 4;
+        return;
     }
-    switch (c) {
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    case 'b':
-        return '\b';
-    case 'a':
-        return '\a';
-    }
-    return c;
+    static const char FROM[] = "nrtba", TO[] = "\n\r\t\b\a";
+    const char *found = memchr(FROM, l->at[1], sizeof(FROM) - 1);
+    *l->to++ = found != NULL ? TO[found - FROM] : l->at[1];
+    l->at += 2;
 }
 
-/* A word from line[*at] on, into p->unquoted at *to. Returns false on quotes that do not end, or
- * end inside a word. */
-static bool inline_word(struct resp_parser *p, const char *line, size_t len, size_t *at,
-                        size_t *to) {
-    char quote = 0;
-    while (*at < len) {
-        char c = line[*at];
-        if (quote == 0 && isspace((unsigned char)c))
-            return true;
-        (*at)++;
-        if (quote == 0 && (c == '"' || c == '\'')) {
-            quote = c;
-        } else if (quote != 0 && c == quote) {
-            if (*at < len && !isspace((unsigned char)line[*at]))
-                return false;
-            return true;
-        } else if (quote == '"' && c == '\\' && *at < len) {
-            p->unquoted[(*to)++] = unescape(line, len, at);
-        } else if (quote == '\'' && c == '\\' && *at < len && line[*at] == '\'') {
-            p->unquoted[(*to)++] = '\'';
-            (*at)++;
+/* The rest of a word behind its opening quote. Returns false if the quote does not end, or not at
+ * the end of the word. */
+static bool quoted(struct line *l, char quote) {
+    while (l->at < l->end) {
+        bool escapes = *l->at == '\\' && l->end - l->at >= 2;
+        if (escapes && quote == '"') {
+            unescape(l);
+        } else if (escapes && l->at[1] == '\'') {
+            *l->to++ = '\'';
+            l->at += 2;
+        } else if (*l->at == quote) {
+            l->at++;
+            return l->at == l->end || is_blank(*l->at);
         } else {
-            p->unquoted[(*to)++] = c;
+            *l->to++ = *l->at++;
         }
     }
-    return quote == 0;
+    return false;
+}
+
+static bool word(struct line *l) {
+    while (l->at < l->end && !ends_word(*l->at)) {
+        char c = *l->at++;
+        if (c == '"' || c == '\'')
+            return quoted(l, c);
+        *l->to++ = c;
+    }
+    return true;
+}
+
+static enum resp_result split_line(struct resp_parser *p, struct line l,
+                                   const struct resp_limits *limits, struct resp_request *out) {
+    for (;;) {
+        while (l.at < l.end && is_blank(*l.at))
+            l.at++;
+        if (l.at == l.end)
+            return finish(p, p->unquoted, true, out);
+        char *from = l.to;
+        if (!word(&l))
+            return fail(p, "unbalanced quotes in request");
+        if (p->argc >= limits->args_max)
+            return fail(p, "too many arguments in an inline request");
+        if (p->argc == p->cap && !grow(p))
+            return fail(p, "out of memory");
+        union resp_slot *slot = &slots_of(p)[p->argc++];
+        slot->offset.at = (uint32_t)(from - p->unquoted);
+        slot->offset.len = (uint32_t)(l.to - from);
+    }
 }
 
 static enum resp_result inline_request(struct resp_parser *p, const char *data, size_t len,
                                        const struct resp_limits *limits, struct resp_request *out) {
-    const char *end = memchr(data + p->pos, '\n', len - p->pos);
+    size_t stop = len > limits->inline_bytes_max ? (size_t)limits->inline_bytes_max + 1 : len;
+    const char *end = stop > p->seen ? memchr(data + p->seen, '\n', stop - p->seen) : NULL;
     if (end == NULL) {
-        p->pos = len;
+        p->seen = stop;
         return len > limits->inline_bytes_max ? fail(p, "too big inline request") : RESP_PARTIAL;
     }
-    size_t line_len = (size_t)(end - data);
-    p->pos = line_len + 1;
-    if (line_len > limits->inline_bytes_max)
-        return fail(p, "too big inline request");
-    if (line_len > 0 && data[line_len - 1] == '\r')
-        line_len--;
-    free(p->unquoted);
-    p->unquoted = malloc(line_len + 1);
+    p->pos = (size_t)(end - data) + 1;
+    if (end > data && end[-1] == '\r')
+        end--;
+    p->unquoted = malloc((size_t)(end - data) + 1);
     if (p->unquoted == NULL)
         return fail(p, "out of memory");
-    size_t at = 0, to = 0;
-    for (;;) {
-        while (at < line_len && isspace((unsigned char)data[at]))
-            at++;
-        if (at >= line_len)
-            return finish(p, data, true, out);
-        size_t from = to;
-        if (!inline_word(p, data, line_len, &at, &to))
-            return fail(p, "unbalanced quotes in request");
-        if (p->argc == p->cap && !grow(p, limits->args_max))
-            return fail(p, "too many arguments in an inline request");
-        p->args[p->argc++] = (struct resp_arg){(uint32_t)from, (uint32_t)(to - from)};
+    return split_line(p, (struct line){data, end, p->unquoted}, limits, out);
+}
+
+/* What the request before this one needed. */
+static void tidy(struct resp_parser *p) {
+    free(p->unquoted);
+    p->unquoted = NULL;
+    if (p->cap > SLOTS_KEPT_MAX) {
+        free(p->slots_heap);
+        p->slots_heap = NULL;
+        p->cap = RESP_ARGS_INLINE;
     }
 }
 
@@ -247,8 +307,8 @@ enum resp_result resp_parse_request(struct resp_parser *p, const char *data, siz
                                     const struct resp_limits *limits, struct resp_request *out) {
     if (len == 0)
         return RESP_PARTIAL;
-    if (p->cap > 64 * RESP_ARGS_INLINE && p->pos == 0) /* after one very large request */
-        resp_parser_release(p);
+    if (p->argc == 0 && (p->unquoted != NULL || p->slots_heap != NULL))
+        tidy(p);
     return data[0] == '*' ? multibulk(p, data, len, limits, out)
                           : inline_request(p, data, len, limits, out);
 }
