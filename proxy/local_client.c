@@ -1,0 +1,198 @@
+#include <stdio.h>
+
+#include "../common/buf.h"
+#include "../common/clock.h"
+#include "../common/command.h"
+#include "../common/reply.h"
+#include "../common/resp_write.h"
+#include "local_private.h"
+#include "proxy_conf.h"
+#include "registry.h"
+
+enum { CLIENT_LINE_BYTES_MAX = 768 };
+
+static void id(const struct local_call *call) {
+    resp_write_int(call->out, (int64_t)call->client->id);
+}
+
+static void getname(const struct local_call *call) {
+    if (call->client->name[0] == '\0')
+        resp_write_null(call->out, call->client->proto);
+    else
+        resp_write_bulk(call->out, span_str(call->client->name));
+}
+
+static void setname(const struct local_call *call) {
+    if (local_set_name(call, call->argv[2]))
+        resp_write_status(call->out, "OK");
+}
+
+static void setinfo(const struct local_call *call) {
+    struct span option = call->argv[2], value = call->argv[3];
+    char *to = span_equal_nocase(option, SPAN("lib-name"))  ? call->client->lib_name
+               : span_equal_nocase(option, SPAN("lib-ver")) ? call->client->lib_ver
+                                                            : NULL;
+    if (to == NULL) {
+        local_error(call, "ERR Unrecognized option '%.*s'", LOCAL_SPAN(option));
+    } else if (!local_name_is_clean(value)) {
+        local_error(call, "ERR %.*s cannot contain spaces, newlines or special characters.",
+                    LOCAL_SPAN(option));
+    } else if (value.len >= LOCAL_NAME_BYTES) {
+        local_error(call, "ERR %.*s cannot be longer than %d bytes.", LOCAL_SPAN(option),
+                    LOCAL_NAME_BYTES - 1);
+    } else {
+        registry_lock(call->server->registry);
+        if (value.len != 0)
+            memcpy(to, value.ptr, value.len);
+        to[value.len] = '\0';
+        registry_unlock(call->server->registry);
+        resp_write_status(call->out, "OK");
+    }
+}
+
+/* ---- INFO and LIST ---- */
+
+/* Redis' fields, in its order. What only Redis has (its buffers, subscriptions) is left out rather
+ * than shown as zero. Returns the length, without a NUL. */
+static size_t write_line(const struct local_call *call, const struct local_client *c,
+                         int64_t now_wall_ms, char *line, size_t size) {
+    uint64_t commands = stats_get(&c->commands), last_ms = stats_get(&c->last_mono_ms);
+    int64_t idle_ms = call->now_mono_ms - (int64_t)last_ms, age_ms;
+    age_ms = now_wall_ms - c->connected_wall_ms;
+    bool asked = commands != 0 || c == call->client;
+    /* The asker's command is not counted yet. */
+    int n = snprintf(
+        line, size,
+        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=N db=0 sub=0 psub=0 "
+        "ssub=0 multi=-1 cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s "
+        "tot-cmds=%llu\n",
+        (unsigned long long)c->id, c->addr, c->laddr, c->fd, c->name,
+        (long long)(age_ms > 0 ? age_ms / 1000 : 0),
+        (long long)(idle_ms > 0 && c != call->client ? idle_ms / 1000 : 0),
+        asked ? command_row((int)stats_get(&c->last_command))->name : "NULL", c->proto, c->lib_name,
+        c->lib_ver, (unsigned long long)commands);
+    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+}
+
+static void info(const struct local_call *call) {
+    char line[CLIENT_LINE_BYTES_MAX];
+    size_t len = write_line(call, call->client, clock_wall_ms(), line, sizeof(line));
+    resp_write_verbatim(call->out, span_of(line, len), call->client->proto);
+}
+
+/* Which clients CLIENT LIST shows. */
+struct list_filter {
+    bool none;
+    const struct span *ids; /* NULL: all */
+    uint32_t ids_count;
+};
+
+static bool shown(const struct list_filter *filter, uint64_t client_id) {
+    if (filter->ids == NULL)
+        return !filter->none;
+    for (uint32_t i = 0; i < filter->ids_count; i++) {
+        int64_t wanted = 0;
+        if (span_to_int64(filter->ids[i], &wanted) && (uint64_t)wanted == client_id)
+            return true;
+    }
+    return false;
+}
+
+/* Everybody is a normal client here; Redis' other types are known, and empty. */
+static bool filter_by_type(const struct local_call *call, struct list_filter *out) {
+    static const struct {
+        const char *name;
+        bool none;
+    } TYPES[] = {
+        {"normal", false}, {"master", true}, {"replica", true}, {"slave", true}, {"pubsub", true}};
+    for (size_t i = 0; i < sizeof(TYPES) / sizeof(TYPES[0]); i++) {
+        if (span_equal_nocase(call->argv[3], span_str(TYPES[i].name))) {
+            out->none = TYPES[i].none;
+            return true;
+        }
+    }
+    local_error(call, "ERR Unknown client type '%.*s'", LOCAL_SPAN(call->argv[3]));
+    return false;
+}
+
+/* Asking for many ids compares each client with each of them: more than that is somebody's attack.
+ */
+enum { LIST_IDS_MAX = 64 };
+
+static bool parse_filter(const struct local_call *call, struct list_filter *out) {
+    *out = (struct list_filter){0};
+    if (call->argc == 2)
+        return true;
+    if (call->argc == 4 && span_equal_nocase(call->argv[2], SPAN("TYPE")))
+        return filter_by_type(call, out);
+    if (call->argc < 4 || !span_equal_nocase(call->argv[2], SPAN("ID"))) {
+        reply_error(call->out, REPLY_SYNTAX, NULL);
+        return false;
+    }
+    out->ids = call->argv + 3;
+    out->ids_count = call->argc - 3;
+    if (out->ids_count > LIST_IDS_MAX) {
+        local_error(call, "ERR CLIENT LIST takes at most %d ids", LIST_IDS_MAX);
+        return false;
+    }
+    for (uint32_t i = 0; i < out->ids_count; i++) {
+        int64_t ignored;
+        if (!span_to_int64(out->ids[i], &ignored)) {
+            local_error(call, "ERR Invalid client ID");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void list(const struct local_call *call) {
+    struct list_filter filter;
+    if (!parse_filter(call, &filter))
+        return;
+    struct buf text;
+    buf_init(&text, (size_t)call->server->conf->output_bytes_max);
+    int64_t now_wall_ms = clock_wall_ms();
+    registry_lock(call->server->registry);
+    for (struct local_client *c = registry_first(call->server->registry); c != NULL; c = c->next) {
+        char *line = shown(&filter, c->id) ? buf_reserve(&text, CLIENT_LINE_BYTES_MAX) : NULL;
+        if (line != NULL)
+            buf_commit(&text, write_line(call, c, now_wall_ms, line, CLIENT_LINE_BYTES_MAX));
+    }
+    registry_unlock(call->server->registry);
+    if (text.failed)
+        reply_error(call->out, REPLY_OOM, NULL);
+    else
+        resp_write_verbatim(call->out, span_of(buf_head(&text), buf_len(&text)),
+                            call->client->proto);
+    buf_release(&text);
+}
+
+/* ---- what has no effect here ---- */
+
+/* The proxy evicts no client and keeps no recency of keys: said yes to, as there is nothing to do.
+ */
+static void accept_on_off(const struct local_call *call) {
+    if (span_equal_nocase(call->argv[2], SPAN("ON")) ||
+        span_equal_nocase(call->argv[2], SPAN("OFF")))
+        resp_write_status(call->out, "OK");
+    else
+        reply_error(call->out, REPLY_SYNTAX, NULL);
+}
+
+static void help(const struct local_call *call) {
+    local_help(call, COMMAND_CLIENT);
+}
+
+const struct local_subcommand LOCAL_CLIENT_ROWS[] = {
+    {"id", 2, "5.0.0", "", "The number of this connection.", id},
+    {"getname", 2, "2.6.9", "", "The name of this connection.", getname},
+    {"setname", 3, "2.6.9", " <name>", "Names this connection; an empty name clears it.", setname},
+    {"setinfo", 4, "7.2.0", " (LIB-NAME|LIB-VER) <value>", "Says which library speaks.", setinfo},
+    {"info", 2, "6.2.0", "", "A line about this connection.", info},
+    {"list", -2, "2.4.0", " [TYPE <type> | ID <id> ...]", "A line about each connection.", list},
+    {"no-evict", 3, "7.0.0", " (ON|OFF)", "Accepted; no connection is ever evicted.",
+     accept_on_off},
+    {"no-touch", 3, "7.2.0", " (ON|OFF)", "Accepted; has no effect.", accept_on_off},
+    {"help", 2, "5.0.0", "", "This text.", help},
+    {NULL, 0, NULL, NULL, NULL, NULL},
+};

@@ -1,0 +1,398 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "../common/buf.h"
+#include "../common/command.h"
+#include "../common/glob.h"
+#include "../common/reply.h"
+#include "../common/resp_write.h"
+#include "local_private.h"
+
+enum {
+    NAMES_MAX = 256, /* names in one COMMAND INFO or DOCS */
+    FULL_NAME_BYTES = 64,
+    WORDS_MAX = 8,
+};
+
+/* What a command does with its keys, in the words of Redis' key specifications. */
+static const char *const KEY_FLAGS[COMMAND_COUNT_OF] = {
+    [COMMAND_GET] = "RO access",
+    [COMMAND_SET] = "RW access update variable_flags",
+    [COMMAND_SETNX] = "OW insert",
+    [COMMAND_GETSET] = "RW access update",
+    [COMMAND_GETDEL] = "RW access delete",
+    [COMMAND_MGET] = "RO access",
+    [COMMAND_MSET] = "OW update",
+    [COMMAND_DEL] = "RM delete",
+    [COMMAND_UNLINK] = "RM delete",
+    [COMMAND_EXISTS] = "RO",
+    [COMMAND_TOUCH] = "RO",
+    [COMMAND_STRLEN] = "RO",
+    [COMMAND_TYPE] = "RO",
+};
+
+/* A command or a subcommand, as clients see it. */
+struct entry {
+    int id;
+    const struct command *row;
+    const struct local_subcommand *sub; /* NULL: the command itself */
+    char name[FULL_NAME_BYTES];
+    int arity;
+};
+
+/* Commands that only nodes know are not there for clients. */
+static bool is_visible(int id) {
+    return (command_row(id)->flags & COMMAND_LINK) == 0;
+}
+
+static void make_entry(struct entry *entry, int id, const struct local_subcommand *sub) {
+    entry->id = id;
+    entry->row = command_row(id);
+    entry->sub = sub;
+    entry->arity = sub == NULL ? entry->row->arity : sub->arity;
+    snprintf(entry->name, sizeof(entry->name), "%s%s%s", entry->row->name, sub == NULL ? "" : "|",
+             sub == NULL ? "" : sub->name);
+}
+
+/* "get", or "client|list"; any case. */
+static bool find_entry(struct span name, struct entry *out) {
+    const char *bar = name.len == 0 ? NULL : memchr(name.ptr, '|', name.len);
+    struct span first = bar == NULL ? name : span_of(name.ptr, (size_t)(bar - name.ptr));
+    int id = first.len == 0 ? -1 : command_find(first);
+    if (id < 0 || !is_visible(id))
+        return false;
+    if (bar == NULL) {
+        make_entry(out, id, NULL);
+        return true;
+    }
+    struct span second = span_of(bar + 1, name.len - first.len - 1);
+    for (const struct local_subcommand *s = local_subcommands(id); s != NULL && s->name != NULL;
+         s++) {
+        if (span_equal_nocase(second, span_str(s->name))) {
+            make_entry(out, id, s);
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t count_subs(const struct entry *entry) {
+    const struct local_subcommand *s = entry->sub == NULL ? local_subcommands(entry->id) : NULL;
+    uint64_t n = 0;
+    while (s != NULL && s[n].name != NULL)
+        n++;
+    return n;
+}
+
+static uint64_t count_visible(void) {
+    uint64_t n = 0;
+    for (int id = 0; id < COMMAND_COUNT_OF; id++)
+        n += is_visible(id);
+    return n;
+}
+
+/* ---- words: flags and categories ---- */
+
+struct words {
+    const char *word[WORDS_MAX];
+    uint64_t count;
+};
+
+static void add_word(struct words *words, bool wanted, const char *word) {
+    if (wanted && words->count < WORDS_MAX)
+        words->word[words->count++] = word;
+}
+
+static struct words flags_of(const struct entry *entry) {
+    struct words words = {.count = 0};
+    unsigned flags = entry->row->flags;
+    bool is_config = entry->id == COMMAND_CONFIG;
+    add_word(&words, (flags & COMMAND_WRITE) != 0, "write");
+    add_word(&words, (flags & COMMAND_READ) != 0, "readonly");
+    add_word(&words, is_config && entry->sub != NULL, "admin");
+    add_word(&words, (flags & COMMAND_LOCAL) != 0, "loading");
+    add_word(&words, (flags & COMMAND_LOCAL) != 0, "stale");
+    add_word(&words, (flags & COMMAND_FAST) != 0, "fast");
+    return words;
+}
+
+static struct words categories_of(const struct entry *entry) {
+    struct words words = {.count = 0};
+    unsigned flags = entry->row->flags;
+    const char *group = entry->row->group;
+    bool is_admin = entry->id == COMMAND_CONFIG || entry->id == COMMAND_INFO;
+    add_word(&words, strcmp(group, "generic") == 0 || entry->id == COMMAND_DBSIZE, "@keyspace");
+    add_word(&words, (flags & COMMAND_READ) != 0, "@read");
+    add_word(&words, (flags & COMMAND_WRITE) != 0, "@write");
+    add_word(&words, strcmp(group, "string") == 0, "@string");
+    add_word(&words, entry->id == COMMAND_CONFIG, "@admin");
+    add_word(&words, true, (flags & COMMAND_FAST) != 0 ? "@fast" : "@slow");
+    add_word(&words, is_admin, "@dangerous");
+    add_word(&words, strcmp(group, "connection") == 0 || entry->id == COMMAND_COMMAND,
+             "@connection");
+    return words;
+}
+
+static void write_words(const struct local_call *call, struct words words) {
+    resp_write_set(call->out, words.count, call->client->proto);
+    for (uint64_t i = 0; i < words.count; i++)
+        resp_write_status(call->out, words.word[i]);
+}
+
+/* ---- COMMAND and COMMAND INFO ---- */
+
+static void write_key_flags(const struct local_call *call, const char *text) {
+    char room[64];
+    struct words words = {.count = 0};
+    snprintf(room, sizeof(room), "%s", text);
+    char *rest = room;
+    for (char *word; (word = strsep(&rest, " ")) != NULL;)
+        add_word(&words, true, word);
+    write_words(call, words);
+}
+
+static void write_named_int(const struct local_call *call, const char *name, int64_t n) {
+    resp_write_bulk(call->out, span_str(name));
+    resp_write_int(call->out, n);
+}
+
+static void write_named_text(const struct local_call *call, const char *name, const char *text) {
+    resp_write_bulk(call->out, span_str(name));
+    resp_write_bulk(call->out, span_str(text));
+}
+
+static void write_key_specs(const struct local_call *call, const struct entry *entry) {
+    int proto = call->client->proto;
+    const struct command *row = entry->row;
+    if (entry->sub != NULL || row->first_key == 0) {
+        resp_write_set(call->out, 0, proto);
+        return;
+    }
+    resp_write_set(call->out, 1, proto);
+    resp_write_map(call->out, 3, proto);
+    resp_write_bulk(call->out, SPAN("flags"));
+    write_key_flags(call, KEY_FLAGS[entry->id] != NULL ? KEY_FLAGS[entry->id] : "RW");
+    resp_write_bulk(call->out, SPAN("begin_search"));
+    resp_write_map(call->out, 2, proto);
+    write_named_text(call, "type", "index");
+    resp_write_bulk(call->out, SPAN("spec"));
+    resp_write_map(call->out, 1, proto);
+    write_named_int(call, "index", row->first_key);
+    resp_write_bulk(call->out, SPAN("find_keys"));
+    resp_write_map(call->out, 2, proto);
+    write_named_text(call, "type", "range");
+    resp_write_bulk(call->out, SPAN("spec"));
+    resp_write_map(call->out, 3, proto);
+    /* Relative to the first key here, unlike in the reply's fifth element. */
+    write_named_int(call, "lastkey", row->last_key < 0 ? row->last_key : 0);
+    write_named_int(call, "keystep", row->key_step);
+    write_named_int(call, "limit", 0);
+}
+
+static void write_info(const struct local_call *call, const struct entry *entry) {
+    uint64_t subs = count_subs(entry);
+    resp_write_array(call->out, 10);
+    resp_write_bulk(call->out, span_str(entry->name));
+    resp_write_int(call->out, entry->arity);
+    write_words(call, flags_of(entry));
+    resp_write_int(call->out, entry->sub == NULL ? entry->row->first_key : 0);
+    resp_write_int(call->out, entry->sub == NULL ? entry->row->last_key : 0);
+    resp_write_int(call->out, entry->sub == NULL ? entry->row->key_step : 0);
+    write_words(call, categories_of(entry));
+    resp_write_set(call->out, 0, call->client->proto); /* tips for cluster clients */
+    write_key_specs(call, entry);
+    resp_write_array(call->out, subs);
+    for (uint64_t i = 0; i < subs; i++) {
+        struct entry sub;
+        make_entry(&sub, entry->id, &local_subcommands(entry->id)[i]);
+        write_info(call, &sub);
+    }
+}
+
+void local_command_all(const struct local_call *call) {
+    resp_write_array(call->out, count_visible());
+    for (int id = 0; id < COMMAND_COUNT_OF; id++) {
+        struct entry entry;
+        make_entry(&entry, id, NULL);
+        if (is_visible(id))
+            write_info(call, &entry);
+    }
+}
+
+static bool too_many_names(const struct local_call *call) {
+    if (call->argc - 2 <= NAMES_MAX)
+        return false;
+    local_error(call, "ERR at most %d commands can be asked for at once", NAMES_MAX);
+    return true;
+}
+
+static void info(const struct local_call *call) {
+    if (call->argc == 2) {
+        local_command_all(call);
+        return;
+    }
+    if (too_many_names(call))
+        return;
+    resp_write_array(call->out, call->argc - 2);
+    for (uint32_t i = 2; i < call->argc; i++) {
+        struct entry entry;
+        if (find_entry(call->argv[i], &entry))
+            write_info(call, &entry);
+        else
+            resp_write_null(call->out, call->client->proto);
+    }
+}
+
+/* ---- COMMAND DOCS ---- */
+
+static void write_docs(const struct local_call *call, const struct entry *entry) {
+    int proto = call->client->proto;
+    uint64_t subs = count_subs(entry);
+    resp_write_bulk(call->out, span_str(entry->name));
+    resp_write_map(call->out, subs == 0 ? 4 : 5, proto);
+    write_named_text(call, "summary",
+                     entry->sub == NULL ? entry->row->summary : entry->sub->summary);
+    write_named_text(call, "since", entry->sub == NULL ? entry->row->since : entry->sub->since);
+    write_named_text(call, "group", entry->row->group);
+    write_named_text(call, "complexity", entry->row->complexity);
+    if (subs == 0)
+        return;
+    resp_write_bulk(call->out, SPAN("subcommands"));
+    resp_write_map(call->out, subs, proto);
+    for (uint64_t i = 0; i < subs; i++) {
+        struct entry sub;
+        make_entry(&sub, entry->id, &local_subcommands(entry->id)[i]);
+        write_docs(call, &sub);
+    }
+}
+
+static void docs(const struct local_call *call) {
+    struct entry entry;
+    if (call->argc == 2) {
+        resp_write_map(call->out, count_visible(), call->client->proto);
+        for (int id = 0; id < COMMAND_COUNT_OF; id++) {
+            make_entry(&entry, id, NULL);
+            if (is_visible(id))
+                write_docs(call, &entry);
+        }
+        return;
+    }
+    if (too_many_names(call))
+        return;
+    uint64_t found = 0;
+    for (uint32_t i = 2; i < call->argc; i++)
+        found += find_entry(call->argv[i], &entry);
+    resp_write_map(call->out, found, call->client->proto);
+    for (uint32_t i = 2; i < call->argc; i++) {
+        if (find_entry(call->argv[i], &entry))
+            write_docs(call, &entry);
+    }
+}
+
+/* ---- COMMAND COUNT, LIST, GETKEYS, HELP ---- */
+
+static void count(const struct local_call *call) {
+    resp_write_int(call->out, (int64_t)count_visible());
+}
+
+enum list_by { LIST_ALL, LIST_MODULE, LIST_ACLCAT, LIST_PATTERN };
+
+static bool is_listed(const struct entry *entry, enum list_by by, struct span wanted) {
+    switch (by) {
+    case LIST_ALL:
+        return true;
+    case LIST_MODULE:
+        return false;
+    case LIST_PATTERN:
+        return glob_match(wanted, span_str(entry->name), true);
+    case LIST_ACLCAT: {
+        struct words words = categories_of(entry);
+        for (uint64_t i = 0; i < words.count; i++) {
+            if (span_equal_nocase(wanted, span_str(words.word[i] + 1)))
+                return true;
+        }
+        return false;
+    }
+    }
+    return false;
+}
+
+/* Commands and subcommands; writes them when `write`, counts them in any case. */
+static uint64_t walk_list(const struct local_call *call, enum list_by by, struct span wanted,
+                          bool write) {
+    uint64_t listed = 0;
+    for (int id = 0; id < COMMAND_COUNT_OF; id++) {
+        struct entry entry;
+        make_entry(&entry, id, NULL);
+        uint64_t subs = count_subs(&entry);
+        for (uint64_t i = 0; is_visible(id) && i <= subs; i++) {
+            make_entry(&entry, id, i == 0 ? NULL : &local_subcommands(id)[i - 1]);
+            if (!is_listed(&entry, by, wanted))
+                continue;
+            listed++;
+            if (write)
+                resp_write_bulk(call->out, span_str(entry.name));
+        }
+    }
+    return listed;
+}
+
+static void list(const struct local_call *call) {
+    static const char *const FILTERS[] = {
+        [LIST_MODULE] = "MODULE", [LIST_ACLCAT] = "ACLCAT", [LIST_PATTERN] = "PATTERN"};
+    enum list_by by = LIST_ALL;
+    struct span wanted = span_of(NULL, 0);
+    if (call->argc == 5 && span_equal_nocase(call->argv[2], SPAN("FILTERBY"))) {
+        wanted = span_of(call->argv[4].ptr,
+                         call->argv[4].len < FULL_NAME_BYTES ? call->argv[4].len : FULL_NAME_BYTES);
+        for (int i = LIST_MODULE; i <= LIST_PATTERN; i++) {
+            if (span_equal_nocase(call->argv[3], span_str(FILTERS[i])))
+                by = (enum list_by)i;
+        }
+    }
+    if (call->argc != 2 && by == LIST_ALL) {
+        reply_error(call->out, REPLY_SYNTAX, NULL);
+        return;
+    }
+    resp_write_array(call->out, walk_list(call, by, wanted, false));
+    walk_list(call, by, wanted, true);
+}
+
+static void getkeys(const struct local_call *call) {
+    int id = call->argv[2].len == 0 ? -1 : command_find(call->argv[2]);
+    uint32_t argc = call->argc - 2;
+    if (id < 0 || !is_visible(id)) {
+        local_error(call, "ERR Invalid command specified");
+        return;
+    }
+    const struct command *row = command_row(id);
+    if (row->first_key == 0) {
+        local_error(call, "ERR The command has no key arguments");
+        return;
+    }
+    if (!command_arity_ok(id, argc)) {
+        local_error(call, "ERR Invalid number of arguments specified for command");
+        return;
+    }
+    uint32_t first = (uint32_t)row->first_key, step = (uint32_t)row->key_step;
+    uint32_t last = row->last_key < 0 ? argc - 1 : (uint32_t)row->last_key;
+    resp_write_array(call->out, (last - first) / step + 1);
+    for (uint32_t i = first; i <= last; i += step)
+        resp_write_bulk(call->out, call->argv[2 + i]);
+}
+
+static void help(const struct local_call *call) {
+    local_help(call, COMMAND_COMMAND);
+}
+
+const struct local_subcommand LOCAL_COMMAND_ROWS[] = {
+    {"count", 2, "2.8.13", "", "How many commands there are.", count},
+    {"info", -2, "2.8.13", " [<name> ...]",
+     "Arity, flags and keys of commands; of all without names.", info},
+    {"docs", -2, "7.0.0", " [<name> ...]", "Summaries of commands; of all without names.", docs},
+    {"list", -2, "7.0.0", " [FILTERBY (MODULE|ACLCAT|PATTERN) <value>]", "Names of commands.",
+     list},
+    {"getkeys", -3, "2.8.13", " <command> [<arg> ...]", "The keys among the arguments.", getkeys},
+    {"help", 2, "5.0.0", "", "This text.", help},
+    {NULL, 0, NULL, NULL, NULL, NULL},
+};

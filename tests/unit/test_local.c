@@ -1,0 +1,589 @@
+// needs: fakes/topology_fake.c
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../../common/buf.h"
+#include "../../common/clock.h"
+#include "../../common/command.h"
+#include "../../common/conf.h"
+#include "../../common/resp_parse.h"
+#include "../../proxy/local.h"
+#include "../../proxy/local_private.h"
+#include "../../proxy/proxy_conf.h"
+#include "../../proxy/proxy_stats.h"
+#include "../../proxy/registry.h"
+#include "../fakes/topology_fake.h"
+
+enum { ARGS_MAX = 400, WORKERS = 2, NOW_MS = 5000000 };
+
+static const struct proxy_conf CONF = {.bind = (char *)"localhost",
+                                       .ring_file = (char *)"r.conf",
+                                       .clients_max = 123,
+                                       .client_idle_s = 7,
+                                       .output_bytes_max = 1 << 20,
+                                       .compat_redis_version = (char *)"7.4.0"};
+
+/* One server, two clients; the first is the one that asks. */
+struct bench {
+    stats_value stats[WORKERS][PROXY_STAT_COUNT];
+    const stats_value *blocks[WORKERS];
+    struct local_server server;
+    struct local_client me, other;
+    struct buf out;
+    enum local_result result;
+};
+
+static void fill_client(struct local_client *c, int port) {
+    c->proto = 2;
+    c->fd = 10 + port;
+    snprintf(c->addr, sizeof(c->addr), "127.0.0.1:%d", port);
+    snprintf(c->laddr, sizeof(c->laddr), "127.0.0.1:6379");
+    c->connected_wall_ms = clock_wall_ms() - 60500;
+    stats_set(&c->last_mono_ms, NOW_MS - 3500);
+}
+
+static struct bench *start(void) {
+    static struct bench b;
+    memset(&b, 0, sizeof(b));
+    for (int i = 0; i < WORKERS; i++)
+        b.blocks[i] = b.stats[i];
+    b.server = (struct local_server){.conf = &CONF,
+                                     .registry = registry_new(),
+                                     .worker_stats = b.blocks,
+                                     .workers = WORKERS,
+                                     .topology = topology_fake_new(3, 42, "rings/r.conf"),
+                                     .config_file = "proxy.conf",
+                                     .run_id = "0123456789012345678901234567890123456789",
+                                     .port = 4321,
+                                     .started_mono_ms = clock_mono_ms() - 90000};
+    fill_client(&b.me, 1111);
+    fill_client(&b.other, 2222);
+    registry_add(b.server.registry, &b.me);
+    registry_add(b.server.registry, &b.other);
+    buf_init(&b.out, 0);
+    return &b;
+}
+
+/* `text` is words parted by single blanks; the reply, NUL-terminated. "''" is an empty word. */
+static const char *ask(struct bench *b, const char *text) {
+    static char room[4096];
+    static struct span argv[ARGS_MAX];
+    uint32_t argc = 0;
+    snprintf(room, sizeof(room), "%s", text);
+    char *rest = room;
+    for (char *word; (word = strsep(&rest, " ")) != NULL;)
+        argv[argc++] = strcmp(word, "''") == 0 ? SPAN("") : span_str(word);
+    int id = command_find(argv[0]);
+    cr_assert_geq(id, 0, "%s", text);
+    cr_assert(command_arity_ok(id, argc), "%s", text);
+    buf_release(&b->out);
+    stats_set(&b->me.last_command, (uint64_t)id);
+    b->result = local_execute(&b->server, &b->me, NOW_MS, id, argv, argc, &b->out);
+    struct resp_scan scan = {0};
+    size_t size = 0;
+    cr_assert_eq(resp_scan_reply(&scan, buf_head(&b->out), buf_len(&b->out), &size), RESP_OK,
+                 "%s: not one whole reply", text);
+    cr_assert_eq(size, buf_len(&b->out), "%s: more than one reply", text);
+    buf_append(&b->out, "", 1);
+    return buf_head(&b->out);
+}
+
+static void expect(struct bench *b, const char *text, const char *want) {
+    cr_assert_str_eq(ask(b, text), want, "%s", text);
+}
+
+static void expect_has(struct bench *b, const char *text, const char *part) {
+    const char *got = ask(b, text);
+    cr_assert_not_null(strstr(got, part), "%s: no '%s' in: %s", text, part, got);
+}
+
+static void expect_lacks(struct bench *b, const char *text, const char *part) {
+    const char *got = ask(b, text);
+    cr_assert_null(strstr(got, part), "%s: '%s' in: %s", text, part, got);
+}
+
+/* Every text here is what redis-server 7.0.15 answers. */
+Test(local, plain_commands_answer_as_redis) {
+    static const char *const CASES[][2] = {
+        {"PING", "+PONG\r\n"},
+        {"PING a", "$1\r\na\r\n"},
+        {"ping ''", "$0\r\n\r\n"},
+        {"PING a b", "-ERR wrong number of arguments for 'ping' command\r\n"},
+        {"ECHO x", "$1\r\nx\r\n"},
+        {"SELECT 0", "+OK\r\n"},
+        {"SELECT 1", "-ERR DB index is out of range\r\n"},
+        {"SELECT -1", "-ERR DB index is out of range\r\n"},
+        {"SELECT a", "-ERR value is not an integer or out of range\r\n"},
+        {"SELECT ''", "-ERR value is not an integer or out of range\r\n"},
+        {"SELECT 99999999999999999999", "-ERR value is not an integer or out of range\r\n"},
+        {"RESET", "+RESET\r\n"},
+    };
+    struct bench *b = start();
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        expect(b, CASES[i][0], CASES[i][1]);
+        cr_assert_eq(b->result, LOCAL_DONE, "%s", CASES[i][0]);
+    }
+}
+
+Test(local, quit_says_ok_and_closes) {
+    struct bench *b = start();
+    expect(b, "QUIT", "+OK\r\n");
+    cr_assert_eq(b->result, LOCAL_CLOSE);
+    expect(b, "QUIT now", "+OK\r\n");
+    cr_assert_eq(b->result, LOCAL_CLOSE);
+}
+
+Test(local, time_is_now) {
+    struct bench *b = start();
+    long long s = 0, us = 0;
+    int digits = 0;
+    int64_t before = clock_wall_us();
+    cr_assert_eq(sscanf(ask(b, "TIME"), "*2\r\n$10\r\n%lld\r\n$%d\r\n%lld\r\n", &s, &digits, &us),
+                 3);
+    cr_assert_geq(s * 1000000 + us, before);
+    cr_assert_leq(s * 1000000 + us, clock_wall_us());
+}
+
+Test(local, every_local_command_has_an_answer) {
+    struct bench *b = start();
+    for (int id = 0; id < COMMAND_COUNT_OF; id++) {
+        const struct command *row = command_row(id);
+        if ((row->flags & COMMAND_LOCAL) == 0 || (row->flags & COMMAND_LINK) != 0)
+            continue;
+        struct span argv[] = {span_str(row->name), SPAN("help")};
+        buf_release(&b->out);
+        local_execute(&b->server, &b->me, NOW_MS, id, argv, 2, &b->out);
+        buf_append(&b->out, "", 1);
+        cr_assert_null(strstr(buf_head(&b->out), "internal error"), "%s", row->name);
+    }
+}
+
+/* ---- HELLO ---- */
+
+static const char HELLO2[] =
+    "*16\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.0\r\n"
+    "$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n"
+    "$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
+    "$7\r\nmodules\r\n*0\r\n$17\r\nringfence_version\r\n";
+static const char HELLO3[] = "%8\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.0\r\n"
+                             "$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n";
+
+Test(local, hello_tells_who_answers_and_switches_the_protocol) {
+    struct bench *b = start();
+    cr_assert_eq(strncmp(ask(b, "HELLO"), HELLO2, strlen(HELLO2)), 0);
+    cr_assert_eq(strncmp(ask(b, "HELLO 3"), HELLO3, strlen(HELLO3)), 0);
+    cr_assert_eq(b->me.proto, 3);
+    cr_assert_eq(strncmp(ask(b, "HELLO"), HELLO3, strlen(HELLO3)), 0, "it stays");
+    cr_assert_eq(strncmp(ask(b, "HELLO 2"), HELLO2, strlen(HELLO2)), 0);
+    cr_assert_eq(b->me.proto, 2);
+}
+
+Test(local, hello_takes_a_name_and_any_password_of_the_default_user) {
+    struct bench *b = start();
+    ask(b, "HELLO 3 AUTH default secret SETNAME first");
+    cr_assert_str_eq(b->me.name, "first");
+    ask(b, "HELLO 2 setname second auth default ''");
+    cr_assert_str_eq(b->me.name, "second");
+    ask(b, "HELLO 2 SETNAME ''");
+    cr_assert_str_eq(b->me.name, "");
+}
+
+Test(local, a_hello_that_is_wrong_changes_nothing) {
+    static const char *const CASES[][2] = {
+        {"HELLO 4", "-NOPROTO unsupported protocol version\r\n"},
+        {"HELLO 1", "-NOPROTO unsupported protocol version\r\n"},
+        {"HELLO x", "-ERR Protocol version is not an integer or out of range\r\n"},
+        {"HELLO 3 AUTH", "-ERR Syntax error in HELLO option 'AUTH'\r\n"},
+        {"HELLO 3 AUTH default", "-ERR Syntax error in HELLO option 'AUTH'\r\n"},
+        {"HELLO 3 SETNAME", "-ERR Syntax error in HELLO option 'SETNAME'\r\n"},
+        {"HELLO 3 foo", "-ERR Syntax error in HELLO option 'foo'\r\n"},
+        {"HELLO 3 AUTH foo x",
+         "-WRONGPASS invalid username-password pair or user is disabled.\r\n"},
+        {"HELLO 3 SETNAME a\tb",
+         "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"},
+        {"HELLO 3 SETNAME new FOO", "-ERR Syntax error in HELLO option 'FOO'\r\n"},
+    };
+    struct bench *b = start();
+    ask(b, "CLIENT SETNAME old");
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        expect(b, CASES[i][0], CASES[i][1]);
+        cr_assert_eq(b->me.proto, 2, "%s", CASES[i][0]);
+        cr_assert_str_eq(b->me.name, "old", "%s", CASES[i][0]);
+    }
+}
+
+Test(local, reset_goes_back_to_resp2_without_a_name) {
+    struct bench *b = start();
+    ask(b, "HELLO 3 SETNAME me");
+    expect(b, "RESET", "+RESET\r\n");
+    cr_assert_eq(b->me.proto, 2);
+    expect(b, "CLIENT GETNAME", "$-1\r\n");
+}
+
+/* ---- CLIENT ---- */
+
+Test(local, client_answers_as_redis) {
+    static const char *const CASES[][2] = {
+        {"CLIENT ID", ":1\r\n"},
+        {"client id", ":1\r\n"},
+        {"CLIENT ID x", "-ERR wrong number of arguments for 'client|id' command\r\n"},
+        {"CLIENT SETNAME", "-ERR wrong number of arguments for 'client|setname' command\r\n"},
+        {"CLIENT GETNAME", "$-1\r\n"},
+        {"CLIENT SETNAME x", "+OK\r\n"},
+        {"CLIENT GETNAME", "$1\r\nx\r\n"},
+        {"CLIENT SETNAME \xc3\xa9",
+         "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"},
+        {"CLIENT SETNAME ''", "+OK\r\n"},
+        {"CLIENT GETNAME", "$-1\r\n"},
+        {"CLIENT SETINFO lib-name redis-x", "+OK\r\n"},
+        {"CLIENT SETINFO LIB-VER 1.2", "+OK\r\n"},
+        {"CLIENT SETINFO LIB-NAME a\tb",
+         "-ERR LIB-NAME cannot contain spaces, newlines or special characters.\r\n"},
+        {"CLIENT SETINFO FOO x", "-ERR Unrecognized option 'FOO'\r\n"},
+        {"CLIENT NO-EVICT on", "+OK\r\n"},
+        {"CLIENT NO-TOUCH off", "+OK\r\n"},
+        {"CLIENT NO-EVICT foo", "-ERR syntax error\r\n"},
+        {"CLIENT foo bar", "-ERR unknown subcommand 'foo'. Try CLIENT HELP.\r\n"},
+        {"CLIENT MAINT_NOTIFICATIONS ON moving-endpoint-type none",
+         "-ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.\r\n"},
+        {"CLIENT LIST FOO", "-ERR syntax error\r\n"},
+        {"CLIENT LIST TYPE", "-ERR syntax error\r\n"},
+        {"CLIENT LIST ID", "-ERR syntax error\r\n"},
+        {"CLIENT LIST ID x", "-ERR Invalid client ID\r\n"},
+        {"CLIENT LIST TYPE foo", "-ERR Unknown client type 'foo'\r\n"},
+        {"CLIENT LIST TYPE master", "$0\r\n\r\n"},
+        {"CLIENT LIST ID 999", "$0\r\n\r\n"},
+    };
+    struct bench *b = start();
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+        expect(b, CASES[i][0], CASES[i][1]);
+    cr_assert_str_eq(b->me.lib_name, "redis-x");
+    cr_assert_str_eq(b->me.lib_ver, "1.2");
+}
+
+Test(local, a_name_that_is_too_long_is_refused_whole) {
+    struct bench *b = start();
+    char text[200] = "CLIENT SETNAME ";
+    memset(text + 15, 'n', LOCAL_NAME_BYTES - 1);
+    expect(b, text, "+OK\r\n");
+    cr_assert_eq(strlen(b->me.name), LOCAL_NAME_BYTES - 1);
+    ask(b, "CLIENT SETNAME short");
+    text[15 + LOCAL_NAME_BYTES - 1] = 'n';
+    expect(b, text, "-ERR Client names cannot be longer than 63 bytes.\r\n");
+    cr_assert_str_eq(b->me.name, "short");
+    char hello[220];
+    snprintf(hello, sizeof(hello), "HELLO 3 SETNAME %s", text + 15);
+    expect(b, hello, "-ERR Client names cannot be longer than 63 bytes.\r\n");
+    cr_assert_str_eq(b->me.name, "short");
+}
+
+Test(local, client_info_is_one_line_with_redis_field_names) {
+    struct bench *b = start();
+    ask(b, "CLIENT SETINFO LIB-NAME lib");
+    ask(b, "CLIENT SETNAME me");
+    expect_has(b, "CLIENT INFO",
+               "id=1 addr=127.0.0.1:1111 laddr=127.0.0.1:6379 fd=1121 name=me age=60 idle=0 "
+               "flags=N db=0 ");
+    expect_has(b, "CLIENT INFO", " cmd=client user=default redir=-1 resp=2 lib-name=lib lib-ver= ");
+    ask(b, "HELLO 3");
+    cr_assert_eq(ask(b, "CLIENT INFO")[0], '=');
+}
+
+Test(local, client_list_shows_all_clients_by_id) {
+    struct bench *b = start();
+    stats_set(&b->other.commands, 9);
+    stats_set(&b->other.last_command, COMMAND_MGET);
+    b->other.proto = 3;
+    const char *text = ask(b, "CLIENT LIST");
+    const char *first = strstr(text, "id=1 "), *second = strstr(text, "\nid=2 ");
+    cr_assert(first != NULL && second != NULL && first < second, "%s", text);
+    cr_assert_not_null(strstr(second, " idle=3 "), "%s", second);
+    cr_assert_not_null(strstr(second, " cmd=mget "), "%s", second);
+    cr_assert_not_null(strstr(second, " resp=3 "), "%s", second);
+    cr_assert_not_null(strstr(second, " tot-cmds=9\n"), "%s", second);
+    expect_lacks(b, "CLIENT LIST ID 2", "id=1 ");
+    expect_has(b, "CLIENT LIST ID 7 2", "id=2 ");
+    expect_has(b, "CLIENT LIST TYPE normal", "id=2 ");
+}
+
+Test(local, a_client_that_asked_nothing_yet_has_no_command) {
+    struct bench *b = start();
+    expect_has(b, "CLIENT LIST ID 2", " cmd=NULL ");
+}
+
+/* 2,000 clients with the longest lines, and room for less: an error, not half a list. */
+Test(local, client_list_is_bounded) {
+    static struct local_client many[4000];
+    struct bench *b = start();
+    for (size_t i = 0; i < 4000; i++) {
+        fill_client(&many[i], 3333);
+        memset(many[i].name, 'n', LOCAL_NAME_BYTES - 1);
+        memset(many[i].lib_name, 'l', LOCAL_NAME_BYTES - 1);
+        memset(many[i].lib_ver, 'v', LOCAL_NAME_BYTES - 1);
+        registry_add(b->server.registry, &many[i]);
+    }
+    expect_has(b, "CLIENT LIST", "-OOM ");
+}
+
+/* ---- COMMAND ---- */
+
+Test(local, subcommands_are_those_of_the_command_table) {
+    for (int id = 0; id < COMMAND_COUNT_OF; id++) {
+        const char *const *names = command_row(id)->subcommands;
+        const struct local_subcommand *rows = local_subcommands(id);
+        cr_assert_eq(names == NULL, rows == NULL, "%s", command_row(id)->name);
+        size_t i = 0;
+        for (; names != NULL && names[i] != NULL; i++) {
+            cr_assert_not_null(rows[i].name, "%s %s", command_row(id)->name, names[i]);
+            cr_assert(span_equal_nocase(span_str(rows[i].name), span_str(names[i])), "%s and %s",
+                      rows[i].name, names[i]);
+        }
+        cr_assert(rows == NULL || rows[i].name == NULL, "%s", command_row(id)->name);
+    }
+}
+
+Test(local, command_info_of_get_is_what_redis_says) {
+    struct bench *b = start();
+    static const char GET2[] =
+        "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n"
+        "*3\r\n+@read\r\n+@string\r\n+@fast\r\n*0\r\n*1\r\n*6\r\n$5\r\nflags\r\n*2\r\n+RO\r\n"
+        "+access\r\n$12\r\nbegin_search\r\n*4\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n*2\r\n"
+        "$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n"
+        "*6\r\n$7\r\nlastkey\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n*0\r\n$-1\r\n";
+    expect(b, "COMMAND INFO get nosuch", GET2);
+    b->me.proto = 3;
+    expect_has(
+        b, "COMMAND INFO GET nosuch",
+        "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n~2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n~3\r\n");
+    expect_has(b, "COMMAND INFO get nosuch", "find_keys\r\n%2\r\n");
+}
+
+Test(local, commands_of_the_link_are_hidden) {
+    struct bench *b = start();
+    expect_lacks(b, "COMMAND", "rf.");
+    expect_lacks(b, "COMMAND DOCS", "rf.");
+    expect_lacks(b, "COMMAND LIST", "rf.");
+    expect(b, "COMMAND INFO rf.status", "*1\r\n$-1\r\n");
+    expect(b, "COMMAND DOCS rf.status", "*0\r\n");
+    expect(b, "COMMAND GETKEYS rf.drop a", "-ERR Invalid command specified\r\n");
+    char want[16];
+    snprintf(want, sizeof(want), ":%d\r\n", COMMAND_COUNT_OF - 3);
+    expect(b, "COMMAND COUNT", want);
+    snprintf(want, sizeof(want), "*%d\r\n", COMMAND_COUNT_OF - 3);
+    cr_assert_eq(strncmp(ask(b, "COMMAND"), want, strlen(want)), 0);
+}
+
+Test(local, every_command_with_keys_says_what_it_does_with_them) {
+    struct bench *b = start();
+    for (int id = 0; id < COMMAND_COUNT_OF; id++) {
+        const struct command *row = command_row(id);
+        if (row->first_key == 0 || (row->flags & COMMAND_LINK) != 0)
+            continue;
+        char text[64];
+        snprintf(text, sizeof(text), "COMMAND INFO %s", row->name);
+        const char *got = ask(b, text);
+        bool writes = strstr(got, "+RO\r\n") == NULL;
+        cr_assert_eq(writes, (row->flags & COMMAND_WRITE) != 0, "%s", row->name);
+        cr_assert(strstr(got, "+access") || strstr(got, "+update") || strstr(got, "+insert") ||
+                      strstr(got, "+delete") || strstr(got, "+RO"),
+                  "%s", row->name);
+    }
+}
+
+Test(local, command_answers_as_redis) {
+    static const char *const CASES[][2] = {
+        {"COMMAND FOO", "-ERR unknown subcommand 'FOO'. Try COMMAND HELP.\r\n"},
+        {"COMMAND COUNT x", "-ERR wrong number of arguments for 'command|count' command\r\n"},
+        {"COMMAND GETKEYS mget a b c", "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n"},
+        {"COMMAND GETKEYS mset a 1 b 2", "*2\r\n$1\r\na\r\n$1\r\nb\r\n"},
+        {"COMMAND GETKEYS set a 1 NX", "*1\r\n$1\r\na\r\n"},
+        {"COMMAND GETKEYS nosuch a", "-ERR Invalid command specified\r\n"},
+        {"COMMAND GETKEYS ''", "-ERR Invalid command specified\r\n"},
+        {"COMMAND GETKEYS ping x", "-ERR The command has no key arguments\r\n"},
+        {"COMMAND GETKEYS get a b", "-ERR Invalid number of arguments specified for command\r\n"},
+        {"COMMAND GETKEYS mset a 1 b",
+         "-ERR Invalid number of arguments specified for command\r\n"},
+        {"COMMAND LIST x", "-ERR syntax error\r\n"},
+        {"COMMAND LIST FILTERBY", "-ERR syntax error\r\n"},
+        {"COMMAND LIST FILTERBY FOO x", "-ERR syntax error\r\n"},
+        {"COMMAND LIST FILTERBY MODULE x", "*0\r\n"},
+        {"COMMAND LIST FILTERBY ACLCAT nosuch", "*0\r\n"},
+        {"COMMAND LIST FILTERBY PATTERN GETS*", "*1\r\n$6\r\ngetset\r\n"},
+        {"COMMAND LIST FILTERBY PATTERN *|no-t*", "*1\r\n$15\r\nclient|no-touch\r\n"},
+        {"COMMAND DOCS nosuch", "*0\r\n"},
+    };
+    struct bench *b = start();
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+        expect(b, CASES[i][0], CASES[i][1]);
+}
+
+Test(local, command_docs_is_a_map_of_maps) {
+    struct bench *b = start();
+    expect_has(b, "COMMAND DOCS get nosuch", "*2\r\n$3\r\nget\r\n*8\r\n$7\r\nsummary\r\n");
+    b->me.proto = 3;
+    expect_has(b, "COMMAND DOCS get", "%1\r\n$3\r\nget\r\n%4\r\n$7\r\nsummary\r\n");
+    expect_has(b, "COMMAND DOCS config", "$11\r\nsubcommands\r\n%2\r\n$10\r\nconfig|get\r\n%4\r\n");
+    expect_has(b, "COMMAND DOCS client|id", "%1\r\n$9\r\nclient|id\r\n%4\r\n");
+}
+
+Test(local, help_names_every_subcommand) {
+    struct bench *b = start();
+    expect_has(b, "CLIENT HELP",
+               "*19\r\n+CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n"
+               "+ID\r\n+    ");
+    expect_has(b, "CLIENT HELP", "+SETNAME <name>\r\n");
+    expect_has(b, "COMMAND HELP", "+GETKEYS <command> [<arg> ...]\r\n");
+    expect_has(b, "CONFIG HELP", "+GET <pattern> ...\r\n");
+}
+
+/* ---- CONFIG ---- */
+
+Test(local, config_answers_as_redis) {
+    static const char *const CASES[][2] = {
+        {"CONFIG GET", "-ERR wrong number of arguments for 'config|get' command\r\n"},
+        {"CONFIG GET save", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n"},
+        {"CONFIG GET appendonly", "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n"},
+        {"CONFIG GET databases", "*2\r\n$9\r\ndatabases\r\n$1\r\n1\r\n"},
+        {"CONFIG GET maxclients", "*2\r\n$10\r\nmaxclients\r\n$3\r\n123\r\n"},
+        {"CONFIG GET MAXCLIENTS", "*2\r\n$10\r\nMAXCLIENTS\r\n$3\r\n123\r\n"},
+        {"CONFIG GET timeout", "*2\r\n$7\r\ntimeout\r\n$1\r\n7\r\n"},
+        {"CONFIG GET clients-max", "*2\r\n$11\r\nclients-max\r\n$3\r\n123\r\n"},
+        {"CONFIG GET port", "*2\r\n$4\r\nport\r\n$4\r\n4321\r\n"},
+        {"CONFIG GET ring-file", "*2\r\n$9\r\nring-file\r\n$6\r\nr.conf\r\n"},
+        {"CONFIG GET nosuch", "*0\r\n"},
+        {"CONFIG GET save save s?ve", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n"},
+        {"CONFIG GET save appendonly",
+         "*4\r\n$4\r\nsave\r\n$0\r\n\r\n$10\r\nappendonly\r\n$2\r\nno\r\n"},
+        {"CONFIG SET a b", "-ERR unknown subcommand 'SET'. Try CONFIG HELP.\r\n"},
+        {"CONFIG RESETSTAT", "-ERR unknown subcommand 'RESETSTAT'. Try CONFIG HELP.\r\n"},
+    };
+    struct bench *b = start();
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+        expect(b, CASES[i][0], CASES[i][1]);
+    b->me.proto = 3;
+    expect(b, "CONFIG GET save", "%1\r\n$4\r\nsave\r\n$0\r\n\r\n");
+}
+
+Test(local, config_get_star_has_every_option) {
+    struct bench *b = start();
+    size_t count;
+    const struct conf_row *rows = proxy_conf_rows(&count);
+    for (size_t i = 0; i < count; i++) {
+        char part[80];
+        snprintf(part, sizeof(part), "$%zu\r\n%s\r\n", strlen(rows[i].name), rows[i].name);
+        expect_has(b, "CONFIG GET *", part);
+    }
+}
+
+/* ---- INFO ---- */
+
+static const char *const TITLES[] = {"Server", "Clients",     "Memory",  "Persistence",
+                                     "Stats",  "Replication", "CPU",     "Cluster",
+                                     "Ring",   "Database",    "Keyspace"};
+
+Test(local, info_has_all_sections_or_those_named) {
+    static const char *const ALL[] = {"INFO", "INFO all", "INFO DEFAULT", "INFO everything",
+                                      "INFO server all"};
+    struct bench *b = start();
+    for (size_t i = 0; i < sizeof(ALL) / sizeof(ALL[0]); i++) {
+        for (size_t t = 0; t < sizeof(TITLES) / sizeof(TITLES[0]); t++) {
+            char part[40];
+            snprintf(part, sizeof(part), "# %s\r\n", TITLES[t]);
+            expect_has(b, ALL[i], part);
+        }
+    }
+    expect(b, "INFO replication",
+           "$48\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n");
+    expect(b, "INFO cluster Replication foo",
+           "$80\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n"
+           "# Cluster\r\ncluster_enabled:0\r\n\r\n");
+    expect(b, "INFO foo", "$0\r\n\r\n");
+    b->me.proto = 3;
+    expect(b, "INFO cluster", "=34\r\ntxt:# Cluster\r\ncluster_enabled:0\r\n\r\n");
+}
+
+Test(local, info_server_says_who_this_is) {
+    struct bench *b = start();
+    expect_has(b, "INFO server", "redis_version:7.4.0\r\n");
+    expect_has(b, "INFO server", "redis_mode:standalone\r\n");
+    expect_has(b, "INFO server", "tcp_port:4321\r\n");
+    expect_has(b, "INFO server", "config_file:proxy.conf\r\n");
+    expect_has(b, "INFO server", "run_id:0123456789012345678901234567890123456789\r\n");
+    expect_has(b, "INFO server", "uptime_in_seconds:90\r\n");
+}
+
+Test(local, info_has_what_ready_checks_look_for) {
+    struct bench *b = start();
+    expect_has(b, "INFO", "\r\nloading:0\r\n");
+    expect_has(b, "INFO", "\r\nrole:master\r\n");
+    expect_has(b, "INFO", "\r\nmaxclients:123\r\n");
+}
+
+Test(local, info_adds_up_the_workers) {
+    struct bench *b = start();
+    stats_set(&b->stats[0][PROXY_STAT_COMMANDS], 1000);
+    stats_set(&b->stats[1][PROXY_STAT_COMMANDS], 234);
+    stats_set(&b->stats[0][PROXY_STAT_CLIENTS], 2);
+    stats_set(&b->stats[1][PROXY_STAT_CLIENTS], 3);
+    expect_has(b, "INFO stats", "\r\ntotal_commands_processed:1234\r\n");
+    expect_has(b, "INFO clients", "\r\nconnected_clients:5\r\n");
+    stats_set(&b->stats[0][PROXY_STAT_RELOADS], 4);
+    stats_set(&b->stats[1][PROXY_STAT_RELOADS], 4);
+    expect_has(b, "INFO ring", "\r\nring_adoptions:4\r\n");
+}
+
+Test(local, info_shows_every_counter) {
+    struct bench *b = start();
+    for (int i = 0; i < PROXY_STAT_COUNT; i++) {
+        char part[80];
+        stats_set(&b->stats[0][i], 7000 + (uint64_t)i);
+        snprintf(part, sizeof(part), "\r\n%s:%d\r\n", proxy_stats_row((enum proxy_stat)i)->name,
+                 7000 + i);
+        expect_has(b, "INFO", part);
+    }
+}
+
+Test(local, info_ring_shows_nodes_and_what_they_said) {
+    struct bench *b = start();
+    topology_fake_status(b->server.topology, 1, 17,
+                         "keys:500\r\nkeyspace_hits:900\r\nkeyspace_misses:100\r\n");
+    expect_has(b, "INFO ring", "\r\nring_file:rings/r.conf\r\n");
+    expect_has(b, "INFO ring", "\r\nring_epoch:42\r\n");
+    expect_has(b, "INFO ring", "\r\nring_nodes:3\r\nring_nodes_heard:1\r\n");
+    expect_has(b, "INFO ring",
+               "\r\nnode0:name=n0,host=127.0.0.1,port=7000,state=up,weight=1,share=0.");
+    expect_has(b, "INFO ring",
+               ",reachable=0,inflight=0,status_age_ms=-1,keys=0,hit_ratio=0.0000\r\n");
+    expect_has(b, "INFO ring",
+               ",reachable=1,inflight=17,status_age_ms=5,keys=500,hit_ratio=0.9000\r\n");
+}
+
+Test(local, info_database_adds_up_the_nodes) {
+    struct bench *b = start();
+    expect_has(b, "INFO database", "db_up:0\r\n");
+    expect_has(b, "INFO database", "feed_lag_ms:-1\r\n");
+    topology_fake_status(b->server.topology, 0, 0,
+                         "db_up:1\r\ndb_reads:10\r\ndb_writes:3\r\nfeed_lag_ms:2\r\nkeys:5\r\n"
+                         "keyspace_hits:7\r\nkeyspace_misses:1\r\n");
+    topology_fake_status(b->server.topology, 2, 0,
+                         "keys:6\nkeyspace_hits:1\ndb_up:1\ndb_reads:20\ndb_writes:4\n"
+                         "feed_lag_ms:9");
+    expect_has(b, "INFO database",
+               "db_up:1\r\ndb_nodes_up:2\r\ndb_reads:30\r\ndb_writes:7\r\nfeed_lag_ms:9\r\n");
+    expect_has(b, "INFO keyspace", "\r\ndb0:keys=11,expires=0,avg_ttl=0\r\n");
+    expect_has(b, "INFO stats", "\r\nkeyspace_hits:8\r\nkeyspace_misses:1\r\n");
+    topology_fake_status(b->server.topology, 1, 0, "db_up:0\r\nfeed_lag_ms:-1\r\n");
+    expect_has(b, "INFO database", "db_up:0\r\ndb_nodes_up:2\r\n");
+    expect_has(b, "INFO database", "feed_lag_ms:-1\r\n");
+}
+
+Test(local, a_status_that_makes_no_sense_is_read_as_far_as_it_goes) {
+    static const char *const ODD[] = {"",          "\n\n\n",  "keys",    "keys:",     "keys:x",
+                                      ":5\nkeys:", "keysx:5", "xkeys:5", "\r\nkeys 5"};
+    struct bench *b = start();
+    for (size_t i = 0; i < sizeof(ODD) / sizeof(ODD[0]); i++) {
+        topology_fake_status(b->server.topology, 0, 0, ODD[i]);
+        expect_lacks(b, "INFO", "db0:keys");
+    }
+}
