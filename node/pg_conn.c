@@ -1,0 +1,392 @@
+#include "pg_conn.h"
+
+#include <event2/event.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common/clock.h"
+#include "../common/hash.h"
+#include "../common/log.h"
+
+enum { CONNECT_DEADLINE_MS = 3000, RETRY_MIN_MS = 30, RETRY_MAX_MS = 900, ERROR_BYTES = 256 };
+
+enum state { STATE_DOWN, STATE_CONNECTING, STATE_SETUP, STATE_UP };
+
+struct pg_conn {
+    struct event_base *base;
+    struct pg_conn_conf conf;
+    const struct pg_conn_handlers *handlers;
+    void *ctx;
+    PGconn *pq;
+    enum state state;
+    struct event *readable, *writable, *close_later;
+    struct pg_group *first, *last;
+    unsigned busy;
+    struct pg_group setup;
+    bool setup_failed;
+    int64_t connect_until_ms, next_try_ms;
+    int64_t retry_ms;
+    uint64_t jitter, reconnects;
+    bool said; /* that it cannot connect: once per outage */
+    char identity[160];
+    int backend_pid; /* of the connection that is, or was */
+    char backend_start[64];
+    bool lost_busy; /* it went with something sent: its backend may still be at work */
+    char error[ERROR_BYTES];
+};
+
+static void on_socket(evutil_socket_t fd, short what, void *arg);
+static void on_close_later(evutil_socket_t fd, short what, void *arg);
+
+void pg_clean(const char *text, char *out, unsigned size) {
+    unsigned at = 0;
+    for (; text != NULL && *text != '\0' && at + 1 < size; text++)
+        out[at++] = (unsigned char)*text < ' ' ? ' ' : *text;
+    while (at > 0 && out[at - 1] == ' ')
+        at--;
+    out[at] = '\0';
+}
+
+/* ---- events ---- */
+
+static void drop_events(struct pg_conn *c) {
+    if (c->readable != NULL)
+        event_free(c->readable);
+    if (c->writable != NULL)
+        event_free(c->writable);
+    c->readable = c->writable = NULL;
+}
+
+/* libpq may change its socket while it connects, so the events are made anew at each step. */
+static bool want(struct pg_conn *c, short what) {
+    drop_events(c);
+    int fd = PQsocket(c->pq);
+    if (fd < 0)
+        return false;
+    if ((what & EV_READ) != 0) {
+        c->readable = event_new(c->base, fd, EV_READ | EV_PERSIST, on_socket, c);
+        if (c->readable == NULL || event_add(c->readable, NULL) != 0)
+            return false;
+    }
+    c->writable = event_new(c->base, fd, EV_WRITE | EV_PERSIST, on_socket, c);
+    return c->writable != NULL && ((what & EV_WRITE) == 0 || event_add(c->writable, NULL) == 0);
+}
+
+/* ---- connecting ---- */
+
+static uint64_t random_next(struct pg_conn *c) { /* xorshift64* */
+    c->jitter ^= c->jitter >> 12;
+    c->jitter ^= c->jitter << 25;
+    c->jitter ^= c->jitter >> 27;
+    return c->jitter * 0x2545F4914F6CDD1Du;
+}
+
+static void fail(struct pg_conn *c, const char *why) {
+    pg_clean(why, c->error, sizeof(c->error));
+    bool was_up = c->state == STATE_UP;
+    if (!c->said || was_up)
+        log_event(LOG_LEVEL_WARN, "db_connection_down", "connection=%s why=\"%s\"", c->conf.name,
+                  c->error);
+    c->said = true;
+    c->reconnects += was_up;
+    c->lost_busy = c->lost_busy || (was_up && c->busy != 0);
+    c->state = STATE_DOWN;
+    drop_events(c);
+    event_del(c->close_later);
+    if (c->pq != NULL)
+        PQfinish(c->pq);
+    c->pq = NULL;
+    c->identity[0] = '\0';
+    c->next_try_ms = clock_mono_ms() + c->retry_ms / 2 +
+                     (int64_t)(random_next(c) % (uint64_t)(c->retry_ms / 2 + 1));
+    c->retry_ms = c->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : c->retry_ms * 2;
+    while (c->first != NULL) {
+        struct pg_group *group = c->first;
+        c->first = group->next;
+        c->busy--;
+        group->on_end(group, PG_GROUP_LOST);
+    }
+    c->last = NULL;
+    if (was_up)
+        c->handlers->on_down(c->ctx, c);
+}
+
+static void start(struct pg_conn *c) {
+    char name[80];
+    snprintf(name, sizeof(name), "ringfence %s", c->conf.name);
+    const char *const keys[] = {"dbname",           "application_name",     "client_encoding",
+                                "keepalives_idle",  "keepalives_interval",  "keepalives_count",
+                                "tcp_user_timeout", "target_session_attrs", NULL};
+    const char *const values[] = {c->conf.conninfo, name,         "UTF8", "5", "2", "2",
+                                  "3000",           "read-write", NULL};
+    c->pq = PQconnectStartParams(keys, values, 1);
+    c->connect_until_ms = clock_mono_ms() + CONNECT_DEADLINE_MS;
+    c->state = STATE_CONNECTING;
+    if (c->pq == NULL || PQstatus(c->pq) == CONNECTION_BAD || !want(c, EV_WRITE))
+        fail(c, c->pq == NULL ? "out of memory" : PQerrorMessage(c->pq));
+}
+
+struct pg_conn *pg_conn_new(struct event_base *base, const struct pg_conn_conf *conf,
+                            const struct pg_conn_handlers *handlers, void *ctx) {
+    struct pg_conn *c = calloc(1, sizeof(*c));
+    if (c == NULL)
+        return NULL;
+    c->base = base;
+    c->conf = *conf;
+    c->handlers = handlers;
+    c->ctx = ctx;
+    c->retry_ms = RETRY_MIN_MS;
+    c->jitter = hash_seed() | 1;
+    c->close_later = evtimer_new(base, on_close_later, c);
+    if (c->close_later == NULL) {
+        free(c);
+        return NULL;
+    }
+    start(c);
+    return c;
+}
+
+void pg_conn_free(struct pg_conn **pointer) {
+    struct pg_conn *c = *pointer;
+    *pointer = NULL;
+    if (c == NULL)
+        return;
+    c->said = true;
+    c->state = STATE_DOWN;
+    fail(c, "closed");
+    event_free(c->close_later);
+    free(c);
+}
+
+/* ---- the session ---- */
+
+static void on_setup_result(struct pg_group *group, struct pg_result *result) {
+    struct pg_conn *c = (struct pg_conn *)((char *)group - offsetof(struct pg_conn, setup));
+    PGresult *r = (PGresult *)result;
+    if (PQresultStatus(r) != PGRES_TUPLES_OK && PQresultStatus(r) != PGRES_COMMAND_OK) {
+        pg_clean(PQresultErrorMessage(r), c->error, sizeof(c->error));
+        c->setup_failed = true;
+    } else if (PQnfields(r) == 3) {
+        snprintf(c->identity, sizeof(c->identity), "%s", PQgetvalue(r, 0, 0));
+        c->backend_pid = atoi(PQgetvalue(r, 0, 1));
+        snprintf(c->backend_start, sizeof(c->backend_start), "%s", PQgetvalue(r, 0, 2));
+    }
+}
+
+static void on_setup_end(struct pg_group *group, enum pg_group_end end) {
+    struct pg_conn *c = (struct pg_conn *)((char *)group - offsetof(struct pg_conn, setup));
+    if (end == PG_GROUP_LOST)
+        return;
+    if (c->setup_failed) {
+        char why[ERROR_BYTES];
+        snprintf(why, sizeof(why), "%s", c->error);
+        pg_conn_close(c, why);
+        return;
+    }
+    c->state = STATE_UP;
+    c->retry_ms = RETRY_MIN_MS;
+    c->lost_busy = false;
+    if (c->said)
+        log_event(LOG_LEVEL_INFO, "db_connection_up", "connection=%s", c->conf.name);
+    c->said = false;
+    c->handlers->on_up(c->ctx, c);
+}
+
+/* What the rules rely on is set here, whatever the role's own settings are. */
+static void set_up(struct pg_conn *c) {
+    char timeout[24], pid[16];
+    PQsetnonblocking(c->pq, 1);
+    if (PQenterPipelineMode(c->pq) != 1) {
+        fail(c, "pipeline mode refused");
+        return;
+    }
+    c->state = STATE_SETUP;
+    c->setup_failed = false;
+    c->setup = (struct pg_group){.on_result = on_setup_result, .on_end = on_setup_end};
+    snprintf(timeout, sizeof(timeout), "%lld", (long long)c->conf.statement_timeout_ms);
+    if (c->conf.terminate_lost && c->lost_busy) {
+        snprintf(pid, sizeof(pid), "%d", c->backend_pid);
+        const char *const old[] = {pid, c->backend_start};
+        PQsendQueryParams(c->pq,
+                          "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity "
+                          "WHERE pid = $1::int AND backend_start = $2::timestamptz",
+                          2, NULL, old, NULL, NULL, 0);
+    }
+    const char *const values[] = {timeout};
+    PQsendQueryParams(c->pq,
+                      "SELECT set_config('search_path', 'pg_catalog, pg_temp', false),"
+                      " set_config('synchronous_commit', CASE WHEN "
+                      "current_setting('synchronous_commit') IN ('off', 'local')"
+                      "   THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
+                      " set_config('default_transaction_isolation', 'read committed', false),"
+                      " set_config('default_transaction_read_only', 'off', false),"
+                      " set_config('idle_in_transaction_session_timeout', '5s', false),"
+                      " set_config('client_connection_check_interval', '1s', false),"
+                      " set_config('tcp_user_timeout', '10s', false),"
+                      " set_config('plan_cache_mode', 'force_generic_plan', false),"
+                      " set_config('statement_timeout', $1, false)",
+                      1, NULL, values, NULL, NULL, 0);
+    PQsendQueryParams(c->pq,
+                      "SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' ||"
+                      " substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '/' || "
+                      "pg_postmaster_start_time()::text,"
+                      " pg_backend_pid(), (SELECT backend_start FROM pg_stat_activity WHERE pid = "
+                      "pg_backend_pid())",
+                      0, NULL, NULL, NULL, NULL, 0);
+    pg_conn_send(c, &c->setup);
+}
+
+static void go_on_connecting(struct pg_conn *c) {
+    switch (PQconnectPoll(c->pq)) {
+    case PGRES_POLLING_READING:
+        if (!want(c, EV_READ))
+            fail(c, "no event for the socket");
+        return;
+    case PGRES_POLLING_WRITING:
+        if (!want(c, EV_WRITE))
+            fail(c, "no event for the socket");
+        return;
+    case PGRES_POLLING_OK:
+        if (want(c, EV_READ))
+            set_up(c);
+        else
+            fail(c, "no event for the socket");
+        return;
+    case PGRES_POLLING_FAILED:
+    case PGRES_POLLING_ACTIVE:
+        fail(c, PQerrorMessage(c->pq));
+        return;
+    }
+}
+
+/* ---- groups ---- */
+
+static void flush(struct pg_conn *c) {
+    int left = PQflush(c->pq);
+    if (left < 0)
+        pg_conn_close(c, PQerrorMessage(c->pq));
+    else if (left > 0)
+        event_add(c->writable, NULL);
+    else
+        event_del(c->writable);
+}
+
+void pg_conn_send(struct pg_conn *c, struct pg_group *group) {
+    group->next = NULL;
+    group->sent_mono_ms = clock_mono_ms();
+    if (c->last != NULL)
+        c->last->next = group;
+    else
+        c->first = group;
+    c->last = group;
+    c->busy++;
+    if (PQpipelineSync(c->pq) != 1)
+        pg_conn_close(c, PQerrorMessage(c->pq));
+    else
+        flush(c);
+}
+
+/* Results that are here. Callbacks may close the connection, which only takes effect later. */
+static void take_results(struct pg_conn *c) {
+    int empty = 0;
+    while (c->first != NULL && !PQisBusy(c->pq) && empty < 2) {
+        PGresult *r = PQgetResult(c->pq);
+        if (r == NULL) { /* the end of one statement's results; twice in a row: nothing more */
+            empty++;
+            continue;
+        }
+        empty = 0;
+        struct pg_group *group = c->first;
+        if (PQresultStatus(r) == PGRES_PIPELINE_SYNC) {
+            c->first = group->next;
+            if (c->first == NULL)
+                c->last = NULL;
+            c->busy--;
+            PQclear(r);
+            group->on_end(group, PG_GROUP_SYNCED);
+        } else {
+            group->on_result(group, (struct pg_result *)r);
+            PQclear(r);
+        }
+    }
+}
+
+static void take_notifies(struct pg_conn *c) {
+    for (PGnotify *n; (n = PQnotifies(c->pq)) != NULL; PQfreemem(n)) {
+        if (c->handlers->on_notify != NULL && c->state == STATE_UP)
+            c->handlers->on_notify(c->ctx, n->extra);
+    }
+}
+
+static void on_socket(evutil_socket_t fd, short what, void *arg) {
+    struct pg_conn *c = arg;
+    if (c->state == STATE_CONNECTING) {
+        go_on_connecting(c);
+        return;
+    }
+    if ((what & EV_READ) != 0) {
+        bool alive = PQconsumeInput(c->pq) == 1;
+        take_results(c); /* also what came before the end */
+        take_notifies(c);
+        if (!alive || PQstatus(c->pq) == CONNECTION_BAD) {
+            fail(c, PQerrorMessage(c->pq));
+            return;
+        }
+    }
+    flush(c);
+}
+
+static void on_close_later(evutil_socket_t fd, short what, void *arg) {
+    struct pg_conn *c = arg;
+    char why[ERROR_BYTES];
+    snprintf(why, sizeof(why), "%s", c->error);
+    if (c->pq != NULL)
+        fail(c, why);
+}
+
+void pg_conn_close(struct pg_conn *c, const char *why) {
+    static const struct timeval now = {0, 0};
+    if (why != c->error)
+        pg_clean(why, c->error, sizeof(c->error));
+    event_add(c->close_later, &now);
+}
+
+/* ---- time and facts ---- */
+
+void pg_conn_tick(struct pg_conn *c, int64_t now_mono_ms) {
+    if (c->state == STATE_DOWN) {
+        if (now_mono_ms >= c->next_try_ms)
+            start(c);
+    } else if (c->state != STATE_UP) {
+        if (now_mono_ms >= c->connect_until_ms)
+            fail(c, "no answer while connecting");
+    } else if (c->first != NULL && now_mono_ms - c->first->sent_mono_ms > c->conf.deadline_ms) {
+        fail(c, "no answer in time");
+    }
+}
+
+bool pg_conn_is_up(const struct pg_conn *c) {
+    return c->state == STATE_UP;
+}
+
+void *pg_conn_raw(struct pg_conn *c) {
+    return c->pq;
+}
+
+unsigned pg_conn_busy(const struct pg_conn *c) {
+    return c->busy;
+}
+
+const char *pg_conn_identity(const struct pg_conn *c) {
+    return c->identity;
+}
+
+uint64_t pg_conn_reconnects(const struct pg_conn *c) {
+    return c->reconnects;
+}
+
+const char *pg_conn_error(const struct pg_conn *c) {
+    return c->error;
+}
