@@ -28,11 +28,11 @@ static const char *const TEXTS[] = {
     [REPLY_KEY_EMPTY] = "ERR key is empty",
     [REPLY_VALUE_LONG] = "ERR value is longer than %s bytes",
     [REPLY_SYNTAX] = "ERR syntax error",
-    [REPLY_NOT_BUILT] = "ERR option '%s' is not supported",
+    [REPLY_NOT_BUILT] = "ERR option '%s' is not supported yet",
     [REPLY_NOT_INTEGER] = "ERR value is not an integer or out of range",
     [REPLY_DB_INDEX] = "ERR DB index is out of range",
     [REPLY_NOPROTO] = "NOPROTO unsupported protocol version",
-    [REPLY_REFUSED] = "ERR the database refused the write: %s",
+    [REPLY_REFUSED] = "ERR database refused: %s",
     [REPLY_CLIENTS_MAX] = "ERR max number of clients reached",
     [REPLY_INTERNAL] = "ERR internal error",
 };
@@ -41,12 +41,28 @@ const char *reply_text(enum reply_error error) {
     return TEXTS[error];
 }
 
+/* Length of `text`, or of what fits into `len_max` bytes without half a UTF-8 character. */
+static size_t cut(const char *text, size_t len_max) {
+    size_t len = strnlen(text, len_max + 1);
+    if (len <= len_max)
+        return len;
+    len = len_max;
+    while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
+        len--;
+    return len;
+}
+
 void reply_error(struct buf *b, enum reply_error error, const char *detail) {
     const char *text = TEXTS[error], *hole = strstr(text, "%s");
+    if (hole == NULL) {
+        resp_write_error(b, span_str(text));
+        return;
+    }
+    if (detail == NULL)
+        detail = "";
     char line[DETAIL_BYTES_MAX + 200];
-    int n = hole == NULL ? snprintf(line, sizeof(line), "%s", text)
-                         : snprintf(line, sizeof(line), "%.*s%.*s%s", (int)(hole - text), text,
-                                    DETAIL_BYTES_MAX, detail != NULL ? detail : "", hole + 2);
+    int n = snprintf(line, sizeof(line), "%.*s%.*s%s", (int)(hole - text), text,
+                     (int)cut(detail, DETAIL_BYTES_MAX), detail, hole + 2);
     resp_write_error(b, span_of(line, (size_t)n));
 }
 

@@ -25,7 +25,7 @@ enum reply_error {
     REPLY_KEY_EMPTY,    /* ERR key is empty */
     REPLY_VALUE_LONG,   /* ERR value is longer than N bytes */
     REPLY_SYNTAX,       /* ERR syntax error */
-    REPLY_NOT_BUILT,    /* ERR option 'X' of 'Y' is not supported yet */
+    REPLY_NOT_BUILT,    /* ERR option 'X' is not supported yet */
     REPLY_NOT_INTEGER,  /* ERR value is not an integer or out of range */
     REPLY_DB_INDEX,     /* ERR DB index is out of range */
     REPLY_NOPROTO,      /* NOPROTO unsupported protocol version */

@@ -1,0 +1,137 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../../common/command.h"
+
+static bool has_text(const char *text) {
+    return text != NULL && text[0] != '\0';
+}
+
+Test(command, has_a_full_row_for_every_id) {
+    for (int id = 0; id < COMMAND_COUNT_OF; id++) {
+        const struct command *row = command_row(id);
+        cr_assert(has_text(row->name), "id %d", id);
+        cr_expect_neq(row->arity, 0, "%s", row->name);
+        cr_expect(has_text(row->group) && has_text(row->since) && has_text(row->complexity) &&
+                      has_text(row->summary),
+                  "%s", row->name);
+        for (const char *c = row->name; *c != '\0'; c++)
+            cr_expect((*c >= 'a' && *c <= 'z') || *c == '.', "%s is lower case", row->name);
+        cr_expect_null(strpbrk(row->summary, "\r\n"), "%s", row->name);
+    }
+}
+
+Test(command, agrees_with_itself_about_keys_and_flags) {
+    for (int id = 0; id < COMMAND_COUNT_OF; id++) {
+        const struct command *row = command_row(id);
+        bool keys = row->first_key != 0, local = (row->flags & COMMAND_LOCAL) != 0;
+        bool several = row->last_key == -1, link = strncmp(row->name, "rf.", 3) == 0;
+        cr_expect(!keys || !local, "%s has keys or is local", row->name);
+        cr_expect_eq(keys, row->key_step != 0, "%s", row->name);
+        cr_expect_eq(keys, row->last_key != 0, "%s", row->name);
+        cr_expect_eq(several, (row->flags & COMMAND_MULTI) != 0, "%s", row->name);
+        cr_expect_eq(link, (row->flags & COMMAND_LINK) != 0, "%s", row->name);
+        unsigned access = row->flags & (COMMAND_READ | COMMAND_WRITE);
+        cr_expect(local || link ? access == 0 : access == COMMAND_READ || access == COMMAND_WRITE,
+                  "%s reads or writes", row->name);
+    }
+}
+
+static void recase(char *name, unsigned mask) {
+    for (size_t i = 0; name[i] != '\0'; i++) {
+        if (name[i] >= 'a' && name[i] <= 'z' && (mask >> i & 1) != 0)
+            name[i] = (char)(name[i] - 32);
+    }
+}
+
+Test(command, finds_every_row_in_any_case) {
+    for (int id = 0; id < COMMAND_COUNT_OF; id++) {
+        for (unsigned mask = 0; mask < 512; mask++) {
+            char name[32];
+            snprintf(name, sizeof(name), "%s", command_row(id)->name);
+            recase(name, mask);
+            cr_assert_eq(command_find(span_str(name)), id, "%s", name);
+        }
+    }
+}
+
+/* One byte more, less or other is another name, and never a read outside of it. */
+Test(command, finds_nothing_that_only_looks_like_a_row) {
+    for (int id = 0; id < COMMAND_COUNT_OF; id++) {
+        size_t len = strlen(command_row(id)->name);
+        char *name = malloc(len + 1);
+        memcpy(name, command_row(id)->name, len);
+        for (size_t at = 0; at < len; at++) {
+            for (int flip = 1; flip < 256; flip++) {
+                name[at] = (char)(name[at] ^ flip);
+                int found = command_find(span_of(name, len));
+                cr_assert(found != id || flip == 0x20, "%.*s", (int)len, name);
+                cr_assert(found == -1 || span_equal_nocase(span_of(name, len),
+                                                           span_str(command_row(found)->name)));
+                name[at] = (char)(name[at] ^ flip);
+            }
+        }
+        name[len] = 'x';
+        cr_assert_eq(command_find(span_of(name, len + 1)), -1);
+        int shorter = command_find(span_of(name, len - 1));
+        cr_assert(shorter == -1 || strlen(command_row(shorter)->name) == len - 1);
+        free(name);
+    }
+    cr_assert_eq(command_find(span_of(NULL, 0)), -1);
+    cr_assert_eq(command_find(SPAN("r\x0e"
+                                   "link")),
+                 -1);
+    char *large = calloc(1, 1 << 20);
+    cr_assert_eq(command_find(span_of(large, 1 << 20)), -1);
+    free(large);
+}
+
+/* As COMMAND INFO of Redis 7.0.15 has them: arity, first key, last key, step. */
+static const struct {
+    int id, arity, first, last, step;
+} REDIS[] = {
+    {COMMAND_GET, 2, 1, 1, 1},      {COMMAND_SET, -3, 1, 1, 1},    {COMMAND_SETNX, 3, 1, 1, 1},
+    {COMMAND_GETSET, 3, 1, 1, 1},   {COMMAND_GETDEL, 2, 1, 1, 1},  {COMMAND_MGET, -2, 1, -1, 1},
+    {COMMAND_MSET, -3, 1, -1, 2},   {COMMAND_DEL, -2, 1, -1, 1},   {COMMAND_UNLINK, -2, 1, -1, 1},
+    {COMMAND_EXISTS, -2, 1, -1, 1}, {COMMAND_TOUCH, -2, 1, -1, 1}, {COMMAND_STRLEN, 2, 1, 1, 1},
+    {COMMAND_TYPE, 2, 1, 1, 1},     {COMMAND_DBSIZE, 1, 0, 0, 0},  {COMMAND_PING, -1, 0, 0, 0},
+    {COMMAND_ECHO, 2, 0, 0, 0},     {COMMAND_QUIT, -1, 0, 0, 0},   {COMMAND_RESET, 1, 0, 0, 0},
+    {COMMAND_SELECT, 2, 0, 0, 0},   {COMMAND_HELLO, -1, 0, 0, 0},  {COMMAND_CLIENT, -2, 0, 0, 0},
+    {COMMAND_COMMAND, -1, 0, 0, 0}, {COMMAND_CONFIG, -2, 0, 0, 0}, {COMMAND_INFO, -1, 0, 0, 0},
+    {COMMAND_TIME, 1, 0, 0, 0},
+};
+
+Test(command, has_the_arity_and_the_keys_of_redis) {
+    for (size_t i = 0; i < sizeof(REDIS) / sizeof(REDIS[0]); i++) {
+        const struct command *row = command_row(REDIS[i].id);
+        cr_expect_eq(row->arity, REDIS[i].arity, "%s", row->name);
+        cr_expect_eq(row->first_key, REDIS[i].first, "%s", row->name);
+        cr_expect_eq(row->last_key, REDIS[i].last, "%s", row->name);
+        cr_expect_eq(row->key_step, REDIS[i].step, "%s", row->name);
+    }
+}
+
+Test(command, counts_arguments) {
+    cr_expect(command_arity_ok(COMMAND_GET, 2));
+    cr_expect_not(command_arity_ok(COMMAND_GET, 1));
+    cr_expect_not(command_arity_ok(COMMAND_GET, 3));
+    cr_expect_not(command_arity_ok(COMMAND_SET, 2));
+    cr_expect(command_arity_ok(COMMAND_SET, 3));
+    cr_expect(command_arity_ok(COMMAND_SET, 1024));
+    cr_expect(command_arity_ok(COMMAND_PING, 1));
+    cr_expect_not(command_arity_ok(COMMAND_MSET, 2));
+    cr_expect(command_arity_ok(COMMAND_MSET, 3));
+    cr_expect_not(command_arity_ok(COMMAND_MSET, 4), "a key without its value");
+    cr_expect(command_arity_ok(COMMAND_MSET, 5));
+}
+
+Test(command, lists_subcommands_where_a_command_has_them) {
+    for (int id = 0; id < COMMAND_COUNT_OF; id++) {
+        bool wanted = id == COMMAND_CLIENT || id == COMMAND_COMMAND || id == COMMAND_CONFIG;
+        const char *const *names = command_row(id)->subcommands;
+        cr_expect_eq(names != NULL, wanted, "%s", command_row(id)->name);
+        for (; names != NULL && *names != NULL; names++)
+            cr_expect(has_text(*names));
+    }
+}
