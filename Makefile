@@ -18,7 +18,7 @@ PROGRAMS := $(patsubst %/main.c,$B/bin/ringfence-%,$(wildcard $(MAINS)))
 FAKES := $(wildcard tests/fakes/*.c)
 UNIT := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all unit clean
+.PHONY: all unit fuzz clean
 all: $(PROGRAMS)
 
 $B/lib.a: $(OBJS)
@@ -40,6 +40,22 @@ $B/tests/%: $B/tests/unit/%.o $B/lib.a $(FAKES:%.c=$B/%.o)
 	    $B/lib.a -o $@ $(LIBS) -lcriterion -lhiredis
 
 unit: $(UNIT)
+
+# `make fuzz SECONDS_EACH=60`: each target for so long. A target's first line names the sources it needs.
+# What is found worth keeping goes to build/fuzz/corpus; tests/fuzz/corpus is where it starts.
+SECONDS_EACH ?= 60
+FUZZ_CC ?= clang-14
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+build/fuzz/%: tests/fuzz/fuzz_%.c $(wildcard common/*.[ch] node/*.[ch])
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=undefined $< $(shell sed -n '1s,^// needs: ,,p' tests/fuzz/fuzz_$*.c) -o $@ -lxxhash -lm
+
+fuzz: $(FUZZ:%=build/fuzz/%)
+	@for t in $(FUZZ); do mkdir -p build/fuzz/corpus/$$t && echo "fuzz $$t" && \
+	    build/fuzz/$$t -max_total_time=$(SECONDS_EACH) -timeout=5 -rss_limit_mb=1024 -max_len=4096 -verbosity=0 \
+	    -print_final_stats=1 -artifact_prefix=build/fuzz/$$t- build/fuzz/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
 
 clean:
 	rm -rf build

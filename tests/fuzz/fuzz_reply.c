@@ -1,3 +1,4 @@
+// needs: common/resp_scan.c common/resp_reader.c common/resp_line.c common/span.c common/buf.c
 /*
  * The reply scanner and the reader: no fault; the same result whole as in pieces; and the scanner's
  * size is what the reader takes. The first byte of the input is the size of the pieces.

@@ -1,3 +1,4 @@
+// needs: common/resp_request.c common/resp_line.c common/span.c
 /*
  * The request parser: whatever the bytes, no fault; and the same result whole as in pieces. The
  * first byte of the input is the size of the pieces.
