@@ -143,9 +143,9 @@ static enum resp_result take_argument(struct resp_parser *p, const char *data, s
     return RESP_OK;
 }
 
-/* The first line: how many arguments; *is_empty: none. */
+/* The first line: how many arguments. */
 static enum resp_result count_line(struct resp_parser *p, const char *data, size_t len,
-                                   const struct resp_limits *limits, bool *is_empty) {
+                                   const struct resp_limits *limits) {
     uint32_t plain;
     int64_t n = 0;
     size_t next = 0;
@@ -163,7 +163,6 @@ static enum resp_result count_line(struct resp_parser *p, const char *data, size
     if (!is_number || n > limits->args_max)
         return fail(p, "invalid multibulk length");
     p->pos = next;
-    *is_empty = n <= 0;
     p->args_left = n <= 0 ? 0 : (uint32_t)n;
     return RESP_OK;
 }
@@ -171,10 +170,9 @@ static enum resp_result count_line(struct resp_parser *p, const char *data, size
 static enum resp_result multibulk(struct resp_parser *p, const char *data, size_t len,
                                   const struct resp_limits *limits, struct resp_request *out) {
     if (p->args_left == 0) {
-        bool is_empty = false;
-        enum resp_result result = count_line(p, data, len, limits, &is_empty);
-        if (result != RESP_OK || is_empty)
-            return result != RESP_OK ? result : finish(p, data, false, out);
+        enum resp_result result = count_line(p, data, len, limits);
+        if (result != RESP_OK)
+            return result;
     }
     while (p->args_left > 0) {
         if (p->bulk_len < 0)

@@ -203,6 +203,7 @@ Test(resp_parse, keeps_the_limits_it_was_given) {
         CASE("*3\r\n$1\r\na\r\n$1\r\nb\r\n$4\r\ncccc\r\n", "<a><b><cccc>;"),
         CASE("*4\r\n", "!invalid multibulk length"),
         CASE("*1\r\n$5\r\n", "!invalid bulk length"),
+        CASE("*1\r\n$5\r\nabcde\r\n", "!invalid bulk length"),
         CASE("a b c\n", "<a><b><c>;"),
         CASE("a b c d\n", "!too many arguments in an inline request"),
         CASE("12345678901234567890\n", "<12345678901234567890>;"),
@@ -243,6 +244,23 @@ Test(resp_parse, allocates_for_what_arrived_and_not_for_what_was_announced) {
     cr_assert_eq(p.cap, (uint32_t)RESP_ARGS_INLINE);
     cr_assert_null(p.slots_heap);
     resp_parser_release(&p);
+}
+
+Test(resp_parse, does_not_look_at_the_same_bytes_again) {
+    static const char *const HEADS[] = {"", "*", "*1\r\n$"};
+    for (size_t i = 0; i < sizeof(HEADS) / sizeof(HEADS[0]); i++) {
+        char data[4000];
+        struct resp_parser p;
+        struct resp_request in;
+        resp_parser_init(&p);
+        memset(data, '1', sizeof(data));
+        memcpy(data, HEADS[i], strlen(HEADS[i]));
+        for (size_t have = 20; have < sizeof(data); have += 20) {
+            cr_assert_eq(resp_parse_request(&p, data, have, &LIMITS, &in), RESP_PARTIAL);
+            cr_assert_eq(p.seen, have, "'%s': %zu of %zu", HEADS[i], p.seen, have);
+        }
+        resp_parser_release(&p);
+    }
 }
 
 Test(resp_parse, gives_back_the_room_of_a_very_large_request) {
