@@ -75,6 +75,7 @@ struct store_write {
     const struct span *values; /* STORE_SET*: as many as keys */
     void (*done)(struct store_write *write, const struct store_ack *ack);
     bool sent;                       /* the store's: a byte of it may have left */
+    uint8_t attempt;                 /* the store's: how often it was tried alone */
     struct store_write *next, *prev; /* the store's */
 };
 

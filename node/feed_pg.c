@@ -1,0 +1,284 @@
+#include "feed_pg.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common/clock.h"
+#include "../common/hash.h"
+#include "../common/log.h"
+#include "feed.h"
+#include "pg_conn.h"
+#include "store_pg.h"
+
+enum {
+    HEARTBEAT_MS = 500,
+    WINDOW = 64 /* heartbeats that may be under way: half a minute's */,
+    DEADLINE_MS = 5000,
+    SENTINEL_BYTES = 1024
+};
+
+struct beat {
+    struct pg_group group;
+    struct feed_pg *feed;
+    bool pending;
+};
+
+struct feed_pg {
+    struct store *store;
+    const struct feed_pg_handlers *handlers;
+    void *ctx;
+    const char *node_name;
+    char nonce[17];
+    struct pg_conn *conn;
+    struct pg_group listen;
+    bool failed, up;
+    char refusal[300];
+    uint64_t counter;
+    int64_t sent_ms[WINDOW], next_beat_ms;
+    struct beat *beat; /* outlives the feed when a connection still has it */
+    char sentinel[SENTINEL_BYTES];
+    bool said_silent;
+    int64_t heard_ms;
+};
+
+/* ---- the checks and LISTEN ---- */
+
+/* One text if something is not as it must be, else NULL. $1: the table, quoted. */
+static const char CHECKS[] =
+    "SELECT CASE"
+    " WHEN pg_is_in_recovery() THEN 'the server is a standby'"
+    " WHEN current_setting('server_encoding') <> 'UTF8' THEN 'the encoding of the database is not "
+    "UTF8'"
+    " WHEN to_regclass($1) IS NULL THEN 'there is no table ' || $1 || ' (or no right to see it): "
+    "load configs/schema.sql'"
+    " WHEN c.relkind <> 'r' THEN 'it is no plain table (a view, or partitioned)'"
+    " WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) THEN 'it "
+    "inherits or is inherited'"
+    " WHEN EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = c.oid) THEN 'it is the target "
+    "of a subscription'"
+    " WHEN (SELECT count(*) FROM pg_trigger WHERE tgrelid = c.oid AND tgname ~ "
+    "'^rf_(number_insert|number_update|feed_insert|"
+    "feed_update|feed_delete|feed_truncate)$' AND tgenabled = 'A') <> 6"
+    "   THEN 'triggers of configs/schema.sql are missing or not ENABLE ALWAYS'"
+    " WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal AND tgname !~ "
+    "'^rf_' AND tgtype & 1 = 1)"
+    "   THEN 'it has row triggers of somebody else'"
+    " WHEN EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND attname IN "
+    "('key', 'payload')"
+    "   AND atttypid NOT IN ('text'::regtype, 'varchar'::regtype)) THEN 'key and payload must be "
+    "text or varchar'"
+    " WHEN EXISTS (SELECT FROM pg_attribute a JOIN pg_collation l ON l.oid = a.attcollation WHERE "
+    "a.attrelid = c.oid"
+    "   AND NOT l.collisdeterministic) THEN 'a collation of it is not deterministic'"
+    " WHEN EXISTS (SELECT FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid WHERE "
+    "d.refobjid = c.oid AND s.seqcache > 1)"
+    "   THEN 'the sequence of versions has CACHE above 1'"
+    " END FROM (SELECT 1) AS one LEFT JOIN pg_class c ON c.oid = to_regclass($1)";
+
+/* What DDL changes and no trigger tells: storage and triggers. */
+static const char BEAT[] = "SELECT pg_notify($1, $2), c.relfilenode::text || ' ' || "
+                           "coalesce((SELECT string_agg(t.tgname || t.tgenabled::text ||"
+                           " t.xmin::text, ',' ORDER BY t.tgname) FROM pg_trigger t WHERE "
+                           "t.tgrelid = c.oid AND NOT t.tgisinternal), '')"
+                           " FROM pg_class c WHERE c.oid = to_regclass($3)";
+
+static void on_listen_result(struct pg_group *group, struct pg_result *result) {
+    struct feed_pg *f = (struct feed_pg *)((char *)group - offsetof(struct feed_pg, listen));
+    PGresult *r = (PGresult *)result;
+    if (PQresultStatus(r) == PGRES_TUPLES_OK) {
+        if (PQntuples(r) == 1 && !PQgetisnull(r, 0, 0))
+            pg_clean(PQgetvalue(r, 0, 0), f->refusal, sizeof(f->refusal));
+    } else if (PQresultStatus(r) != PGRES_COMMAND_OK) {
+        pg_clean(PQresultErrorMessage(r), f->refusal, sizeof(f->refusal));
+        f->failed = true;
+    }
+}
+
+static void on_listen_end(struct pg_group *group, enum pg_group_end end) {
+    struct feed_pg *f = (struct feed_pg *)((char *)group - offsetof(struct feed_pg, listen));
+    if (end == PG_GROUP_LOST)
+        return;
+    if (f->refusal[0] != '\0' || f->failed) {
+        f->handlers->on_refused(f->ctx, f->refusal);
+        pg_conn_close(f->conn, f->refusal);
+        return;
+    }
+    f->up = true;
+    f->heard_ms = clock_mono_ms();
+    f->said_silent = false;
+    f->sentinel[0] = '\0';
+    f->next_beat_ms = 0;
+    store_pg_trust(f->store, pg_conn_identity(f->conn));
+    f->handlers->on_up(f->ctx);
+}
+
+static void on_up(void *ctx, struct pg_conn *conn) {
+    struct feed_pg *f = ctx;
+    char listen[160];
+    f->failed = false;
+    f->refusal[0] = '\0';
+    f->listen = (struct pg_group){.on_result = on_listen_result, .on_end = on_listen_end};
+    /* LISTEN takes no parameter; the channel was checked to be without quotes when the store was
+     * made. */
+    snprintf(listen, sizeof(listen), "LISTEN \"%s\"", store_pg_channel(f->store));
+    const char *const table[] = {store_pg_table(f->store)};
+    PQsendQueryParams(pg_conn_raw(conn), listen, 0, NULL, NULL, NULL, NULL, 0);
+    PQsendQueryParams(pg_conn_raw(conn), CHECKS, 1, NULL, table, NULL, NULL, 0);
+    pg_conn_send(conn, &f->listen);
+}
+
+static void on_down(void *ctx, struct pg_conn *conn) {
+    struct feed_pg *f = ctx;
+    bool was_up = f->up;
+    f->up = false;
+    store_pg_trust(f->store, "");
+    if (was_up)
+        f->handlers->on_lost(f->ctx);
+}
+
+/* ---- what is heard ---- */
+
+static void on_changed(void *ctx, struct span key, uint64_t version) {
+    struct feed_pg *f = ctx;
+    f->handlers->on_changed(f->ctx, key, version);
+}
+
+static void on_gone(void *ctx, struct span key) {
+    struct feed_pg *f = ctx;
+    f->handlers->on_gone(f->ctx, key);
+}
+
+static void on_everything(void *ctx) {
+    struct feed_pg *f = ctx;
+    f->handlers->on_everything(f->ctx);
+}
+
+/* Ours, and of this life: anybody may NOTIFY. */
+static void on_heartbeat(void *ctx, struct span node, uint64_t counter, struct span nonce) {
+    struct feed_pg *f = ctx;
+    if (!span_equal(node, span_str(f->node_name)) || !span_equal(nonce, span_str(f->nonce)) ||
+        counter > f->counter || counter + WINDOW <= f->counter)
+        return;
+    f->said_silent = false;
+    f->heard_ms = clock_mono_ms();
+    f->handlers->on_heard(f->ctx, f->sent_ms[counter % WINDOW]);
+}
+
+static void on_notify(void *ctx, const char *payload) {
+    static const struct feed_handlers HANDLERS = {on_changed, on_gone, on_everything, on_heartbeat};
+    struct feed_pg *f = ctx;
+    if (f->up && !feed_parse(span_str(payload), &HANDLERS, f))
+        log_event(LOG_LEVEL_WARN, "feed_not_understood", "bytes=%zu taken_as=everything",
+                  strlen(payload));
+}
+
+/* ---- heartbeats ---- */
+
+static void on_beat_result(struct pg_group *group, struct pg_result *result) {
+    struct beat *beat = (struct beat *)group;
+    struct feed_pg *f = beat->feed;
+    PGresult *r = (PGresult *)result;
+    if (f == NULL || PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1)
+        return;
+    char now[SENTINEL_BYTES];
+    snprintf(now, sizeof(now), "%s", PQgetvalue(r, 0, 1));
+    if (f->sentinel[0] != '\0' && strcmp(now, f->sentinel) != 0) {
+        log_event(LOG_LEVEL_WARN, "table_altered",
+                  "why=\"its storage or its triggers changed\" taken_as=everything");
+        f->handlers->on_everything(f->ctx);
+    }
+    snprintf(f->sentinel, sizeof(f->sentinel), "%s", now);
+}
+
+static void on_beat_end(struct pg_group *group, enum pg_group_end end) {
+    struct beat *beat = (struct beat *)group;
+    beat->pending = false;
+    if (beat->feed == NULL)
+        free(beat);
+}
+
+/* On a connection of the pool: heard on the feed, it proves that both lead to one server (F6). */
+static void send_beat(struct feed_pg *f, int64_t now_mono_ms) {
+    struct pg_conn *conn = f->beat->pending ? NULL : store_pg_lend(f->store);
+    if (conn == NULL)
+        return;
+    char payload[160];
+    f->counter++;
+    f->sent_ms[f->counter % WINDOW] = now_mono_ms;
+    snprintf(payload, sizeof(payload), "1\nh %s %llu %s\n", f->node_name,
+             (unsigned long long)f->counter, f->nonce);
+    const char *const values[] = {store_pg_channel(f->store), payload, store_pg_table(f->store)};
+    f->beat->group = (struct pg_group){.on_result = on_beat_result, .on_end = on_beat_end};
+    f->beat->pending = true;
+    PQsendQueryParams(pg_conn_raw(conn), BEAT, 3, NULL, values, NULL, NULL, 0);
+    pg_conn_send(conn, &f->beat->group);
+}
+
+void feed_pg_tick(struct feed_pg *f, int64_t now_mono_ms) {
+    pg_conn_tick(f->conn, now_mono_ms);
+    if (!f->up || now_mono_ms < f->next_beat_ms)
+        return;
+    f->next_beat_ms = now_mono_ms + HEARTBEAT_MS;
+    send_beat(f, now_mono_ms);
+    if (!f->said_silent && now_mono_ms - f->heard_ms > DEADLINE_MS) {
+        f->said_silent = true;
+        log_event(
+            LOG_LEVEL_ERROR, "feed_silent",
+            "for_ms=%lld nothing_is_trusted=yes hint=\"is there a transaction pooler between?\"",
+            (long long)(now_mono_ms - f->heard_ms));
+    }
+}
+
+/* ---- making ---- */
+
+struct feed_pg *feed_pg_new(struct event_base *base, const char *conninfo, const char *node_name,
+                            struct store *store, const struct feed_pg_handlers *handlers,
+                            void *ctx) {
+    static const struct pg_conn_handlers CONN_HANDLERS = {
+        .on_up = on_up, .on_down = on_down, .on_notify = on_notify};
+    struct feed_pg *f = calloc(1, sizeof(*f));
+    if (f == NULL)
+        return NULL;
+    f->store = store;
+    f->handlers = handlers;
+    f->ctx = ctx;
+    f->node_name = node_name;
+    snprintf(f->nonce, sizeof(f->nonce), "%016llx", (unsigned long long)hash_seed());
+    f->beat = calloc(1, sizeof(*f->beat));
+    const struct pg_conn_conf conf = {.conninfo = conninfo,
+                                      .name = "feed",
+                                      .deadline_ms = DEADLINE_MS,
+                                      .statement_timeout_ms = DEADLINE_MS};
+    f->conn = f->beat == NULL ? NULL : pg_conn_new(base, &conf, &CONN_HANDLERS, f);
+    if (f->conn == NULL) {
+        free(f->beat);
+        free(f);
+        return NULL;
+    }
+    f->beat->feed = f;
+    return f;
+}
+
+void feed_pg_free(struct feed_pg **pointer) {
+    struct feed_pg *f = *pointer;
+    *pointer = NULL;
+    if (f == NULL)
+        return;
+    f->up = false; /* nobody is told any more */
+    pg_conn_free(&f->conn);
+    if (f->beat->pending)
+        f->beat->feed = NULL;
+    else
+        free(f->beat);
+    free(f);
+}
+
+int feed_pg_is_up(const struct feed_pg *f) {
+    return f->up;
+}
+
+uint64_t feed_pg_reconnects(const struct feed_pg *f) {
+    return pg_conn_reconnects(f->conn);
+}

@@ -1,0 +1,70 @@
+#include "node_conf.h"
+
+#include "../common/conf.h"
+
+#define FIELD(name) offsetof(struct node_conf, name)
+
+static const char *const FORMATS[] = {
+    [NODE_PAYLOAD_TEXT] = "text", [NODE_PAYLOAD_JSON] = "json", NULL};
+static const char *const LEVELS[] = {"debug", "info", "warn", "error", NULL};
+
+enum { KB = 1 << 10, MB = 1 << 20 };
+#define TB      ((int64_t)1 << 40)
+#define HOUR_MS ((int64_t)3600 * 1000)
+
+const struct conf_row *node_conf_rows(size_t *count_out) {
+    static const struct conf_row ROWS[] = {
+        {"name", CONF_STRING, FIELD(name), "node1", 0, 0, "", NULL, 0,
+         "This node's name, as the ring file says it."},
+        {"bind", CONF_STRING, FIELD(bind), "127.0.0.1", 0, 0, "", NULL, 0,
+         "Address to listen on. There is no authentication yet: keep it where only proxies reach "
+         "it."},
+        {"port", CONF_INT, FIELD(port), "7101", 0, 65535, "", NULL, 0,
+         "Port to listen on; 0 picks a free one."},
+        {"conninfo", CONF_STRING, FIELD(conninfo), "", 0, 0, "", NULL, CONF_SECRET,
+         "PostgreSQL: a libpq connection string or URI; several hosts are allowed. Empty: libpq's "
+         "defaults."},
+        {"table", CONF_STRING, FIELD(table), "ringfence.entry", 0, 0, "", NULL, 0,
+         "The table, as schema.table."},
+        {"key-column", CONF_STRING, FIELD(key_column), "key", 0, 0, "", NULL, 0,
+         "Its column with the key."},
+        {"payload-column", CONF_STRING, FIELD(payload_column), "payload", 0, 0, "", NULL, 0,
+         "With the value."},
+        {"active-column", CONF_STRING, FIELD(active_column), "active", 0, 0, "", NULL, 0,
+         "With the active flag."},
+        {"cache-bytes-max", CONF_BYTES, FIELD(cache_bytes_max), "256mb", 4 * MB, TB, "bytes", NULL,
+         0, "Memory of the cache: keys, values, table and all."},
+        {"key-bytes-max", CONF_BYTES, FIELD(key_bytes_max), "1kb", 1, KB, "bytes", NULL, 0,
+         "Longest key."},
+        {"value-bytes-max", CONF_BYTES, FIELD(value_bytes_max), "1mb", 1, 16 * MB, "bytes", NULL, 0,
+         "Longest value."},
+        {"args-max", CONF_INT, FIELD(args_max), "4096", 8, MB, "", NULL, 0,
+         "Arguments of one request."},
+        {"payload-format", CONF_CHOICE, FIELD(payload_format), "text", 0, 0, "", FORMATS, 0,
+         "json: a write whose value is not JSON is refused."},
+        {"read-connections", CONF_INT, FIELD(read_connections), "2", 1, 16, "", NULL, 0,
+         "Connections to PostgreSQL that misses are read on, in batches."},
+        {"write-connections", CONF_INT, FIELD(write_connections), "1", 1, 16, "", NULL, 0,
+         "Connections that writes are committed on, in groups. More of them commit slower: NOTIFY "
+         "takes a lock."},
+        {"read-timeout-ms", CONF_INT, FIELD(read_timeout_ms), "150", 1, HOUR_MS, "ms", NULL, 0,
+         "A read waits for PostgreSQL this long; below the proxies' request-timeout-ms."},
+        {"write-timeout-ms", CONF_INT, FIELD(write_timeout_ms), "1800", 1, HOUR_MS, "ms", NULL, 0,
+         "A write waits for its outcome this long; below the proxies' write-timeout-ms."},
+        {"fence-after-ms", CONF_INT, FIELD(fence_after_ms), "2000", 100, HOUR_MS, "ms", NULL, 0,
+         "Cached values are trusted while the newest heartbeat heard on the feed is at most this "
+         "old."},
+        {"stale-max-ms", CONF_INT, FIELD(stale_max_ms), "3600000", 0, 24 * HOUR_MS, "ms", NULL, 0,
+         "While PostgreSQL cannot be reached, cached values are served this long."},
+        {"pending-max", CONF_INT, FIELD(pending_max), "65536", 1, MB, "", NULL, 0,
+         "Requests that may wait for PostgreSQL; one more is answered BUSY."},
+        {"clients-max", CONF_INT, FIELD(clients_max), "1024", 1, 65536, "", NULL, 0,
+         "Connections."},
+        {"output-bytes-max", CONF_BYTES, FIELD(output_bytes_max), "64mb", MB, TB, "bytes", NULL, 0,
+         "Replies that a connection has not read; more, and it is closed."},
+        {"log-level", CONF_CHOICE, FIELD(log_level), "info", 0, 0, "", LEVELS, 0,
+         "Least level that is logged."},
+    };
+    *count_out = sizeof(ROWS) / sizeof(ROWS[0]);
+    return ROWS;
+}

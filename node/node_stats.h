@@ -1,0 +1,52 @@
+/* node_stats: the node's figures, declared once; INFO and RF.STATUS read the rows. Values are
+ * collected by status.c. */
+#ifndef RINGFENCE_NODE_STATS_H
+#define RINGFENCE_NODE_STATS_H
+
+#include "../common/stats.h"
+
+enum node_stat {
+    NODE_STAT_CLIENTS,
+    NODE_STAT_CONNECTIONS,
+    NODE_STAT_REFUSED,
+    NODE_STAT_COMMANDS,
+    NODE_STAT_ERRORS,
+    NODE_STAT_DEFERRED,
+    NODE_STAT_HITS,
+    NODE_STAT_MISSES,
+    NODE_STAT_NEGATIVE_HITS,
+    NODE_STAT_COALESCED,
+    NODE_STAT_STALE,
+    NODE_STAT_FILLS,
+    NODE_STAT_OVERTAKEN,
+    NODE_STAT_WRITES,
+    NODE_STAT_UNCERTAIN,
+    NODE_STAT_ACKS_DROPPED,
+    NODE_STAT_INVALIDATIONS,
+    NODE_STAT_EVERYTHING,
+    NODE_STAT_EPOCH,
+    NODE_STAT_PENDING,
+    NODE_STAT_ITEMS,
+    NODE_STAT_ABSENT_ITEMS,
+    NODE_STAT_BYTES_USED,
+    NODE_STAT_BYTES_LIVE,
+    NODE_STAT_BYTES_MAX,
+    NODE_STAT_EVICTED,
+    NODE_STAT_DB_UP,
+    NODE_STAT_DB_CONNECTIONS,
+    NODE_STAT_FEED_UP,
+    NODE_STAT_FEED_LAG_MS,
+    NODE_STAT_DB_READS,
+    NODE_STAT_DB_READ_BATCHES,
+    NODE_STAT_DB_WRITES,
+    NODE_STAT_DB_WRITE_BATCHES,
+    NODE_STAT_DB_RETRIED,
+    NODE_STAT_DB_ERRORS,
+    NODE_STAT_DB_RECONNECTS,
+    NODE_STAT_COUNT /* number of rows; not a figure */
+};
+
+/** node_stats_row(stat): its row; never NULL. */
+const struct stats_row *node_stats_row(enum node_stat stat);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * server: what the node's parts are given: one value, filled by main, borrowed by all.
+ */
+#ifndef RINGFENCE_SERVER_H
+#define RINGFENCE_SERVER_H
+
+#include <stdint.h>
+
+struct cache;
+struct conn_loop;
+struct feed_pg;
+struct node_conf;
+struct op_read;
+struct session;
+struct store;
+struct through;
+
+struct server {
+    const struct node_conf *conf;
+    struct conn_loop *loop;
+    struct cache *cache;
+    struct store *store;
+    struct feed_pg *feed;
+    struct through *through;
+    struct session *sessions; /* all of them */
+    struct op_read *spare;    /* op.c's: ready for the next read */
+    uint32_t sessions_count;
+    uint64_t sessions_made, sessions_refused, commands, errors, deferred;
+    int64_t started_mono_ms;
+    uint16_t port;
+};
+
+#endif

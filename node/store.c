@@ -1,0 +1,300 @@
+#include "store.h"
+
+#include <event2/event.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_private.h"
+
+static void on_up(void *ctx, struct pg_conn *conn);
+static void on_down(void *ctx, struct pg_conn *conn);
+static void on_pump(evutil_socket_t fd, short what, void *arg);
+
+static const struct pg_conn_handlers HANDLERS = {.on_up = on_up, .on_down = on_down};
+
+/* ---- lanes ---- */
+
+static bool open_lane(struct store *s, struct store_lane *lane, enum store_lane_kind kind,
+                      unsigned number) {
+    static const char *const NAMES[] = {
+        [STORE_LANE_READ] = "read", [STORE_LANE_WRITE] = "write", [STORE_LANE_SLOW] = "slow"};
+    lane->store = s;
+    lane->kind = kind;
+    snprintf(lane->name, sizeof(lane->name), "%s%u", NAMES[kind], number);
+    const struct pg_conn_conf conf = {
+        .conninfo = s->conf.conninfo,
+        .name = lane->name,
+        .deadline_ms =
+            kind == STORE_LANE_READ ? s->conf.read_deadline_ms : s->conf.write_deadline_ms,
+        .statement_timeout_ms =
+            kind == STORE_LANE_READ ? s->conf.read_deadline_ms : s->conf.write_deadline_ms * 3 / 4,
+        .terminate_lost = kind != STORE_LANE_READ};
+    lane->conn = pg_conn_new(s->base, &conf, &HANDLERS, lane);
+    return lane->conn != NULL;
+}
+
+static void on_up(void *ctx, struct pg_conn *conn) {
+    store_sql_prepare(ctx);
+}
+
+static bool any_ready(const struct store_lane *lanes, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        if (lanes[i].ready)
+            return true;
+    }
+    return false;
+}
+
+bool store_up(const struct store *store) {
+    return any_ready(store->reads, store->conf.read_connections);
+}
+
+static void refuse_gets(struct store *s) {
+    struct store_get *get = s->first_get;
+    s->first_get = s->last_get = NULL;
+    s->gets_waiting = 0;
+    for (struct store_get *next; get != NULL; get = next) {
+        next = get->next;
+        get->done(get, STORE_DOWN, NULL, NULL);
+    }
+    struct store_count *count = s->counts;
+    s->counts = NULL;
+    for (struct store_count *next; count != NULL; count = next) {
+        next = count->next;
+        count->done(count, STORE_DOWN, 0);
+    }
+}
+
+static void refuse_writes(struct store_queue *queue) {
+    struct store_write *write = queue->first;
+    *queue = (struct store_queue){0};
+    const struct store_ack ack = {.status = STORE_DOWN};
+    for (struct store_write *next; write != NULL; write = next) {
+        next = write->next;
+        write->done(write, &ack);
+    }
+}
+
+/* What waits for a kind of lane of which none is left is refused now: nothing of it was sent. */
+static void on_down(void *ctx, struct pg_conn *conn) {
+    struct store_lane *lane = ctx;
+    struct store *s = lane->store;
+    lane->ready = false;
+    if (!any_ready(s->reads, s->conf.read_connections))
+        refuse_gets(s);
+    if (!any_ready(s->writes, s->conf.write_connections))
+        refuse_writes(&s->queue);
+    if (!s->slow.ready)
+        refuse_writes(&s->alone);
+}
+
+bool store_lane_trusted(const struct store_lane *lane) {
+    return lane->store->identity[0] != '\0' &&
+           strcmp(lane->store->identity, pg_conn_identity(lane->conn)) == 0;
+}
+
+const char *store_note_error(struct store *store, const void *result) {
+    store->figures.errors++;
+    pg_clean(PQresultErrorMessage(result), store->last_error, sizeof(store->last_error));
+    return store->last_error;
+}
+
+/* ---- making ---- */
+
+struct store *store_pg_new(struct event_base *base, const struct store_pg_conf *conf, char *error,
+                           unsigned error_size) {
+    struct store *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        snprintf(error, error_size, "out of memory");
+        return NULL;
+    }
+    s->base = base;
+    s->conf = *conf;
+    s->pump = event_new(base, -1, 0, on_pump, s);
+    bool made = s->pump != NULL && store_sql_make(s);
+    if (!made)
+        snprintf(error, error_size,
+                 "table '%.100s' is not schema.table (at most 55 bytes, no quotes)", conf->table);
+    for (int64_t i = 0; made && i < conf->read_connections; i++)
+        made = open_lane(s, &s->reads[i], STORE_LANE_READ, (unsigned)i + 1);
+    for (int64_t i = 0; made && i < conf->write_connections; i++)
+        made = open_lane(s, &s->writes[i], STORE_LANE_WRITE, (unsigned)i + 1);
+    if (!made || !open_lane(s, &s->slow, STORE_LANE_SLOW, 1)) {
+        store_pg_free(&s);
+        return NULL;
+    }
+    return s;
+}
+
+void store_pg_free(struct store **pointer) {
+    struct store *s = *pointer;
+    *pointer = NULL;
+    if (s == NULL)
+        return;
+    s->closing = true;
+    for (int i = 0; i < STORE_CONNECTIONS_MAX; i++) {
+        s->reads[i].ready = s->writes[i].ready = false;
+        pg_conn_free(&s->reads[i].conn);
+        pg_conn_free(&s->writes[i].conn);
+    }
+    s->slow.ready = false;
+    pg_conn_free(&s->slow.conn);
+    refuse_gets(s);
+    refuse_writes(&s->queue);
+    refuse_writes(&s->alone);
+    if (s->pump != NULL)
+        event_free(s->pump);
+    for (int i = 0; i < STORE_SQL_STATEMENTS; i++)
+        free(s->sql[i]);
+    free(s->table);
+    free(s->channel);
+    free(s);
+}
+
+/* ---- queues ---- */
+
+void store_queue_push(struct store_queue *queue, struct store_write *write) {
+    write->next = NULL;
+    write->prev = queue->last;
+    *(queue->last != NULL ? &queue->last->next : &queue->first) = write;
+    queue->last = write;
+    queue->count++;
+}
+
+void store_queue_remove(struct store_queue *queue, struct store_write *write) {
+    *(write->prev != NULL ? &write->prev->next : &queue->first) = write->next;
+    *(write->next != NULL ? &write->next->prev : &queue->last) = write->prev;
+    queue->count--;
+}
+
+enum store_status store_get(struct store *store, struct store_get *get) {
+    if (!store_up(store) || store->closing)
+        return STORE_DOWN;
+    if (store->gets_waiting >= STORE_WAITING_MAX)
+        return STORE_BUSY;
+    get->next = NULL;
+    *(store->last_get != NULL ? &store->last_get->next : &store->first_get) = get;
+    store->last_get = get;
+    store->gets_waiting++;
+    store_pump_later(store);
+    return STORE_OK;
+}
+
+enum store_status store_write(struct store *store, struct store_write *write) {
+    if (!any_ready(store->writes, store->conf.write_connections) || store->closing)
+        return STORE_DOWN;
+    if (store->queue.count >= STORE_WAITING_MAX)
+        return STORE_BUSY;
+    write->sent = false;
+    write->attempt = 0;
+    store_queue_push(&store->queue, write);
+    store_pump_later(store);
+    return STORE_OK;
+}
+
+bool store_write_cancel(struct store *store, struct store_write *write) {
+    if (write->sent)
+        return false;
+    store_queue_remove(write->attempt == 0 ? &store->queue : &store->alone, write);
+    return true;
+}
+
+enum store_status store_count(struct store *store, struct store_count *count) {
+    if (!store_up(store) || store->closing)
+        return STORE_DOWN;
+    count->next = store->counts;
+    store->counts = count;
+    store_pump_later(store);
+    return STORE_OK;
+}
+
+/* ---- sending ---- */
+
+/* At the end of the loop's turn, so that what arrives together leaves together. */
+void store_pump_later(struct store *store) {
+    if (!store->closing)
+        event_active(store->pump, EV_TIMEOUT, 0);
+}
+
+static void on_pump(evutil_socket_t fd, short what, void *arg) {
+    struct store *s = arg;
+    for (int64_t i = 0; i < s->conf.read_connections; i++) {
+        struct store_lane *lane = &s->reads[i];
+        if (lane->ready && lane->busy == 0 && s->counts != NULL)
+            store_count_send(lane);
+        if (lane->ready && lane->busy == 0 && s->first_get != NULL)
+            store_read_send(lane);
+    }
+    for (int64_t i = 0; i < s->conf.write_connections; i++) {
+        if (s->writes[i].ready && s->writes[i].busy == 0 && s->queue.first != NULL)
+            store_write_send(&s->writes[i]);
+    }
+    if (s->slow.ready && s->slow.busy == 0 && s->alone.first != NULL)
+        store_alone_send(&s->slow);
+}
+
+void store_pg_tick(struct store *s, int64_t now_mono_ms) {
+    for (int64_t i = 0; i < s->conf.read_connections; i++)
+        pg_conn_tick(s->reads[i].conn, now_mono_ms);
+    for (int64_t i = 0; i < s->conf.write_connections; i++)
+        pg_conn_tick(s->writes[i].conn, now_mono_ms);
+    pg_conn_tick(s->slow.conn, now_mono_ms);
+}
+
+/* ---- identity and facts ---- */
+
+static void close_if_other(struct store *s, struct store_lane *lane) {
+    if (lane->ready && s->identity[0] != '\0' && !store_lane_trusted(lane))
+        pg_conn_close(lane->conn, "it leads to another server than the feed");
+}
+
+void store_pg_trust(struct store *s, const char *identity) {
+    snprintf(s->identity, sizeof(s->identity), "%s", identity);
+    for (int64_t i = 0; i < s->conf.read_connections; i++)
+        close_if_other(s, &s->reads[i]);
+    for (int64_t i = 0; i < s->conf.write_connections; i++)
+        close_if_other(s, &s->writes[i]);
+    close_if_other(s, &s->slow);
+}
+
+struct pg_conn *store_pg_lend(struct store *s) {
+    unsigned all = (unsigned)(s->conf.read_connections + s->conf.write_connections);
+    for (unsigned i = 0; i < all; i++) {
+        unsigned at = s->lent++ % all;
+        struct store_lane *lane = at < s->conf.read_connections
+                                      ? &s->reads[at]
+                                      : &s->writes[at - s->conf.read_connections];
+        if (lane->ready)
+            return lane->conn;
+    }
+    return NULL;
+}
+
+const char *store_pg_channel(const struct store *store) {
+    return store->channel;
+}
+
+const char *store_pg_table(const struct store *store) {
+    return store->table;
+}
+
+void store_pg_figures(const struct store *s, struct store_figures *out) {
+    *out = s->figures;
+    out->connections = (uint32_t)(s->conf.read_connections + s->conf.write_connections) + 1;
+    out->connections_up = s->slow.ready;
+    out->reconnects = pg_conn_reconnects(s->slow.conn);
+    const char *down = s->slow.ready ? "" : pg_conn_error(s->slow.conn);
+    for (int64_t i = 0; i < s->conf.read_connections; i++) {
+        out->connections_up += s->reads[i].ready;
+        out->reconnects += pg_conn_reconnects(s->reads[i].conn);
+    }
+    for (int64_t i = 0; i < s->conf.write_connections; i++) {
+        out->connections_up += s->writes[i].ready;
+        out->reconnects += pg_conn_reconnects(s->writes[i].conn);
+    }
+    out->reads_waiting = s->gets_waiting;
+    out->writes_waiting = s->queue.count + s->alone.count;
+    out->last_error = down[0] != '\0' ? down : s->last_error;
+}

@@ -1,0 +1,189 @@
+/* Fills: misses that arrive while a read is under way go out together. */
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pg_array.h"
+#include "store_private.h"
+
+struct wanted {
+    struct store_get *get;
+    int row; /* of the result; -1: none */
+};
+
+struct read_batch {
+    struct pg_group group;
+    struct store_lane *lane;
+    PGresult *rows;
+    bool failed;
+    uint32_t count;
+    struct wanted wanted[]; /* sorted by key */
+};
+
+static int compare(const void *a, const void *b) {
+    const struct wanted *x = a, *y = b;
+    return span_compare(x->get->key, y->get->key);
+}
+
+static void on_result(struct pg_group *group, struct pg_result *result) {
+    struct read_batch *batch = (struct read_batch *)group;
+    PGresult *r = (PGresult *)result;
+    if (PQresultStatus(r) == PGRES_TUPLES_OK && batch->rows == NULL) {
+        batch->rows = PQcopyResult(r, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES);
+        batch->failed = batch->failed || batch->rows == NULL;
+    } else {
+        store_note_error(batch->lane->store, r);
+        batch->failed = true;
+    }
+}
+
+static struct span field(const PGresult *rows, int row, int column) {
+    return span_of(PQgetvalue(rows, row, column), (size_t)PQgetlength(rows, row, column));
+}
+
+/* The first get of the batch with this key. */
+static uint32_t position(const struct read_batch *batch, struct span key) {
+    uint32_t low = 0, high = batch->count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (span_compare(batch->wanted[middle].get->key, key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void give_row(const struct read_batch *batch, const struct wanted *wanted, bool trusted) {
+    struct store_row row = {.ttl_ms = -1, .cacheable = trusted};
+    if (wanted->row >= 0) {
+        row.present = true;
+        row.payload = field(batch->rows, wanted->row, 1);
+        row.version = (uint64_t)pg_array_int64(PQgetvalue(batch->rows, wanted->row, 2));
+        if (!PQgetisnull(batch->rows, wanted->row, 3))
+            row.ttl_ms = pg_array_int64(PQgetvalue(batch->rows, wanted->row, 3));
+    }
+    wanted->get->done(wanted->get, STORE_OK, &row, NULL);
+}
+
+static void on_end(struct pg_group *group, enum pg_group_end end) {
+    struct read_batch *batch = (struct read_batch *)group;
+    struct store_lane *lane = batch->lane;
+    bool whole = end == PG_GROUP_SYNCED && !batch->failed && batch->rows != NULL;
+    bool trusted = store_lane_trusted(lane);
+    lane->busy--;
+    int rows = whole ? PQntuples(batch->rows) : 0;
+    lane->store->figures.rows += (uint64_t)rows;
+    for (int i = 0; i < rows; i++) {
+        struct span key = field(batch->rows, i, 0);
+        for (uint32_t at = position(batch, key);
+             at < batch->count && span_equal(batch->wanted[at].get->key, key); at++)
+            batch->wanted[at].row = i;
+    }
+    for (uint32_t at = 0; at < batch->count;
+         at++) { /* an answer may free the request and its key */
+        struct store_get *get = batch->wanted[at].get;
+        if (whole)
+            give_row(batch, &batch->wanted[at], trusted);
+        else
+            get->done(get, STORE_FAILED, NULL, lane->store->last_error);
+    }
+    PQclear(batch->rows);
+    store_pump_later(lane->store);
+    free(batch);
+}
+
+void store_read_send(struct store_lane *lane) {
+    struct store *s = lane->store;
+    uint32_t count =
+        s->gets_waiting < STORE_BATCH_ROWS_MAX ? s->gets_waiting : STORE_BATCH_ROWS_MAX;
+    struct read_batch *batch = calloc(1, sizeof(*batch) + count * sizeof(struct wanted));
+    if (batch == NULL)
+        return; /* they wait for their time-out, or for memory */
+    for (uint32_t i = 0; i < count; i++) {
+        batch->wanted[i] = (struct wanted){s->first_get, -1};
+        s->first_get = s->first_get->next;
+    }
+    if (s->first_get == NULL)
+        s->last_get = NULL;
+    s->gets_waiting -= count;
+    batch->count = count;
+    batch->lane = lane;
+    batch->group = (struct pg_group){.on_result = on_result, .on_end = on_end};
+    qsort(batch->wanted, count, sizeof(struct wanted), compare);
+    struct buf keys;
+    buf_init(&keys, 0);
+    pg_array_begin(&keys, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add(&keys, batch->wanted[i].get->key);
+    const char *const values[] = {keys.data};
+    const int lengths[] = {(int)buf_len(&keys)}, formats[] = {1};
+    char name[8];
+    snprintf(name, sizeof(name), "s%d", STORE_SQL_GET);
+    if (keys.failed ||
+        PQsendQueryPrepared(pg_conn_raw(lane->conn), name, 1, values, lengths, formats, 1) != 1)
+        batch->failed = true;
+    buf_release(&keys);
+    lane->busy++;
+    s->figures.reads += count;
+    s->figures.read_batches++;
+    pg_conn_send(lane->conn, &batch->group);
+}
+
+/* ---- counting rows ---- */
+
+struct count_batch {
+    struct pg_group group;
+    struct store_lane *lane;
+    struct store_count *counts;
+    int64_t rows; /* -1: no answer */
+    bool estimated;
+};
+
+static void send_count(struct count_batch *batch, enum store_statement statement);
+
+static void on_count_result(struct pg_group *group, struct pg_result *result) {
+    struct count_batch *batch = (struct count_batch *)group;
+    PGresult *r = (PGresult *)result;
+    if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1)
+        batch->rows = pg_array_int64(PQgetvalue(r, 0, 0));
+}
+
+static void on_count_end(struct pg_group *group, enum pg_group_end end) {
+    struct count_batch *batch = (struct count_batch *)group;
+    struct store *s = batch->lane->store;
+    batch->lane->busy--;
+    if (end == PG_GROUP_SYNCED && batch->rows < 0 &&
+        !batch->estimated) { /* it took longer than a statement may */
+        batch->estimated = true;
+        send_count(batch, STORE_SQL_ESTIMATE);
+        return;
+    }
+    for (struct store_count *count = batch->counts, *next; count != NULL; count = next) {
+        next = count->next;
+        count->done(count, batch->rows < 0 ? STORE_FAILED : STORE_OK, batch->rows);
+    }
+    free(batch);
+    store_pump_later(s);
+}
+
+static void send_count(struct count_batch *batch, enum store_statement statement) {
+    char name[8];
+    snprintf(name, sizeof(name), "s%d", (int)statement);
+    batch->lane->busy++;
+    PQsendQueryPrepared(pg_conn_raw(batch->lane->conn), name, 0, NULL, NULL, NULL, 1);
+    pg_conn_send(batch->lane->conn, &batch->group);
+}
+
+void store_count_send(struct store_lane *lane) {
+    struct count_batch *batch = calloc(1, sizeof(*batch));
+    if (batch == NULL)
+        return;
+    *batch = (struct count_batch){.group = {.on_result = on_count_result, .on_end = on_count_end},
+                                  .lane = lane,
+                                  .counts = lane->store->counts,
+                                  .rows = -1};
+    lane->store->counts = NULL;
+    send_count(batch, STORE_SQL_COUNT);
+}

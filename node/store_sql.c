@@ -1,0 +1,170 @@
+/* All SQL texts of the store. Names are quoted identifiers; values are always parameters. */
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_private.h"
+
+/* {T} table, {K} key, {P} payload, {A} active, {S} sequence; {L}: the row counts as there. */
+static const char *const TEXTS[] = {
+    [STORE_SQL_GET] = "SELECT {K}, {P}, version, CASE WHEN expires_at IS NOT NULL THEN"
+                      " greatest(0, (extract(epoch FROM expires_at - now()) * 1000)::bigint) END"
+                      " FROM {T} WHERE {K} = ANY ($1::text[]) AND {L}",
+    [STORE_SQL_PUT] =
+        "INSERT INTO {T} AS t ({K}, {P}, {A}, version) SELECT k, p, true, nextval({S})"
+        " FROM unnest($1::text[], $2::text[]) AS u (k, p)"
+        " ON CONFLICT ({K}) DO UPDATE SET {P} = EXCLUDED.{P}, {A} = true, version = nextval({S}),"
+        " expires_at = NULL, updated_at = now() RETURNING {K}, version",
+    [STORE_SQL_PUT_NX] =
+        "INSERT INTO {T} AS t ({K}, {P}, {A}, version) SELECT k, p, true, nextval({S})"
+        " FROM unnest($1::text[], $2::text[]) AS u (k, p)"
+        " ON CONFLICT ({K}) DO UPDATE SET {P} = EXCLUDED.{P}, {A} = true, version = nextval({S}),"
+        " expires_at = NULL, updated_at = now()"
+        " WHERE NOT (t.{A} AND (t.expires_at IS NULL OR t.expires_at > now())) RETURNING {K}, "
+        "version",
+    [STORE_SQL_PUT_XX] =
+        "WITH locked AS MATERIALIZED (SELECT {K} AS k FROM {T} WHERE {K} = ANY ($1::text[]) AND {L}"
+        " ORDER BY {K} FOR NO KEY UPDATE)"
+        " UPDATE {T} AS t SET {P} = ($2::text[])[1], {A} = true, version = nextval({S}),"
+        " expires_at = NULL, updated_at = now() FROM locked WHERE t.{K} = locked.k"
+        " RETURNING t.{K}, t.version",
+    [STORE_SQL_DELETE] =
+        "WITH locked AS MATERIALIZED (SELECT {K} AS k FROM {T} WHERE {K} = ANY ($1::text[]) AND {L}"
+        " ORDER BY {K} FOR NO KEY UPDATE)"
+        " UPDATE {T} AS t SET {A} = false, version = nextval({S}), updated_at = now()"
+        " FROM locked WHERE t.{K} = locked.k RETURNING t.{K}, t.version",
+    [STORE_SQL_OLD] = "SELECT {P} FROM {T} WHERE {K} = ANY ($1::text[]) AND {L} FOR NO KEY UPDATE",
+    /* A row to lock where there may be none: inactive, so nobody sees it should the rest fail to
+       follow. */
+    [STORE_SQL_PLACEHOLDER] =
+        "INSERT INTO {T} ({K}, {P}, {A}, version) SELECT k, p, false, nextval({S})"
+        " FROM unnest($1::text[], $2::text[]) AS u (k, p) ON CONFLICT DO NOTHING",
+    [STORE_SQL_LOCK_ON] = "SELECT set_config('lock_timeout', $1, true)",
+    [STORE_SQL_COUNT] = "SELECT count(*) FROM {T} WHERE {L}",
+    [STORE_SQL_ESTIMATE] =
+        "SELECT greatest(0, reltuples)::bigint FROM pg_class WHERE oid = '{T}'::regclass",
+};
+
+static const char LIVE[] = "{A} AND (expires_at IS NULL OR expires_at > now())";
+
+/* A quoted identifier; the caller frees it. */
+static char *quote(const char *name, size_t len, char mark) {
+    char *out = malloc(2 * len + 3), *to = out;
+    if (out == NULL)
+        return NULL;
+    *to++ = mark;
+    for (size_t i = 0; i < len; i++) {
+        if (name[i] == mark)
+            *to++ = mark;
+        *to++ = name[i];
+    }
+    *to++ = mark;
+    *to = '\0';
+    return out;
+}
+
+struct names {
+    char *table, *key, *payload, *active, *sequence;
+};
+
+static void expand(struct buf *out, const char *text, const struct names *names) {
+    for (; *text != '\0'; text++) {
+        if (text[0] != '{') {
+            buf_append(out, text, 1);
+            continue;
+        }
+        const char *name = text[1] == 'T'   ? names->table
+                           : text[1] == 'K' ? names->key
+                           : text[1] == 'P' ? names->payload
+                           : text[1] == 'A' ? names->active
+                                            : names->sequence;
+        if (text[1] == 'L')
+            expand(out, LIVE, names);
+        else
+            buf_append(out, name, strlen(name));
+        text += 2;
+    }
+}
+
+/* The table, channel and sequence from "schema.table". The sequence is a literal, since nextval()
+ * takes a regclass. */
+static bool make_names(struct store *store, struct names *n) {
+    const char *dot = strchr(store->conf.table, '.');
+    if (dot == NULL || dot == store->conf.table || dot[1] == '\0' || strchr(dot + 1, '.') != NULL ||
+        strlen(store->conf.table) > 55 || strpbrk(store->conf.table, "\"'\\") != NULL)
+        return false;
+    size_t schema_len = (size_t)(dot - store->conf.table);
+    char *schema = quote(store->conf.table, schema_len, '"'),
+         *table = quote(dot + 1, strlen(dot + 1), '"');
+    char sequence[160];
+    bool made =
+        schema != NULL && table != NULL && asprintf(&n->table, "%s.%s", schema, table) > 0 &&
+        asprintf(&store->channel, "rf_%.*s_%s", (int)schema_len, store->conf.table, dot + 1) > 0;
+    if (made) {
+        snprintf(sequence, sizeof(sequence), "%s.\"%s_version\"", schema, dot + 1);
+        n->sequence = quote(sequence, strlen(sequence), '\'');
+        store->table = strdup(n->table);
+    }
+    n->key = quote(store->conf.key_column, strlen(store->conf.key_column), '"');
+    n->payload = quote(store->conf.payload_column, strlen(store->conf.payload_column), '"');
+    n->active = quote(store->conf.active_column, strlen(store->conf.active_column), '"');
+    free(schema);
+    free(table);
+    return made && n->sequence != NULL && n->key != NULL && n->payload != NULL &&
+           n->active != NULL && store->table != NULL;
+}
+
+bool store_sql_make(struct store *store) {
+    struct names names = {0};
+    bool made = make_names(store, &names);
+    for (int i = 0; made && i < STORE_SQL_STATEMENTS; i++) {
+        struct buf text;
+        buf_init(&text, 0);
+        expand(&text, TEXTS[i], &names);
+        buf_append(&text, "", 1);
+        made = !text.failed;
+        store->sql[i] = text.data; /* freed with the store */
+    }
+    free(names.table);
+    free(names.key);
+    free(names.payload);
+    free(names.active);
+    free(names.sequence);
+    return made;
+}
+
+/* ---- preparing ---- */
+
+static void on_prepare_result(struct pg_group *group, struct pg_result *result) {
+    struct store_lane *lane =
+        (struct store_lane *)((char *)group - offsetof(struct store_lane, prepare));
+    if (PQresultStatus((PGresult *)result) != PGRES_COMMAND_OK) {
+        store_note_error(lane->store, result);
+        lane->prepare_failed = true;
+    }
+}
+
+static void on_prepare_end(struct pg_group *group, enum pg_group_end end) {
+    struct store_lane *lane =
+        (struct store_lane *)((char *)group - offsetof(struct store_lane, prepare));
+    if (end == PG_GROUP_LOST)
+        return;
+    if (lane->prepare_failed) {
+        pg_conn_close(lane->conn, lane->store->last_error);
+        return;
+    }
+    lane->ready = true;
+    store_pump_later(lane->store);
+}
+
+void store_sql_prepare(struct store_lane *lane) {
+    lane->prepare_failed = false;
+    lane->prepare = (struct pg_group){.on_result = on_prepare_result, .on_end = on_prepare_end};
+    for (int i = 0; i < STORE_SQL_STATEMENTS; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "s%d", i);
+        PQsendPrepare(pg_conn_raw(lane->conn), name, lane->store->sql[i], 0, NULL);
+    }
+    pg_conn_send(lane->conn, &lane->prepare);
+}
