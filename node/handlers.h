@@ -1,0 +1,33 @@
+/*
+ * handlers: what a command means at the node. Writes the reply, or leaves an op that will.
+ */
+#ifndef RINGFENCE_HANDLERS_H
+#define RINGFENCE_HANDLERS_H
+
+#include <stdint.h>
+
+#include "../common/span.h"
+
+struct server;
+struct session;
+
+/** handlers_execute(session, argv, argc): one request. Its reply is in session_out(), or
+ * session_defer() was called. `argv` is borrowed. */
+void handlers_execute(struct session *session, const struct span *argv, uint32_t argc);
+
+/** handlers_local(session, id, argv, argc): a command without keys. */
+void handlers_local(struct session *session, int id, const struct span *argv, uint32_t argc);
+
+/** handlers_write(session, id, argv, argc): a command that writes. */
+void handlers_write(struct session *session, int id, const struct span *argv, uint32_t argc);
+
+/** handlers_check_key(session, key): a key that may go to SQL; else the error is written. */
+int handlers_check_key(struct session *session, struct span key);
+
+/** handlers_fail(session, error): an error reply, counted. `error`: enum reply_error. */
+void handlers_fail(struct session *session, int error, const char *detail);
+
+/** handlers_error_of(status): the reply_error of a through_status that is a failure. */
+int handlers_error_of(int through_status);
+
+#endif

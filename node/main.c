@@ -1,0 +1,247 @@
+/*
+ * ringfence-node: wiring only: one event loop with the cache, the store, the feed and the sessions.
+ */
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common/clock.h"
+#include "../common/conf.h"
+#include "../common/conn.h"
+#include "../common/hash.h"
+#include "../common/log.h"
+#include "../common/service.h"
+#include "../common/version.h"
+#include "cache.h"
+#include "feed_pg.h"
+#include "node_conf.h"
+#include "server.h"
+#include "session.h"
+#include "status.h"
+#include "store_pg.h"
+#include "through.h"
+
+enum { EXIT_CONFIG = 6, TICK_MS = 10, FDS_RESERVED = 64, DRAIN_MS = 5000 };
+
+struct node {
+    struct node_conf conf;
+    struct server server;
+    struct event_base *base;
+    struct event *tick;
+    struct service_listener *listener;
+    struct service_signals *signals;
+    bool draining, was_refused, ever_up;
+    int64_t drain_until_ms;
+    int status;
+};
+
+/* ---- the feed ---- */
+
+static void on_changed(void *ctx, struct span key, uint64_t version) {
+    through_changed(((struct node *)ctx)->server.through, key, version);
+}
+
+static void on_gone(void *ctx, struct span key) {
+    through_gone(((struct node *)ctx)->server.through, key);
+}
+
+static void on_everything(void *ctx) {
+    through_everything(((struct node *)ctx)->server.through);
+}
+
+static void on_up(void *ctx) {
+    struct node *n = ctx;
+    n->ever_up = true;
+    n->was_refused = false;
+    through_feed_up(n->server.through);
+    log_event(LOG_LEVEL_INFO, "feed_up", "epoch=%u", through_epoch(n->server.through));
+}
+
+static void on_lost(void *ctx) {
+    struct node *n = ctx;
+    through_feed_lost(n->server.through);
+    log_event(LOG_LEVEL_WARN, "feed_lost", "nothing_is_trusted=yes");
+}
+
+static void on_heard(void *ctx, int64_t sent_mono_ms) {
+    through_heard(((struct node *)ctx)->server.through, sent_mono_ms);
+}
+
+/* A table that is not ours to serve ends the daemon at start; later it only ends trust. */
+static void on_refused(void *ctx, const char *why) {
+    struct node *n = ctx;
+    if (!n->was_refused)
+        log_event(LOG_LEVEL_ERROR, "table_refused", "table=%s why=\"%s\"", n->conf.table, why);
+    n->was_refused = true;
+    if (!n->ever_up) {
+        fprintf(stderr, "ringfence-node: %s: %s\n", n->conf.table, why);
+        n->status = EXIT_CONFIG;
+        event_base_loopbreak(n->base);
+    }
+}
+
+static const struct feed_pg_handlers FEED_HANDLERS = {.on_changed = on_changed,
+                                                      .on_gone = on_gone,
+                                                      .on_everything = on_everything,
+                                                      .on_up = on_up,
+                                                      .on_lost = on_lost,
+                                                      .on_heard = on_heard,
+                                                      .on_refused = on_refused};
+
+/* ---- the loop ---- */
+
+static void on_accept(int fd, void *ctx) {
+    session_open(&((struct node *)ctx)->server, fd);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg) {
+    struct node *n = arg;
+    int64_t now_mono_ms = conn_loop_now_us(n->server.loop) / 1000;
+    store_pg_tick(n->server.store, now_mono_ms);
+    feed_pg_tick(n->server.feed, now_mono_ms);
+    through_tick(n->server.through, now_mono_ms);
+    if (n->draining && (session_idle(&n->server) || now_mono_ms >= n->drain_until_ms))
+        event_base_loopbreak(n->base);
+}
+
+static void on_signal(int signo, void *ctx) {
+    struct node *n = ctx;
+    if (signo == SIGUSR1) {
+        status_log(&n->server);
+    } else if (signo != SIGHUP) { /* no option of a node changes while it runs */
+        if (n->draining)
+            event_base_loopbreak(n->base);
+        n->draining = true;
+        n->drain_until_ms = clock_mono_ms() + DRAIN_MS;
+        service_listener_free(&n->listener);
+    }
+}
+
+static struct event_base *make_base(void) {
+    struct event_config *config = event_config_new();
+    if (config == NULL)
+        return NULL;
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+/* Each part from what it needs; false with the reason on stderr. */
+static bool make_parts(struct node *n) {
+    const struct node_conf *conf = &n->conf;
+    struct server *s = &n->server;
+    char error[300] = "out of memory";
+    const struct store_pg_conf store_conf = {
+        .conninfo = conf->conninfo,
+        .table = conf->table,
+        .key_column = conf->key_column,
+        .payload_column = conf->payload_column,
+        .active_column = conf->active_column,
+        .read_connections = conf->read_connections,
+        .write_connections = conf->write_connections,
+        .read_deadline_ms = 2000,
+        .write_deadline_ms = conf->write_timeout_ms > 2000 ? conf->write_timeout_ms : 2000};
+    const struct through_conf through_conf = {.fence_after_ms = conf->fence_after_ms,
+                                              .stale_max_ms = conf->stale_max_ms,
+                                              .read_timeout_ms = conf->read_timeout_ms,
+                                              .write_timeout_ms = conf->write_timeout_ms,
+                                              .pending_max = (uint32_t)conf->pending_max};
+    s->conf = conf;
+    s->started_mono_ms = clock_mono_ms();
+    s->loop = conn_loop_new(n->base);
+    s->cache = cache_new((size_t)conf->cache_bytes_max, hash_seed());
+    if (s->loop != NULL && s->cache != NULL)
+        s->store = store_pg_new(n->base, &store_conf, error, sizeof(error));
+    if (s->store != NULL)
+        s->through = through_new(&through_conf, s->cache, s->store);
+    if (s->through != NULL)
+        s->feed = feed_pg_new(n->base, conf->conninfo, conf->name, s->store, &FEED_HANDLERS, n);
+    if (s->feed == NULL)
+        fprintf(stderr, "ringfence-node: %s\n", error);
+    return s->feed != NULL;
+}
+
+static bool start(struct node *n) {
+    char error[300];
+    n->base = make_base();
+    if (n->base == NULL || !make_parts(n))
+        return false;
+    service_raise_fd_limit((uint64_t)n->conf.clients_max + FDS_RESERVED);
+    n->listener = service_listen(n->base, n->conf.bind, (uint16_t)n->conf.port, on_accept, n, error,
+                                 sizeof(error));
+    if (n->listener == NULL) {
+        fprintf(stderr, "ringfence-node: %s\n", error);
+        return false;
+    }
+    n->server.port = service_listener_port(n->listener);
+    n->signals = service_signals_new(n->base, on_signal, n);
+    n->tick = event_new(n->base, -1, EV_PERSIST, on_tick, n);
+    const struct timeval every = {.tv_usec = TICK_MS * 1000};
+    if (n->signals == NULL || n->tick == NULL || event_add(n->tick, &every) != 0)
+        return false;
+    log_event(LOG_LEVEL_INFO, "node_ready", "name=%s bind=%s port=%u table=%s", n->conf.name,
+              n->conf.bind, n->server.port, n->conf.table);
+    return true;
+}
+
+static void stop(struct node *n) {
+    service_listener_free(&n->listener);
+    session_close_all(&n->server);
+    feed_pg_free(&n->server.feed);
+    store_pg_free(&n->server.store);
+    through_free(&n->server.through);
+    cache_free(&n->server.cache);
+    conn_loop_free(&n->server.loop);
+    free(n->server.spare);
+    service_signals_free(&n->signals);
+    if (n->tick != NULL)
+        event_free(n->tick);
+    if (n->base != NULL)
+        event_base_free(n->base);
+}
+
+static void usage(const struct conf_row *rows, size_t count) {
+    printf("usage: ringfence-node [FILE] [--option value ...]\n"
+           "       ringfence-node -t [FILE] [--option value ...]   check the configuration, then "
+           "exit\n"
+           "       ringfence-node --help | --version\n\n"
+           "Options, as in FILE and after '--':\n\n");
+    conf_print(rows, count);
+}
+
+int main(int argc, char **argv) {
+    static struct node n;
+    size_t count;
+    const struct conf_row *rows = node_conf_rows(&count);
+    struct conf_error error;
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        usage(rows, count);
+        return EXIT_SUCCESS;
+    }
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        printf("ringfence-node %s\n", RINGFENCE_VERSION);
+        return EXIT_SUCCESS;
+    }
+    bool only_test = argc > 1 && strcmp(argv[1], "-t") == 0;
+    conf_init(rows, count, &n.conf);
+    if (!conf_args(rows, count, &n.conf, argc - only_test, argv + only_test, &error)) {
+        fprintf(stderr, "ringfence-node: %s\n", error.text);
+        return EXIT_CONFIG;
+    }
+    log_set_level((enum log_level)n.conf.log_level);
+    if (only_test) {
+        printf("ringfence-node: configuration is fine\n");
+    } else if (start(&n)) {
+        event_base_dispatch(n.base);
+        log_event(LOG_LEVEL_INFO, "node_stopped", "name=%s status=%d", n.conf.name, n.status);
+    } else {
+        n.status = EXIT_FAILURE;
+    }
+    stop(&n);
+    conf_release(rows, count, &n.conf);
+    return n.status;
+}

@@ -1,0 +1,227 @@
+#include "session.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../common/conn.h"
+#include "../common/resp_parse.h"
+#include "../common/resp_write.h"
+#include "handlers.h"
+#include "node_conf.h"
+#include "op.h"
+#include "server.h"
+
+enum { OUT_HIGH_BYTES = 1 << 20, IN_EXTRA_BYTES = 64 << 20 };
+
+struct session {
+    struct server *server;
+    struct conn *conn;
+    struct conn_conf conn_conf;
+    struct resp_parser parser;
+    struct op *ops;
+    uint64_t id, deferred;
+    int proto;
+    bool linked;
+    bool waits;   /* plain: a request is not answered yet */
+    bool stalled; /* input was left for later */
+    bool ended;
+    struct session *next, *prev;
+};
+
+static size_t on_read(void *ctx, const char *data, size_t len);
+static void on_end(void *ctx, enum conn_end why);
+static void on_drained(void *ctx);
+
+static const struct conn_handlers HANDLERS = {
+    .on_read = on_read, .on_end = on_end, .on_drained = on_drained};
+
+void session_open(struct server *server, int fd) {
+    struct session *s =
+        server->sessions_count >= server->conf->clients_max ? NULL : calloc(1, sizeof(*s));
+    if (s == NULL) {
+        static const char REFUSAL[] = "-ERR max number of clients reached\r\n";
+        ssize_t ignored = write(fd, REFUSAL, sizeof(REFUSAL) - 1);
+        (void)ignored; /* it is closed either way */
+        close(fd);
+        server->sessions_refused++;
+        return;
+    }
+    s->server = server;
+    s->proto = 2;
+    s->conn_conf =
+        (struct conn_conf){.in_max = (size_t)server->conf->value_bytes_max + IN_EXTRA_BYTES,
+                           .out_max = (size_t)server->conf->output_bytes_max,
+                           .out_low = OUT_HIGH_BYTES};
+    resp_parser_init(&s->parser);
+    s->conn = conn_adopt(server->loop, fd, &s->conn_conf, &HANDLERS, s);
+    if (s->conn == NULL) {
+        free(s);
+        return;
+    }
+    s->id = ++server->sessions_made;
+    s->next = server->sessions;
+    if (s->next != NULL)
+        s->next->prev = s;
+    server->sessions = s;
+    server->sessions_count++;
+}
+
+static void leave(struct session *s) {
+    struct server *server = s->server;
+    for (struct op *op = s->ops, *next; op != NULL; op = next) {
+        next = op->next;
+        op_abandon(op);
+    }
+    conn_free(&s->conn);
+    resp_parser_release(&s->parser);
+    *(s->prev != NULL ? &s->prev->next : &server->sessions) = s->next;
+    if (s->next != NULL)
+        s->next->prev = s->prev;
+    server->sessions_count--;
+    free(s);
+}
+
+void session_close_all(struct server *server) {
+    while (server->sessions != NULL)
+        leave(server->sessions);
+}
+
+bool session_idle(const struct server *server) {
+    for (const struct session *s = server->sessions; s != NULL; s = s->next) {
+        if (s->ops != NULL)
+            return false;
+    }
+    return true;
+}
+
+static void on_end(void *ctx, enum conn_end why) {
+    struct session *s = ctx;
+    if (why == CONN_END_EOF && s->ops != NULL && !s->ended) { /* what was asked is answered */
+        s->ended = true;
+        return;
+    }
+    leave(s);
+}
+
+static void on_drained(void *ctx) {
+    struct session *s = ctx;
+    if (s->stalled)
+        conn_read_again(s->conn);
+}
+
+/* ---- requests ---- */
+
+static size_t on_read(void *ctx, const char *data, size_t len) {
+    struct session *s = ctx;
+    const struct node_conf *conf = s->server->conf;
+    const struct resp_limits limits = {.args_max = (uint32_t)conf->args_max,
+                                       .bulk_bytes_max =
+                                           (uint32_t)conf->value_bytes_max + (IN_EXTRA_BYTES >> 1),
+                                       .inline_bytes_max = 64 << 10};
+    size_t used = 0;
+    s->stalled = false;
+    while (used < len && !s->ended) {
+        struct resp_request in;
+        if (s->waits || conn_out_len(s->conn) > OUT_HIGH_BYTES) {
+            s->stalled = true;
+            break;
+        }
+        enum resp_result result =
+            resp_parse_request(&s->parser, data + used, len - used, &limits, &in);
+        if (result == RESP_PARTIAL)
+            break;
+        if (result == RESP_ERROR) {
+            struct buf *out = conn_out(s->conn);
+            buf_append(out, "-ERR Protocol error: ", 21);
+            buf_append_span(out, span_str(s->parser.error));
+            buf_append(out, "\r\n", 2);
+            session_end(s);
+            break;
+        }
+        used += in.size;
+        if (in.argc != 0) {
+            s->server->commands++;
+            handlers_execute(s, in.argv, in.argc);
+        }
+    }
+    conn_send(s->conn);
+    if (s->ended)
+        return len;
+    if (s->stalled)
+        conn_pause(s->conn);
+    else
+        conn_resume(s->conn);
+    return used;
+}
+
+/* ---- what handlers use ---- */
+
+struct server *session_server(const struct session *s) {
+    return s->server;
+}
+
+uint64_t session_id(const struct session *s) {
+    return s->id;
+}
+
+struct buf *session_out(struct session *s) {
+    return conn_out(s->conn);
+}
+
+int session_proto(const struct session *s) {
+    return s->proto;
+}
+
+void session_set_proto(struct session *s, int proto) {
+    s->proto = proto;
+}
+
+void session_link(struct session *s) {
+    s->linked = true;
+    s->proto = 3;
+}
+
+void session_end(struct session *s) {
+    s->ended = true;
+    conn_end_after_send(s->conn);
+}
+
+void session_defer(struct session *s, struct op *op) {
+    op->prev = NULL;
+    op->next = s->ops;
+    if (op->next != NULL)
+        op->next->prev = op;
+    s->ops = op;
+    s->server->deferred++;
+    if (!s->linked) {
+        s->waits = true;
+        return;
+    }
+    struct buf *out = conn_out(s->conn);
+    op->late_id = ++s->deferred;
+    buf_append(out, ">2\r\n+defer\r\n", 12);
+    resp_write_int(out, (int64_t)op->late_id);
+}
+
+struct buf *session_late(struct op *op) {
+    struct buf *out = conn_out(op->session->conn);
+    if (op->session->linked) {
+        buf_append(out, ">3\r\n+late\r\n", 11);
+        resp_write_int(out, (int64_t)op->late_id);
+    }
+    return out;
+}
+
+void session_late_done(struct op *op) {
+    struct session *s = op->session;
+    *(op->prev != NULL ? &op->prev->next : &s->ops) = op->next;
+    if (op->next != NULL)
+        op->next->prev = op->prev;
+    op->session = NULL;
+    s->waits = false;
+    conn_send(s->conn);
+    if (s->ended && s->ops == NULL)
+        conn_end_after_send(s->conn);
+    else if (s->stalled)
+        conn_read_again(s->conn);
+}

@@ -1,0 +1,49 @@
+/*
+ * session: one connection to the node: a proxy's link, whose waiting requests are answered late by
+ * id (docs/decisions.md), or a plain client, which is answered strictly in order: its next request
+ * is read when the one before is answered. Owned by the server's list; frees itself.
+ */
+#ifndef RINGFENCE_SESSION_H
+#define RINGFENCE_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct buf;
+struct op;
+struct server;
+struct session;
+
+/** session_open(server, fd): take a connection over; closes it when clients-max is reached or
+ * memory runs out. */
+void session_open(struct server *server, int fd);
+
+/** session_close_all(server): at the end. session_idle(server): no session waits for an answer. */
+void session_close_all(struct server *server);
+bool session_idle(const struct server *server);
+
+struct server *session_server(const struct session *s);
+uint64_t session_id(const struct session *s);
+
+/** session_out(s): where an immediate reply is appended. */
+struct buf *session_out(struct session *s);
+
+/** session_proto(s): 2 or 3; session_set_proto(s, proto). session_link(s): from now on late answers
+ * are understood. */
+int session_proto(const struct session *s);
+void session_set_proto(struct session *s, int proto);
+void session_link(struct session *s);
+
+/** session_end(s): close once what was written is sent (QUIT). */
+void session_end(struct session *s);
+
+/** session_defer(s, op): the request just read is answered later, by session_late(). The session
+ * keeps `op` on its list, to cancel it. */
+void session_defer(struct session *s, struct op *op);
+
+/** session_late(op): where the late reply of `op` goes; then session_late_done(op), which takes it
+ * off the list. Only while op->session is set. */
+struct buf *session_late(struct op *op);
+void session_late_done(struct op *op);
+
+#endif
