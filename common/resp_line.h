@@ -18,7 +18,7 @@ static inline const char *resp_line_plain(const char *at, const char *limit, uin
     const char *c = at, *stop = limit - at > 9 ? at + 9 : limit;
     uint32_t n = 0;
     for (; c < stop; c++) {
-        unsigned digit = (unsigned char)*c - (unsigned)'0';
+        unsigned digit = (unsigned char)(*c - '0');
         if (digit > 9)
             break;
         n = n * 10 + digit;

@@ -1,4 +1,9 @@
-/* Requests: multibulk and inline. Texts and limits are Redis' own. */
+/*
+ * Requests: multibulk and inline, read as Redis 7.0 reads them, texts and limits included. Three
+ * departures: the limit of a line holds however the reads cut it; a NUL in a line is a byte like
+ * any other (Redis would wait behind it for ever); and the number of arguments is bounded for
+ * inline requests too.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
