@@ -63,7 +63,7 @@ build/fuzz/%: tests/fuzz/fuzz_%.c $(wildcard common/*.[ch] node/*.[ch])
 
 fuzz: $(FUZZ:%=build/fuzz/%)
 	@for t in $(FUZZ); do mkdir -p build/fuzz/corpus/$$t && echo "fuzz $$t" && \
-	    build/fuzz/$$t -max_total_time=$(SECONDS_EACH) -timeout=5 -rss_limit_mb=1024 -max_len=4096 -verbosity=0 \
+	    build/fuzz/$$t -max_total_time=$(SECONDS_EACH) -timeout=5 -rss_limit_mb=1024 -max_len=1024 -verbosity=0 \
 	    -print_final_stats=1 -artifact_prefix=build/fuzz/$$t- build/fuzz/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
 
 clean:
