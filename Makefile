@@ -41,6 +41,11 @@ $B/tests/%: $B/tests/unit/%.o $B/lib.a $(FAKES:%.c=$B/%.o)
 
 unit: $(UNIT)
 
+LOAD := $(patsubst %.c,$B/%.o,bench/load_main.c bench/load_thread.c bench/draw.c bench/histogram.c bench/cpu.c)
+$B/bin/ringfence-load: $(LOAD) $B/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_all) $^ -o $@ $(LIBS)
+
 # `make micro`: nanoseconds per call of what every request passes through.
 MICRO := $(patsubst bench/%.c,$B/bin/%,$(wildcard bench/micro_*.c))
 $(MICRO): $B/bin/%: $B/bench/%.o $B/lib.a

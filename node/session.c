@@ -121,7 +121,7 @@ static size_t on_read(void *ctx, const char *data, size_t len) {
     size_t used = 0;
     s->stalled = false;
     while (used < len && !s->ended) {
-        struct resp_request in;
+        struct resp_request in = {0};
         if (s->waits || conn_out_len(s->conn) > OUT_HIGH_BYTES) {
             s->stalled = true;
             break;

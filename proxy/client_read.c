@@ -153,7 +153,7 @@ size_t client_on_read(void *ctx, const char *data, size_t len) {
     uint64_t commands = 0;
     enum taken taken = TAKEN;
     while (used < len && taken == TAKEN && !c->ended) {
-        struct resp_request in;
+        struct resp_request in = {0};
         enum resp_result result =
             resp_parse_request(&c->parser, data + used, len - used, &c->list->limits, &in);
         if (result == RESP_PARTIAL)
