@@ -18,8 +18,45 @@ PROGRAMS := $(patsubst %/main.c,$B/bin/ringfence-%,$(wildcard $(MAINS)))
 FAKES := $(wildcard tests/fakes/*.c)
 UNIT := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all unit micro fuzz clean
+.PHONY: all unit tests test run up down check bench micro fuzz install uninstall clean
+.SECONDARY:
 all: $(PROGRAMS)
+
+# `make run`: everything, privately, until you leave. `make up RUN_DIR=.run PROXY_PORT=6380 NODES=3` and `make down`: for scripts.
+RUN_DIR ?= .run
+export FLAVOUR PROXY_PORT NODES WORKERS NODE_ARGS PROXY_ARGS
+
+run:
+	@ctl/packages.sh build
+	@$(MAKE) --no-print-directory -s all
+	@exec ctl/stack.sh run
+
+up:
+	@ctl/packages.sh build
+	@$(MAKE) --no-print-directory -s all
+	@ctl/stack.sh up $(RUN_DIR)
+
+down:
+	@ctl/stack.sh down $(RUN_DIR)
+
+# `make test`: every test; the last line is `N passed, N failed`. TESTS='unit integration' runs only those kinds.
+test:
+	@ctl/packages.sh test
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) all tests
+	@tests/run.sh $(TESTS)
+
+# What `make test` runs; each kind of test adds itself.
+tests: unit
+
+PREFIX ?= /usr/local
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/ringfence
+	install -m 0755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 0644 $(wildcard configs/*) $(DESTDIR)$(PREFIX)/share/ringfence
+
+uninstall:
+	rm -f $(PROGRAMS:$B/bin/%=$(DESTDIR)$(PREFIX)/bin/%)
+	rm -rf $(DESTDIR)$(PREFIX)/share/ringfence
 
 $B/lib.a: $(OBJS)
 	@rm -f $@

@@ -1,21 +1,23 @@
 #!/bin/bash
 # Installs the Debian packages that a step needs, and only those that are missing.
-#   ctl/packages.sh build|test|check|bench
+#   ctl/packages.sh build|test|check|ci|bench
 # Exit 5, with the exact line to run, where it may not install.
 set -euo pipefail
 
 build=(gcc make pkg-config libevent-dev libpq-dev libxxhash-dev libjansson-dev postgresql postgresql-client redis-tools)
-tests=(libcriterion-dev libhiredis-dev python3-redis)
+tests=(libcriterion-dev libhiredis-dev python3-redis redis-server)
 checks=(clang-format shellcheck)
+fuzz=(clang-14 libclang-rt-14-dev)
 bench=(redis-server nutcracker memcached)
 
 case "${1:-}" in
 build) wanted=("${build[@]}") ;;
 test) wanted=("${build[@]}" "${tests[@]}") ;;
 check) wanted=("${build[@]}" "${tests[@]}" "${checks[@]}") ;;
+ci) wanted=("${build[@]}" "${tests[@]}" "${checks[@]}" "${fuzz[@]}") ;;
 bench) wanted=("${build[@]}" "${bench[@]}") ;;
 *)
-    echo "usage: ctl/packages.sh build|test|check|bench" >&2
+    echo "usage: ctl/packages.sh build|test|check|ci|bench" >&2
     exit 2
     ;;
 esac

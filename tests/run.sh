@@ -1,0 +1,131 @@
+#!/bin/bash
+# Runs what `make tests` built and sums it up; the last line is `N passed, N failed`.
+#   tests/run.sh [unit] [sim] [integration] [cli] [clients]     default: all of them
+# FLAVOUR chooses the build. A crash, a hang, a sanitizer's report and a program that ran nothing are failures.
+set -uo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+flavour=${FLAVOUR:-release}
+built=build/$flavour
+logs=$built/test-logs
+reports=$PWD/$logs/sanitizer
+rm -rf "$logs"
+mkdir -p "$reports"
+export FLAVOUR=$flavour
+export ASAN_OPTIONS="log_path=$reports/asan:detect_leaks=1:abort_on_error=0:exitcode=99"
+export UBSAN_OPTIONS="log_path=$reports/ubsan:print_stacktrace=1:halt_on_error=1"
+passed=0 failed=0
+
+note() { # name passed failed why
+    passed=$((passed + $2)) failed=$((failed + $3))
+    printf '%-44s %4d passed, %d failed%s\n' "$1" "$2" "$3" "${4:+   $4}"
+}
+
+# What a program says of itself: Criterion's synthesis, or `N passed, N failed`.
+judge() { # name status log
+    local name=$1 status=$2 log=$3 good=0 bad=0 why="" line
+    if line=$(grep -ao 'Tested: [0-9]* | Passing: [0-9]* | Failing: [0-9]*' "$log" | tail -n 1) && [ -n "$line" ]; then
+        good=${line#*Passing: } good=${good%% *} bad=${line##*Failing: }
+    elif line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1) && [ -n "$line" ]; then
+        good=${line%% *} bad=${line#*, } bad=${bad%% *}
+    else
+        why="said nothing of its tests"
+    fi
+    [ "$status" -ne 124 ] && [ "$status" -ne 137 ] || why="hung, and was stopped"
+    [ "$good" -ne 0 ] || [ "$bad" -ne 0 ] || why=${why:-ran nothing}
+    [ "$status" -eq 0 ] || [ "$bad" -ne 0 ] || why=${why:-ended with status $status}
+    if [ -n "$(ls -A "$reports")" ]; then
+        why="sanitizer report"
+        cat "$reports"/* >>"$log"
+        rm -f "$reports"/*
+    fi
+    [ -z "$why" ] || bad=$((bad + 1))
+    note "$name" "$good" "$bad" "$why"
+    [ "$bad" -eq 0 ] || tail -n 60 "$log"
+}
+
+run() { # seconds name command...
+    local seconds=$1 name=$2 log
+    shift 2
+    log=$logs/${name//\//_}.log
+    timeout -k 5 "$seconds" "$@" >"$log" 2>&1 </dev/null
+    judge "$name" $? "$log"
+}
+
+programs() { # folder
+    find "$1" -maxdepth 1 -type f -executable 2>/dev/null | sort
+}
+
+unit() {
+    local program
+    for program in $(programs "$built/tests"); do
+        run 300 "unit/$(basename "$program")" "$program"
+    done
+}
+
+sim() {
+    local program
+    for program in $(programs "$built/tests/sim"); do
+        run 300 "sim/$(basename "$program")" "$program"
+    done
+}
+
+# The shared stack that most integration tests use.
+stack_up() {
+    stack=$(mktemp -d /var/tmp/rf-test-XXXXXX)
+    local tries
+    for tries in 1 2 3 4 5; do
+        PROXY_PORT=$((20000 + RANDOM % 10000)) ctl/stack.sh up "$stack" >"$logs/stack.$tries.log" 2>&1 && return 0
+    done
+    cat "$logs"/stack.*.log
+    return 1
+}
+
+stack_down() {
+    [ -z "${stack:-}" ] || ctl/stack.sh down "$stack" >/dev/null 2>&1
+    rm -rf "${stack:-}"
+    stack=""
+}
+
+integration() {
+    local program
+    [ -n "$(programs "$built/tests/integration")" ] || return 0
+    stack_up || { note integration 0 1 "the stack did not start"; return; }
+    export RINGFENCE_TEST_RUN_DIR=$stack
+    for program in $(programs "$built/tests/integration"); do
+        run 600 "integration/$(basename "$program")" "$program" -j1
+    done
+    stack_down
+    unset RINGFENCE_TEST_RUN_DIR
+    if [ -n "$(ls -A "$reports")" ]; then
+        cat "$reports"/* && rm -f "$reports"/*
+        note integration/daemons 0 1 "sanitizer report"
+    fi
+}
+
+cli() {
+    local script
+    for script in tests/cli/*.sh; do
+        [ ! -e "$script" ] || run 300 "cli/$(basename "$script")" "$script"
+    done
+}
+
+clients() {
+    [ ! -e tests/clients/run.sh ] || run 900 clients tests/clients/run.sh
+}
+
+trap 'stack_down' EXIT
+trap 'exit 1' INT TERM HUP
+[ $# -gt 0 ] || set -- unit sim integration cli clients
+for kind; do
+    case "$kind" in
+    unit | sim | integration | cli | clients) "$kind" ;;
+    *)
+        sed -n '2,4s/^# //p' "$0" >&2
+        exit 2
+        ;;
+    esac
+done
+[ $((passed + failed)) -ne 0 ] || failed=1
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
