@@ -162,7 +162,7 @@ void store_sql_prepare(struct store_lane *lane) {
     lane->prepare_failed = false;
     lane->prepare = (struct pg_group){.on_result = on_prepare_result, .on_end = on_prepare_end};
     for (int i = 0; i < STORE_SQL_STATEMENTS; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof(name), "s%d", i);
         PQsendPrepare(pg_conn_raw(lane->conn), name, lane->store->sql[i], 0, NULL);
     }
