@@ -26,6 +26,7 @@ struct beat {
 };
 
 struct feed_pg {
+    const struct store_pg_conf *conf;
     struct store *store;
     const struct feed_pg_handlers *handlers;
     void *ctx;
@@ -39,13 +40,15 @@ struct feed_pg {
     int64_t sent_ms[WINDOW], next_beat_ms;
     struct beat *beat; /* outlives the feed when a connection still has it */
     char sentinel[SENTINEL_BYTES];
-    bool said_silent;
+    bool said_silent, ever_heard;
+    uint64_t beaten; /* heartbeats that were committed since LISTEN */
     int64_t heard_ms;
 };
 
 /* ---- the checks and LISTEN ---- */
 
-/* One text if something is not as it must be, else NULL. $1: the table, quoted. */
+/* One text if something is not as it must be, else NULL. $1: the table, quoted; $2, $3, $4: its
+ * columns with key, payload and active flag. */
 static const char CHECKS[] =
     "SELECT CASE"
     " WHEN pg_is_in_recovery() THEN 'the server is a standby'"
@@ -65,8 +68,12 @@ static const char CHECKS[] =
     " WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal AND tgname !~ "
     "'^rf_' AND tgtype & 1 = 1)"
     "   THEN 'it has row triggers of somebody else'"
+    " WHEN EXISTS (SELECT FROM unnest(ARRAY[$2, $3, $4, 'version', 'expires_at', 'updated_at']) AS "
+    "must (name) WHERE NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 "
+    "AND attname = must.name)) THEN 'a column is missing: it needs ' || "
+    "concat_ws(', ', $2, $3, $4, 'version, expires_at, updated_at')"
     " WHEN EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND attname IN "
-    "('key', 'payload')"
+    "($2, $3)"
     "   AND atttypid NOT IN ('text'::regtype, 'varchar'::regtype)) THEN 'key and payload must be "
     "text or varchar'"
     " WHEN EXISTS (SELECT FROM pg_attribute a JOIN pg_collation l ON l.oid = a.attcollation WHERE "
@@ -108,6 +115,7 @@ static void on_listen_end(struct pg_group *group, enum pg_group_end end) {
     f->up = true;
     f->heard_ms = clock_mono_ms();
     f->said_silent = false;
+    f->beaten = 0;
     f->sentinel[0] = '\0';
     f->next_beat_ms = 0;
     store_pg_trust(f->store, pg_conn_identity(f->conn));
@@ -123,9 +131,10 @@ static void on_up(void *ctx, struct pg_conn *conn) {
     /* LISTEN takes no parameter; the channel was checked to be without quotes when the store was
      * made. */
     snprintf(listen, sizeof(listen), "LISTEN \"%s\"", store_pg_channel(f->store));
-    const char *const table[] = {store_pg_table(f->store)};
+    const char *const names[] = {store_pg_table(f->store), f->conf->key_column,
+                                 f->conf->payload_column, f->conf->active_column};
     PQsendQueryParams(pg_conn_raw(conn), listen, 0, NULL, NULL, NULL, NULL, 0);
-    PQsendQueryParams(pg_conn_raw(conn), CHECKS, 1, NULL, table, NULL, NULL, 0);
+    PQsendQueryParams(pg_conn_raw(conn), CHECKS, 4, NULL, names, NULL, NULL, 0);
     pg_conn_send(conn, &f->listen);
 }
 
@@ -162,6 +171,7 @@ static void on_heartbeat(void *ctx, struct span node, uint64_t counter, struct s
         counter > f->counter || counter + WINDOW <= f->counter)
         return;
     f->said_silent = false;
+    f->ever_heard = true;
     f->heard_ms = clock_mono_ms();
     f->handlers->on_heard(f->ctx, f->sent_ms[counter % WINDOW]);
 }
@@ -182,6 +192,7 @@ static void on_beat_result(struct pg_group *group, struct pg_result *result) {
     PGresult *r = (PGresult *)result;
     if (f == NULL || PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1)
         return;
+    f->beaten++;
     char now[SENTINEL_BYTES];
     snprintf(now, sizeof(now), "%s", PQgetvalue(r, 0, 1));
     if (f->sentinel[0] != '\0' && strcmp(now, f->sentinel) != 0) {
@@ -222,32 +233,35 @@ void feed_pg_tick(struct feed_pg *f, int64_t now_mono_ms) {
         return;
     f->next_beat_ms = now_mono_ms + HEARTBEAT_MS;
     send_beat(f, now_mono_ms);
-    if (!f->said_silent && now_mono_ms - f->heard_ms > DEADLINE_MS) {
-        f->said_silent = true;
-        log_event(
-            LOG_LEVEL_ERROR, "feed_silent",
-            "for_ms=%lld nothing_is_trusted=yes hint=\"is there a transaction pooler between?\"",
-            (long long)(now_mono_ms - f->heard_ms));
-    }
+    if (f->said_silent || now_mono_ms - f->heard_ms <= DEADLINE_MS)
+        return;
+    f->said_silent = true;
+    log_event(LOG_LEVEL_ERROR, "feed_silent", "for_ms=%lld committed=%llu nothing_is_trusted=yes",
+              (long long)(now_mono_ms - f->heard_ms), (unsigned long long)f->beaten);
+    if (!f->ever_heard && f->beaten > 1)
+        f->handlers->on_refused(f->ctx,
+                                "notifications are not heard: connect directly or through a "
+                                "session pooler, a transaction pooler does not pass LISTEN");
 }
 
 /* ---- making ---- */
 
-struct feed_pg *feed_pg_new(struct event_base *base, const char *conninfo, const char *node_name,
-                            struct store *store, const struct feed_pg_handlers *handlers,
-                            void *ctx) {
+struct feed_pg *feed_pg_new(struct event_base *base, const struct store_pg_conf *table,
+                            const char *node_name, struct store *store,
+                            const struct feed_pg_handlers *handlers, void *ctx) {
     static const struct pg_conn_handlers CONN_HANDLERS = {
         .on_up = on_up, .on_down = on_down, .on_notify = on_notify};
     struct feed_pg *f = calloc(1, sizeof(*f));
     if (f == NULL)
         return NULL;
+    f->conf = table;
     f->store = store;
     f->handlers = handlers;
     f->ctx = ctx;
     f->node_name = node_name;
     snprintf(f->nonce, sizeof(f->nonce), "%016llx", (unsigned long long)hash_seed());
     f->beat = calloc(1, sizeof(*f->beat));
-    const struct pg_conn_conf conf = {.conninfo = conninfo,
+    const struct pg_conn_conf conf = {.conninfo = table->conninfo,
                                       .name = "feed",
                                       .deadline_ms = DEADLINE_MS,
                                       .statement_timeout_ms = DEADLINE_MS};

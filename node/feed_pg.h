@@ -13,6 +13,7 @@
 struct event_base;
 struct feed_pg;
 struct store;
+struct store_pg_conf;
 
 struct feed_pg_handlers {
     void (*on_changed)(void *ctx, struct span key, uint64_t version);
@@ -28,11 +29,11 @@ struct feed_pg_handlers {
     void (*on_refused)(void *ctx, const char *why);
 };
 
-/** feed_pg_new(base, conninfo, node_name, store, handlers, ctx): start. Strings, store and handlers
- * are borrowed. NULL without memory. */
-struct feed_pg *feed_pg_new(struct event_base *base, const char *conninfo, const char *node_name,
-                            struct store *store, const struct feed_pg_handlers *handlers,
-                            void *ctx);
+/** feed_pg_new(base, table, node_name, store, handlers, ctx): start. `table`: the store's
+ * configuration; it, store, node_name and handlers are borrowed. NULL without memory. */
+struct feed_pg *feed_pg_new(struct event_base *base, const struct store_pg_conf *table,
+                            const char *node_name, struct store *store,
+                            const struct feed_pg_handlers *handlers, void *ctx);
 void feed_pg_free(struct feed_pg **feed);
 
 /** feed_pg_tick(feed, now_mono_ms): heartbeats and reconnects; call it every 50 ms or so. */

@@ -32,7 +32,8 @@ struct node {
     struct event *tick;
     struct service_listener *listener;
     struct service_signals *signals;
-    bool draining, was_refused, ever_up;
+    struct store_pg_conf store_conf;
+    bool draining, was_refused, ever_heard;
     int64_t drain_until_ms;
     int status;
 };
@@ -53,7 +54,6 @@ static void on_everything(void *ctx) {
 
 static void on_up(void *ctx) {
     struct node *n = ctx;
-    n->ever_up = true;
     n->was_refused = false;
     through_feed_up(n->server.through);
     log_event(LOG_LEVEL_INFO, "feed_up", "epoch=%u", through_epoch(n->server.through));
@@ -66,7 +66,9 @@ static void on_lost(void *ctx) {
 }
 
 static void on_heard(void *ctx, int64_t sent_mono_ms) {
-    through_heard(((struct node *)ctx)->server.through, sent_mono_ms);
+    struct node *n = ctx;
+    n->ever_heard = true;
+    through_heard(n->server.through, sent_mono_ms);
 }
 
 /* A table that is not ours to serve ends the daemon at start; later it only ends trust. */
@@ -75,7 +77,7 @@ static void on_refused(void *ctx, const char *why) {
     if (!n->was_refused)
         log_event(LOG_LEVEL_ERROR, "table_refused", "table=%s why=\"%s\"", n->conf.table, why);
     n->was_refused = true;
-    if (!n->ever_up) {
+    if (!n->ever_heard) {
         fprintf(stderr, "ringfence-node: %s: %s\n", n->conf.table, why);
         n->status = EXIT_CONFIG;
         event_base_loopbreak(n->base);
@@ -135,7 +137,7 @@ static bool make_parts(struct node *n) {
     const struct node_conf *conf = &n->conf;
     struct server *s = &n->server;
     char error[300] = "out of memory";
-    const struct store_pg_conf store_conf = {
+    n->store_conf = (struct store_pg_conf){
         .conninfo = conf->conninfo,
         .table = conf->table,
         .key_column = conf->key_column,
@@ -155,11 +157,11 @@ static bool make_parts(struct node *n) {
     s->loop = conn_loop_new(n->base);
     s->cache = cache_new((size_t)conf->cache_bytes_max, hash_seed());
     if (s->loop != NULL && s->cache != NULL)
-        s->store = store_pg_new(n->base, &store_conf, error, sizeof(error));
+        s->store = store_pg_new(n->base, &n->store_conf, error, sizeof(error));
     if (s->store != NULL)
         s->through = through_new(&through_conf, s->cache, s->store);
     if (s->through != NULL)
-        s->feed = feed_pg_new(n->base, conf->conninfo, conf->name, s->store, &FEED_HANDLERS, n);
+        s->feed = feed_pg_new(n->base, &n->store_conf, conf->name, s->store, &FEED_HANDLERS, n);
     if (s->feed == NULL)
         fprintf(stderr, "ringfence-node: %s\n", error);
     return s->feed != NULL;

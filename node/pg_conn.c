@@ -10,7 +10,13 @@
 #include "../common/hash.h"
 #include "../common/log.h"
 
-enum { CONNECT_DEADLINE_MS = 3000, RETRY_MIN_MS = 30, RETRY_MAX_MS = 900, ERROR_BYTES = 256 };
+enum {
+    CONNECT_DEADLINE_MS = 3000,
+    RETRY_MIN_MS = 30,
+    RETRY_MAX_MS = 900,
+    STEADY_MS = 2000, /* up for so long: the next loss is a new one, and is retried soon */
+    ERROR_BYTES = 256
+};
 
 enum state { STATE_DOWN, STATE_CONNECTING, STATE_SETUP, STATE_UP };
 
@@ -26,10 +32,11 @@ struct pg_conn {
     unsigned busy;
     struct pg_group setup;
     bool setup_failed;
-    int64_t connect_until_ms, next_try_ms;
+    int64_t connect_until_ms, next_try_ms, up_since_ms;
     int64_t retry_ms;
     uint64_t jitter, reconnects;
-    bool said; /* that it cannot connect: once per outage */
+    bool said;        /* that it is down: once per outage */
+    bool short_lived; /* its last life was: that it is up again is said only when it lasts */
     char identity[160];
     int backend_pid; /* of the connection that is, or was */
     char backend_start[64];
@@ -43,7 +50,7 @@ static void on_close_later(evutil_socket_t fd, short what, void *arg);
 void pg_clean(const char *text, char *out, unsigned size) {
     unsigned at = 0;
     for (; text != NULL && *text != '\0' && at + 1 < size; text++)
-        out[at++] = (unsigned char)*text < ' ' ? ' ' : *text;
+        out[at++] = (unsigned char)*text < ' ' ? ' ' : *text == '"' ? '\'' : *text;
     while (at > 0 && out[at - 1] == ' ')
         at--;
     out[at] = '\0';
@@ -86,7 +93,7 @@ static uint64_t random_next(struct pg_conn *c) { /* xorshift64* */
 static void fail(struct pg_conn *c, const char *why) {
     pg_clean(why, c->error, sizeof(c->error));
     bool was_up = c->state == STATE_UP;
-    if (!c->said || was_up)
+    if (!c->said)
         log_event(LOG_LEVEL_WARN, "db_connection_down", "connection=%s why=\"%s\"", c->conf.name,
                   c->error);
     c->said = true;
@@ -99,6 +106,11 @@ static void fail(struct pg_conn *c, const char *why) {
         PQfinish(c->pq);
     c->pq = NULL;
     c->identity[0] = '\0';
+    if (was_up) {
+        c->short_lived = clock_mono_ms() - c->up_since_ms < STEADY_MS;
+        if (!c->short_lived)
+            c->retry_ms = RETRY_MIN_MS;
+    }
     c->next_try_ms = clock_mono_ms() + c->retry_ms / 2 +
                      (int64_t)(random_next(c) % (uint64_t)(c->retry_ms / 2 + 1));
     c->retry_ms = c->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : c->retry_ms * 2;
@@ -175,6 +187,12 @@ static void on_setup_result(struct pg_group *group, struct pg_result *result) {
     }
 }
 
+static void say_up(struct pg_conn *c) {
+    if (c->said)
+        log_event(LOG_LEVEL_INFO, "db_connection_up", "connection=%s", c->conf.name);
+    c->said = c->short_lived = false;
+}
+
 static void on_setup_end(struct pg_group *group, enum pg_group_end end) {
     struct pg_conn *c = (struct pg_conn *)((char *)group - offsetof(struct pg_conn, setup));
     if (end == PG_GROUP_LOST)
@@ -186,11 +204,10 @@ static void on_setup_end(struct pg_group *group, enum pg_group_end end) {
         return;
     }
     c->state = STATE_UP;
-    c->retry_ms = RETRY_MIN_MS;
+    c->up_since_ms = clock_mono_ms();
     c->lost_busy = false;
-    if (c->said)
-        log_event(LOG_LEVEL_INFO, "db_connection_up", "connection=%s", c->conf.name);
-    c->said = false;
+    if (!c->short_lived)
+        say_up(c);
     c->handlers->on_up(c->ctx, c);
 }
 
@@ -362,6 +379,8 @@ void pg_conn_tick(struct pg_conn *c, int64_t now_mono_ms) {
     } else if (c->state != STATE_UP) {
         if (now_mono_ms >= c->connect_until_ms)
             fail(c, "no answer while connecting");
+    } else if (c->said && now_mono_ms - c->up_since_ms >= STEADY_MS) {
+        say_up(c);
     } else if (c->first != NULL && now_mono_ms - c->first->sent_mono_ms > c->conf.deadline_ms) {
         fail(c, "no answer in time");
     }

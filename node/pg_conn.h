@@ -87,7 +87,8 @@ const char *pg_conn_identity(const struct pg_conn *conn);
 uint64_t pg_conn_reconnects(const struct pg_conn *conn);
 const char *pg_conn_error(const struct pg_conn *conn);
 
-/** pg_clean(text, out, size): text of PostgreSQL's as one bounded line: no control characters. */
+/** pg_clean(text, out, size): text of PostgreSQL's as one bounded line: no control characters, no
+ * double quotes (it stands between them in a log line). */
 void pg_clean(const char *text, char *out, unsigned size);
 
 #endif

@@ -139,7 +139,7 @@ bool store_sql_make(struct store *store) {
 static void on_prepare_result(struct pg_group *group, struct pg_result *result) {
     struct store_lane *lane =
         (struct store_lane *)((char *)group - offsetof(struct store_lane, prepare));
-    if (PQresultStatus((PGresult *)result) != PGRES_COMMAND_OK) {
+    if (PQresultStatus((PGresult *)result) != PGRES_COMMAND_OK && !lane->prepare_failed) {
         store_note_error(lane->store, result);
         lane->prepare_failed = true;
     }
