@@ -18,6 +18,12 @@ struct ring {
     unsigned index_shift;
 };
 
+const char *ring_state_name(enum ring_state state) {
+    static const char *const NAMES[] = {
+        [RING_UP] = "up", [RING_DRAIN] = "drain", [RING_DOWN] = "down"};
+    return NAMES[state];
+}
+
 /* ---- building ---- */
 
 struct sort_entry {
@@ -180,28 +186,26 @@ uint32_t ring_share(const struct ring *ring, uint32_t index) {
 }
 
 uint32_t ring_moved(const struct ring *from, const struct ring *to) {
-    unsigned __int128 moved = 0;
+    const unsigned __int128 hashes = (unsigned __int128)1 << 64;
+    unsigned __int128 moved = 0, begin = 0;
     size_t i = 0, j = 0;
-    uint64_t last = 0;
-    /* Walk both rings at once: between two neighbouring points of either, the owners are fixed. */
-    for (;;) {
-        bool i_left = i < from->points_count, j_left = j < to->points_count;
-        uint64_t end = UINT64_MAX;
-        if (i_left && from->points[i].at < end)
-            end = from->points[i].at;
-        if (j_left && to->points[j].at < end)
-            end = to->points[j].at;
-        uint32_t was = from->points[i_left ? i : 0].member, is = to->points[j_left ? j : 0].member;
+    /* Walk both rings at once: up to the next point of either, that point included, the owners are
+     * fixed. Behind its last point a ring belongs to its first. */
+    while (begin < hashes) {
+        unsigned __int128 end = hashes;
+        if (i < from->points_count)
+            end = (unsigned __int128)from->points[i].at + 1;
+        if (j < to->points_count && (unsigned __int128)to->points[j].at + 1 < end)
+            end = (unsigned __int128)to->points[j].at + 1;
+        uint32_t was = from->points[i < from->points_count ? i : 0].member;
+        uint32_t is = to->points[j < to->points_count ? j : 0].member;
         if (strcmp(from->members[was].name, to->members[is].name) != 0)
-            moved += end - last;
-        last = end;
-        if (!i_left && !j_left)
-            return to_ppm(moved);
-        while (i < from->points_count && from->points[i].at <= end)
+            moved += end - begin;
+        begin = end;
+        while (i < from->points_count && from->points[i].at < begin)
             i++;
-        while (j < to->points_count && to->points[j].at <= end)
+        while (j < to->points_count && to->points[j].at < begin)
             j++;
-        if (end == UINT64_MAX)
-            return to_ppm(moved);
     }
+    return to_ppm(moved);
 }

@@ -38,6 +38,9 @@ struct ring_member {
 
 struct ring; /* owned by whoever built it */
 
+/** ring_state_name(state): "up", "drain" or "down", as the ring file has it. */
+const char *ring_state_name(enum ring_state state);
+
 /**
  * ring_build(members, count): a ring over copies of the members; indices are as given. NULL without
  * memory, or if no member is RING_UP, or above RING_MEMBERS_MAX. Two points at one place: the

@@ -27,6 +27,10 @@ static bool fail(struct parse *p, const char *fmt, ...) {
     va_start(args, fmt);
     vsnprintf(why, sizeof(why), fmt, args);
     va_end(args);
+    for (char *c = why; *c != '\0'; c++) { /* it shows words of the file on somebody's terminal */
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    }
     if (p->line != 0)
         snprintf(p->error->text, sizeof(p->error->text), "%.150s:%u: %s", p->path, p->line, why);
     else
@@ -69,8 +73,7 @@ static bool parse_address(struct parse *p, struct span word, struct ring_member 
 }
 
 static bool parse_attribute(struct parse *p, struct span word, struct ring_member *m) {
-    static const char *const STATES[] = {
-        [RING_UP] = "up", [RING_DRAIN] = "drain", [RING_DOWN] = "down"};
+    static const enum ring_state STATES[] = {RING_UP, RING_DRAIN, RING_DOWN};
     int64_t n;
     if (word.len > 7 && memcmp(word.ptr, "weight=", 7) == 0) {
         if (!span_to_int64(span_of(word.ptr + 7, word.len - 7), &n) || n < 1 || n > RING_WEIGHT_MAX)
@@ -80,8 +83,9 @@ static bool parse_attribute(struct parse *p, struct span word, struct ring_membe
     }
     if (word.len > 6 && memcmp(word.ptr, "state=", 6) == 0) {
         for (size_t i = 0; i < sizeof(STATES) / sizeof(STATES[0]); i++) {
-            if (span_equal(span_of(word.ptr + 6, word.len - 6), span_str(STATES[i]))) {
-                m->state = (enum ring_state)i;
+            if (span_equal(span_of(word.ptr + 6, word.len - 6),
+                           span_str(ring_state_name(STATES[i])))) {
+                m->state = STATES[i];
                 return true;
             }
         }
@@ -216,4 +220,10 @@ struct ring *ring_file_load(const char *path, uint64_t *epoch_out, struct ring_f
     free(text);
     fclose(file);
     return ring;
+}
+
+void ring_file_address(const struct ring_member *member, char *out, size_t size) {
+    bool is_ipv6 = strchr(member->host, ':') != NULL;
+    snprintf(out, size, "%s%s%s:%u", is_ipv6 ? "[" : "", member->host, is_ipv6 ? "]" : "",
+             member->port);
 }

@@ -14,9 +14,12 @@
 #include "span.h"
 
 struct ring;
+struct ring_member;
 struct ring_file_error {
     char text[512]; /* "path:line: why" */
 };
+
+enum { RING_FILE_ADDRESS_SIZE = 255 + sizeof("[]:65535") };
 
 /**
  * ring_file_parse(text, path, epoch_out, error): build a ring from text; `path` only names it in
@@ -28,5 +31,9 @@ struct ring *ring_file_parse(struct span text, const char *path, uint64_t *epoch
 
 /** ring_file_load(path, epoch_out, error): the same from a file of at most 4 MiB. */
 struct ring *ring_file_load(const char *path, uint64_t *epoch_out, struct ring_file_error *error);
+
+/** ring_file_address(member, out, size): HOST:PORT as the file has it, an IPv6 address in brackets.
+ * RING_FILE_ADDRESS_SIZE bytes are enough. */
+void ring_file_address(const struct ring_member *member, char *out, size_t size);
 
 #endif

@@ -71,12 +71,10 @@ static unsigned log_changes(const struct ring *from, const struct ring *to) {
         if (was != NULL && was->port == now->port && was->weight == now->weight &&
             was->state == now->state && strcmp(was->host, now->host) == 0)
             continue;
-        static const char *const STATES[] = {
-            [RING_UP] = "up", [RING_DRAIN] = "drain", [RING_DOWN] = "down"};
         changes++;
         log_event(LOG_LEVEL_INFO, was == NULL ? "ring_node_added" : "ring_node_changed",
                   "node=%s addr=%s:%u weight=%u state=%s", now->name, now->host, now->port,
-                  now->weight, STATES[now->state]);
+                  now->weight, ring_state_name(now->state));
     }
     return changes;
 }
