@@ -78,6 +78,17 @@ $B/tests/%: $B/tests/unit/%.o $B/lib.a $(FAKES:%.c=$B/%.o)
 
 unit: $(UNIT)
 
+# Integration tests: tests/integration/test_X.c with tests/harness, against real daemons and a real PostgreSQL.
+HARNESS := $(patsubst %.c,$B/%.o,$(wildcard tests/harness/*.c))
+INTEGRATION := $(patsubst %.c,$B/%,$(wildcard tests/integration/test_*.c))
+$(INTEGRATION): %: %.o $(HARNESS) $B/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_all) $^ -o $@ $(LIBS) -lcriterion
+
+.PHONY: integration
+integration: all $(INTEGRATION)
+tests: integration
+
 LOAD := $(patsubst %.c,$B/%.o,bench/load_main.c bench/load_thread.c bench/draw.c bench/histogram.c bench/cpu.c)
 $B/bin/ringfence-load: $(LOAD) $B/lib.a
 	@mkdir -p $(@D)
@@ -111,4 +122,4 @@ fuzz: $(FUZZ:%=build/fuzz/%)
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $(MAINS:%.c=$B/%.d) $(wildcard $B/tests/unit/*.d $B/tests/fakes/*.d $B/bench/*.d)
+-include $(OBJS:.o=.d) $(MAINS:%.c=$B/%.d) $(wildcard $B/tests/unit/*.d $B/tests/fakes/*.d $B/bench/*.d) $(HARNESS:.o=.d) $(INTEGRATION:%=%.d)

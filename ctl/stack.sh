@@ -209,12 +209,12 @@ up() {
     lock
     runs_already && die "$dir runs already: make down RUN_DIR=$dir"
     stop_all
-    trap 'stop_all' ERR
+    # Nothing is left behind by a start that fails, wherever it does (an ERR trap is not inherited by functions).
+    [ -n "$(trap -p EXIT)" ] || trap 'stop_all' EXIT
     start_pg
     start_nodes
     start_proxy
     write_env
-    trap - ERR
 }
 
 # Everything in $dir/pids that is still the process it was: proxy first, PostgreSQL last.
@@ -302,6 +302,7 @@ up)
     dir=${2:?usage: ctl/stack.sh up DIR}
     PROXY_PORT=${PROXY_PORT:-6380} exact_port=yes
     up
+    trap - EXIT
     echo "ringfence: up; its addresses are in $dir/env"
     ;;
 down)
