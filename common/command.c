@@ -85,6 +85,10 @@ static const struct command ROWS[] = {
         .name = "echo", .arity = 2, .flags = L | F,
         .group = "connection", .since = "1.0.0", .complexity = "O(1)",
         .summary = "Answers its argument."},
+    [COMMAND_AUTH] = {
+        .name = "auth", .arity = -2, .flags = L | F,
+        .group = "connection", .since = "1.0.0", .complexity = "O(1)",
+        .summary = "There is no password yet: the user default gets in with any."},
     [COMMAND_QUIT] = {
         .name = "quit", .arity = -1, .flags = L | F,
         .group = "connection", .since = "1.0.0", .complexity = "O(1)",
@@ -146,7 +150,7 @@ static const signed char BY_LENGTH[NAME_BYTES_MAX + 1][SAME_LENGTH_MAX + 1] = {
     [0 ... 2] = {-1},
     [3] = {COMMAND_GET, COMMAND_SET, COMMAND_DEL, -1},
     [4] = {COMMAND_MGET, COMMAND_MSET, COMMAND_PING, COMMAND_TYPE, COMMAND_INFO, COMMAND_ECHO,
-           COMMAND_TIME, COMMAND_QUIT, -1},
+           COMMAND_TIME, COMMAND_QUIT, COMMAND_AUTH, -1},
     [5] = {COMMAND_TOUCH, COMMAND_SETNX, COMMAND_HELLO, COMMAND_RESET, -1},
     [6] = {COMMAND_EXISTS, COMMAND_STRLEN, COMMAND_UNLINK, COMMAND_GETSET, COMMAND_GETDEL,
            COMMAND_SELECT, COMMAND_CLIENT, COMMAND_CONFIG, COMMAND_DBSIZE, -1},

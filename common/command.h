@@ -28,6 +28,7 @@ enum command_id {
     /* connection and server: each daemon answers them itself */
     COMMAND_PING,
     COMMAND_ECHO,
+    COMMAND_AUTH,
     COMMAND_QUIT,
     COMMAND_RESET,
     COMMAND_SELECT,

@@ -31,6 +31,9 @@ static const char *const TEXTS[] = {
     [REPLY_NOT_BUILT] = "ERR option '%s' is not supported yet",
     [REPLY_NOT_INTEGER] = "ERR value is not an integer or out of range",
     [REPLY_DB_INDEX] = "ERR DB index is out of range",
+    [REPLY_WRONGPASS] = "WRONGPASS invalid username-password pair or user is disabled.",
+    [REPLY_NO_PASSWORD] = "ERR AUTH <password> called without any password configured for the "
+                          "default user. Are you sure your configuration is correct?",
     [REPLY_NOPROTO] = "NOPROTO unsupported protocol version",
     [REPLY_REFUSED] = "ERR database refused: %s",
     [REPLY_CLIENTS_MAX] = "ERR max number of clients reached",

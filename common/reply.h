@@ -28,6 +28,8 @@ enum reply_error {
     REPLY_NOT_BUILT,    /* ERR option 'X' is not supported yet */
     REPLY_NOT_INTEGER,  /* ERR value is not an integer or out of range */
     REPLY_DB_INDEX,     /* ERR DB index is out of range */
+    REPLY_WRONGPASS,    /* WRONGPASS; a user that is not there */
+    REPLY_NO_PASSWORD,  /* ERR AUTH with a password alone, and none is configured */
     REPLY_NOPROTO,      /* NOPROTO unsupported protocol version */
     REPLY_REFUSED,      /* ERR database refused: <text> */
     REPLY_CLIENTS_MAX,  /* ERR max number of clients reached */

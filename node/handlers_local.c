@@ -127,6 +127,9 @@ void handlers_local(struct session *session, int id, const struct span *argv, ui
     case COMMAND_ECHO:
         resp_write_bulk(out, argv[1]);
         return;
+    case COMMAND_AUTH:
+        handlers_fail(session, REPLY_NO_PASSWORD, NULL);
+        return;
     case COMMAND_QUIT:
         resp_write_status(out, "OK");
         session_end(session);

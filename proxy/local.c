@@ -109,7 +109,18 @@ static void time_of_day(const struct local_call *call) {
     resp_write_bulk(call->out, span_of(text, (size_t)n));
 }
 
-/* ---- HELLO ---- */
+/* ---- AUTH and HELLO ---- */
+
+static void auth(const struct local_call *call) {
+    if (call->argc == 2)
+        reply_error(call->out, REPLY_NO_PASSWORD, NULL);
+    else if (call->argc != 3)
+        reply_error(call->out, REPLY_SYNTAX, NULL);
+    else if (!span_equal(call->argv[1], SPAN("default")))
+        reply_error(call->out, REPLY_WRONGPASS, NULL);
+    else
+        resp_write_status(call->out, "OK");
+}
 
 struct hello {
     int proto;
@@ -126,7 +137,7 @@ static bool hello_option(const struct local_call *call, uint32_t *at, struct hel
         *at += 3;
         if (span_equal(call->argv[*at - 2], SPAN("default")))
             return true;
-        local_error(call, "WRONGPASS invalid username-password pair or user is disabled.");
+        reply_error(call->out, REPLY_WRONGPASS, NULL);
         return false;
     }
     if (span_equal_nocase(option, SPAN("SETNAME")) && left >= 1) {
@@ -240,9 +251,9 @@ enum local_result local_execute(const struct local_server *server, struct local_
                                 int64_t now_mono_ms, int id, const struct span *argv, uint32_t argc,
                                 struct buf *out) {
     static local_fn *const PLAIN[COMMAND_COUNT_OF] = {
-        [COMMAND_PING] = ping,      [COMMAND_ECHO] = echo,   [COMMAND_SELECT] = select_db,
-        [COMMAND_RESET] = reset,    [COMMAND_HELLO] = hello, [COMMAND_TIME] = time_of_day,
-        [COMMAND_INFO] = local_info};
+        [COMMAND_PING] = ping,        [COMMAND_ECHO] = echo,      [COMMAND_SELECT] = select_db,
+        [COMMAND_RESET] = reset,      [COMMAND_AUTH] = auth,      [COMMAND_HELLO] = hello,
+        [COMMAND_TIME] = time_of_day, [COMMAND_INFO] = local_info};
     const struct local_call call = {server, client, now_mono_ms, argv, argc, out};
     if (id == COMMAND_QUIT) {
         resp_write_status(out, "OK");

@@ -52,8 +52,9 @@ static void setinfo(const struct local_call *call) {
 
 /* ---- INFO and LIST ---- */
 
-/* Redis' fields, in its order. What only Redis has (its buffers, subscriptions) is left out rather
- * than shown as zero. Returns the length, without a NUL. */
+/* Redis' fields, in its order. Libraries (redis-py's CLIENT INFO) count on those for its buffers,
+ * so these are there, as zero: nothing of the kind is measured here. Returns the length, without a
+ * NUL. */
 static size_t write_line(const struct local_call *call, const struct local_client *c,
                          int64_t now_wall_ms, char *line, size_t size) {
     uint64_t commands = stats_get(&c->commands), last_ms = stats_get(&c->last_mono_ms);
@@ -64,7 +65,8 @@ static size_t write_line(const struct local_call *call, const struct local_clien
     int n = snprintf(
         line, size,
         "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=N db=0 sub=0 psub=0 "
-        "ssub=0 multi=-1 cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s "
+        "ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 "
+        "tot-mem=0 events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s "
         "tot-cmds=%llu\n",
         (unsigned long long)c->id, c->addr, c->laddr, c->fd, c->name,
         (long long)(age_ms > 0 ? age_ms / 1000 : 0),

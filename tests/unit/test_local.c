@@ -159,7 +159,18 @@ Test(local, every_local_command_has_an_answer) {
     }
 }
 
-/* ---- HELLO ---- */
+/* ---- AUTH and HELLO ---- */
+
+Test(local, auth_answers_as_a_redis_without_a_password) {
+    struct bench *b = start();
+    expect(b, "AUTH secret",
+           "-ERR AUTH <password> called without any password configured for the default user. Are "
+           "you sure your configuration is correct?\r\n");
+    expect(b, "AUTH default anything", "+OK\r\n");
+    expect(b, "AUTH Default anything",
+           "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+    expect(b, "AUTH default a b", "-ERR syntax error\r\n");
+}
 
 static const char HELLO2[] =
     "*16\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.0\r\n"
@@ -285,6 +296,9 @@ Test(local, client_info_is_one_line_with_redis_field_names) {
     expect_has(b, "CLIENT INFO",
                "id=1 addr=127.0.0.1:1111 laddr=127.0.0.1:6379 fd=1121 name=me age=60 idle=0 "
                "flags=N db=0 ");
+    expect_has(b, "CLIENT INFO", " argv-mem=0 "); /* redis-py reads Redis' buffer sizes */
+    expect_has(b, "CLIENT INFO", " qbuf=0 qbuf-free=0 ");
+    expect_has(b, "CLIENT INFO", " obl=0 oll=0 omem=0 tot-mem=0 ");
     expect_has(b, "CLIENT INFO", " cmd=client user=default redir=-1 resp=2 lib-name=lib lib-ver= ");
     ask(b, "HELLO 3");
     cr_assert_eq(ask(b, "CLIENT INFO")[0], '=');

@@ -1,0 +1,112 @@
+// ioredis with its default settings (RESP3, localhost): values, pipelines, errors, a restart.
+"use strict";
+const Redis = require("ioredis");
+const { assert, check, equal, refused, finish, waitUntil, Proxy, mebibyte, port, prefix } = require("./harness.js");
+
+async function strings(r) {
+    const key = `${prefix}s`;
+    await equal("GET of an absent key is null", () => r.get(key), null);
+    await equal("SET", () => r.set(key, "one"), "OK");
+    await equal("GET", () => r.get(key), "one");
+    await equal("SET NX of a present key is null", () => r.set(key, "two", "NX"), null);
+    await equal("SET XX GET gives the old value", () => r.set(key, "two", "XX", "GET"), "one");
+    await equal("GETSET", () => r.getset(key, "three"), "two");
+    await equal("STRLEN, TYPE, EXISTS", () => Promise.all([r.strlen(key), r.type(key), r.exists(key, key)]),
+        [5, "string", 2]);
+    await equal("GETDEL", () => r.getdel(key), "three");
+    await equal("SETNX, DEL", async () => [await r.setnx(key, "x"), await r.setnx(key, "y"), await r.del(key)], [1, 0, 1]);
+    await equal("getBuffer gives bytes", async () => {
+        await r.set(key, "ä");
+        return r.getBuffer(key);
+    }, Buffer.from("ä"));
+}
+
+async function values(r) {
+    const texts = ["", "grüße, 世界, 🚀", "line\r\nbreak", "$5\r\n*3\r\n-ERR no\r\n", "\u0001\u007f\uffff"];
+    for (const [i, text] of texts.entries()) {
+        await equal(`text ${i} comes back`, async () => {
+            await r.set(`${prefix}${i}${text}`, text);
+            return r.get(`${prefix}${i}${text}`);
+        }, text);
+    }
+    const big = mebibyte();
+    await check("1 MiB comes back", async () => {
+        await r.set(`${prefix}big`, big);
+        assert.ok((await r.get(`${prefix}big`)) === big);
+    });
+    await refused("bytes that are no text are refused", () => r.set(`${prefix}bin`, Buffer.from([0xff, 0])),
+        "ERR value is not valid UTF-8 text");
+}
+
+async function many(r) {
+    const pairs = {};
+    for (let i = 0; i < 100; i++) pairs[`${prefix}m${i}`] = `v${i}`;
+    await equal("MSET of an object", () => r.mset(pairs), "OK");
+    await equal("MGET in order, null for absent", () => r.mget(...Object.keys(pairs), `${prefix}none`),
+        [...Object.values(pairs), null]);
+    await equal("a pipeline sees its own writes and keeps errors in place", async () => {
+        const p = r.pipeline();
+        for (let i = 0; i < 200; i++) p.set(`${prefix}p`, i).get(`${prefix}p`);
+        p.call("LPUSH", `${prefix}p`, "x").get(`${prefix}p`);
+        const got = await p.exec();
+        return [got[1], got[399], got[400][0].message, got[401]];
+    }, [[null, "0"], [null, "199"], `ERR unknown command 'LPUSH', with args beginning with: '${prefix}p' 'x' `, [null, "199"]]);
+    await equal("1000 at once, one connection", async () => {
+        const got = await Promise.all(Array.from({ length: 1000 }, (_, i) => r.get(`${prefix}m${i % 100}`)));
+        return got.filter((v, i) => v !== `v${i % 100}`).length;
+    }, 0);
+    const piping = new Redis(port, { enableAutoPipelining: true });
+    await equal("auto-pipelining", () => Promise.all([piping.get(`${prefix}m1`), piping.get(`${prefix}m2`)]), ["v1", "v2"]);
+    piping.disconnect();
+}
+
+async function connection(r) {
+    await check("the handshake chose RESP3", async () =>
+        assert.match(await r.client("INFO"), / resp=3 lib-name=ioredis\S* lib-ver=6\.0\.0 /));
+    await equal("CLIENT SETNAME at connect", async () => {
+        const named = new Redis(port, { connectionName: "ioredis-test" });
+        const name = await named.client("GETNAME");
+        named.disconnect();
+        return name;
+    }, "ioredis-test");
+    await equal("RESP2, if asked for", async () => {
+        const two = new Redis(port, { protocol: 2 });
+        const got = [/ resp=2 /.test(await two.client("INFO")), await two.get(`${prefix}m1`), await two.get(`${prefix}none`)];
+        two.disconnect();
+        return got;
+    }, [true, "v1", null]);
+    await equal("a URL with user and password of a server without one", async () => {
+        const url = new Redis(`redis://default:any@localhost:${port}/0`);
+        const pong = await url.ping();
+        url.disconnect();
+        return pong;
+    }, "PONG");
+    await equal("QUIT", () => new Redis(port).quit(), "OK");
+    await refused("unknown command", () => r.call("NOSUCH", "a"), "ERR unknown command 'NOSUCH', with args beginning with: 'a'");
+    await refused("wrong arity", () => r.call("GET"), "ERR wrong number of arguments for 'get' command");
+    await refused("what is not built is refused", () => r.set(`${prefix}s`, "x", "EX", 5), "ERR option 'EX' is not supported yet");
+    await refused("MULTI is an error", () => r.multi().get("a").exec(), "ERR unknown command 'exec'");
+}
+
+async function restart() {
+    const proxy = await Proxy.any();
+    const r = new Redis(proxy.port);
+    r.on("error", () => {});
+    await r.set(`${prefix}kept`, "over a restart");
+    await proxy.stop();
+    await waitUntil("the client sees the end", () => r.status !== "ready");
+    const waiting = r.get(`${prefix}kept`);
+    await proxy.start();
+    await equal("a request made while the proxy was down is answered after its restart", () => waiting, "over a restart");
+    r.disconnect();
+    await proxy.stop();
+}
+
+(async () => {
+    const r = new Redis(port);
+    await equal("PING with the library's defaults", () => r.ping(), "PONG");
+    for (const part of [strings, values, many, connection]) await check(`${part.name} ran to its end`, () => part(r));
+    await check("restart ran to its end", restart);
+    r.disconnect();
+    finish();
+})();

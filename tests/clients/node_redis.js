@@ -1,0 +1,122 @@
+// node-redis with its default settings: RESP3 or RESP2, values, pipelines, errors, a restart.
+"use strict";
+const { createClient, RESP_TYPES } = require("redis");
+const { assert, check, equal, refused, finish, waitUntil, Proxy, mebibyte, port, prefix } = require("./harness.js");
+
+async function connected(options) {
+    const client = createClient(options);
+    client.on("error", () => {});
+    await client.connect();
+    return client;
+}
+
+async function strings(r) {
+    const key = `${prefix}s`;
+    await equal("GET of an absent key is null", () => r.get(key), null);
+    await equal("SET", () => r.set(key, "one"), "OK");
+    await equal("GET", () => r.get(key), "one");
+    await equal("SET NX of a present key is null", () => r.set(key, "two", { condition: "NX" }), null);
+    await equal("SET XX GET gives the old value", () => r.set(key, "two", { condition: "XX", GET: true }), "one");
+    await equal("GETSET", () => r.getSet(key, "three"), "two");
+    await equal("STRLEN, TYPE, EXISTS", () => Promise.all([r.strLen(key), r.type(key), r.exists([key, key])]), [5, "string", 2]);
+    await equal("GETDEL", () => r.getDel(key), "three");
+    await equal("SETNX, DEL", async () => [await r.setNX(key, "x"), await r.setNX(key, "y"), await r.del(key)], [1, 0, 1]);
+    await equal("bytes instead of text", async () => {
+        await r.set(key, "ä");
+        return r.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer }).get(key);
+    }, Buffer.from("ä"));
+}
+
+async function values(r) {
+    const texts = ["", "grüße, 世界, 🚀", "line\r\nbreak", "$5\r\n*3\r\n-ERR no\r\n", "\u0001\u007f\uffff"];
+    for (const [i, text] of texts.entries()) {
+        await equal(`text ${i} comes back`, async () => {
+            await r.set(`${prefix}${i}${text}`, text);
+            return r.get(`${prefix}${i}${text}`);
+        }, text);
+    }
+    const big = mebibyte();
+    await check("1 MiB comes back", async () => {
+        await r.set(`${prefix}big`, big);
+        assert.ok((await r.get(`${prefix}big`)) === big);
+    });
+    await refused("bytes that are no text are refused", () => r.set(`${prefix}bin`, Buffer.from([0xff, 0])),
+        "ERR value is not valid UTF-8 text");
+}
+
+async function many(r) {
+    const pairs = {};
+    for (let i = 0; i < 100; i++) pairs[`${prefix}m${i}`] = `v${i}`;
+    await equal("MSET of an object", () => r.mSet(pairs), "OK");
+    await equal("MGET in order, null for absent", () => r.mGet([...Object.keys(pairs), `${prefix}none`]),
+        [...Object.values(pairs), null]);
+    await equal("what is asked in one turn is one pipeline and sees its own writes", async () => {
+        const got = await Promise.all(Array.from({ length: 400 }, (_, i) =>
+            (i % 2 === 0 ? r.set(`${prefix}p`, String(i)) : r.get(`${prefix}p`))));
+        return got.filter((v, i) => v !== (i % 2 === 0 ? "OK" : String(i - 1))).length;
+    }, 0);
+    await equal("an error in a pipeline stays in its place", async () => {
+        const got = await Promise.allSettled([r.set(`${prefix}p`, "a"), r.sendCommand(["LPUSH", "x", "y"]), r.get(`${prefix}p`)]);
+        return [got[0].value, got[1].reason.message, got[2].value];
+    }, ["OK", "ERR unknown command 'LPUSH', with args beginning with: 'x' 'y' ", "a"]);
+    await equal("execAsPipeline", () => r.multi().set(`${prefix}p`, "b").get(`${prefix}p`).execAsPipeline(), ["OK", "b"]);
+    await refused("MULTI is an error", () => r.multi().set(`${prefix}p`, "c").exec(), "ERR unknown command 'MULTI'");
+    const pool = await Promise.all(Array.from({ length: 20 }, () => connected({ socket: { port } })));
+    await equal("20 connections at once", async () => {
+        const got = await Promise.all(pool.map((c, i) => c.get(`${prefix}m${i}`)));
+        return got.filter((v, i) => v !== `v${i}`).length;
+    }, 0);
+    pool.forEach((c) => c.destroy());
+}
+
+async function connection(r) {
+    await check("the handshake chose RESP3 and named the library", async () => {
+        const info = await r.sendCommand(["CLIENT", "INFO"]);
+        assert.match(info, / resp=3 lib-name=node-redis lib-ver=\d\S* /);
+    });
+    await check("CLIENT INFO, INFO and COMMAND parse", async () => {
+        assert.strictEqual((await r.clientInfo()).db, 0);
+        assert.match(await r.info("server"), /tcp_port:/);
+        assert.ok((await r.command()).some((c) => c.name === "get" && c.firstKeyIndex === 1));
+        assert.strictEqual((await r.configGet("databases")).databases, "1");
+    });
+    await equal("RESP2, if asked for, with a name", async () => {
+        const two = await connected({ socket: { port }, RESP: 2, name: "node-redis-test" });
+        const got = [(await two.clientInfo()).resp, await two.clientGetName(), await two.get(`${prefix}m1`), await two.get(`${prefix}none`)];
+        two.destroy();
+        return got;
+    }, [2, "node-redis-test", "v1", null]);
+    await equal("a URL with user and password of a server without one", async () => {
+        const url = await connected({ url: `redis://default:any@localhost:${port}/0` });
+        const pong = await url.ping();
+        await url.close();
+        return pong;
+    }, "PONG");
+    await refused("another database is refused at connect", () => connected({ socket: { port, reconnectStrategy: false }, database: 1 }), "ERR DB index is out of range");
+    await refused("unknown command", () => r.sendCommand(["NOSUCH", "a"]), "ERR unknown command 'NOSUCH', with args beginning with: 'a'");
+    await refused("wrong arity", () => r.sendCommand(["GET"]), "ERR wrong number of arguments for 'get' command");
+    await refused("what is not built is refused", () => r.set(`${prefix}s`, "x", { expiration: { type: "EX", value: 5 } }),
+        "ERR option 'EX' is not supported yet");
+}
+
+async function restart() {
+    const proxy = await Proxy.any();
+    const r = await connected({ socket: { port: proxy.port } });
+    await r.set(`${prefix}kept`, "over a restart");
+    await proxy.stop();
+    await waitUntil("the client sees the end", () => !r.isReady);
+    const waiting = r.get(`${prefix}kept`);
+    await proxy.start();
+    await equal("a request made while the proxy was down is answered after its restart", () => waiting, "over a restart");
+    r.destroy();
+    await proxy.stop();
+}
+
+(async () => {
+    const r = await connected({ socket: { port } });
+    await equal("PING with the library's defaults", () => r.ping(), "PONG");
+    for (const part of [strings, values, many, connection]) await check(`${part.name} ran to its end`, () => part(r));
+    await check("restart ran to its end", restart);
+    r.destroy();
+    finish();
+})();

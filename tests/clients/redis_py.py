@@ -1,0 +1,173 @@
+#!/usr/bin/python3
+"""redis-py, Debian's (RESP2): its defaults, values of all kinds, pipelines, errors, a restart."""
+import threading
+
+import redis
+
+from harness import HOST, PORT, PREFIX, Proxy, check, check_equal, finish, wait_until
+
+TEXTS = ["", "plain", "grüße, 世界, 🚀", "line\r\nbreak\ttab", "$5\r\n*3\r\n-ERR no\r\n", "\x01\x7f\u0080\uffff"]
+
+
+def refused(call, begins):
+    """The call raises an error reply that begins so."""
+    try:
+        got = call()
+    except redis.ResponseError as e:
+        return str(e).startswith(begins)
+    raise AssertionError("no error but %r" % (got,))
+
+
+def strings(r):
+    key = PREFIX + "s"
+    check_equal("GET of an absent key is None", r.get(key), None)
+    check_equal("SET is True", r.set(key, "one"), True)
+    check_equal("GET gives bytes", r.get(key), b"one")
+    check_equal("SET NX of a present key is None", r.set(key, "two", nx=True), None)
+    check_equal("SET XX of a present key is True", r.set(key, "two", xx=True), True)
+    check_equal("SET GET gives the old value", r.set(key, "three", get=True), b"two")
+    check_equal("GETSET gives the old value", r.getset(key, "four"), b"three")
+    check_equal("STRLEN", r.strlen(key), 4)
+    check_equal("TYPE", r.type(key), b"string")
+    check_equal("EXISTS counts", r.exists(key, key, PREFIX + "none"), 2)
+    check_equal("TOUCH counts", r.touch(key), 1)
+    check_equal("GETDEL gives the value", r.getdel(key), b"four")
+    check_equal("and deletes it", r.get(key), None)
+    check_equal("SETNX of an absent key", r.setnx(key, "five"), True)
+    check_equal("SETNX of a present key", r.setnx(key, "six"), False)
+    check_equal("UNLINK", r.unlink(key), 1)
+    check_equal("DEL counts what was there", r.delete(key), 0)
+    check("DBSIZE is a number", isinstance(r.dbsize(), int))
+
+
+def values(r):
+    for i, text in enumerate(TEXTS):
+        key = PREFIX + "text%d:%s" % (i, text)
+        r.set(key, text)
+        check_equal("text %d comes back, in key and value" % i, r.get(key), text.encode())
+    big = ("0123456789abcdeß" * 65536).encode()[: 1 << 20].decode(errors="ignore")
+    big += "x" * ((1 << 20) - len(big.encode()))
+    r.set(PREFIX + "big", big)
+    check("a value of 1 MiB comes back", r.get(PREFIX + "big") == big.encode() and len(big.encode()) == 1 << 20)
+    check("one byte more is refused, in words", lambda: refused(
+        lambda: r.set(PREFIX + "big", big + "x"), "value is longer than 1048576 bytes"))
+    check("bytes that are no text are refused, in words", lambda: refused(
+        lambda: r.set(PREFIX + "bin", b"\xff\xfe\x00"), "value is not valid UTF-8 text"))
+    check_equal("and the connection goes on", r.ping(), True)
+
+
+def many(r):
+    pairs = {PREFIX + "m%d" % i: "värde %d" % i for i in range(200)}
+    check_equal("MSET of 200 keys over all nodes", r.mset(pairs), True)
+    got = r.mget(list(pairs) + [PREFIX + "absent"])
+    check_equal("MGET brings them in order", got, [v.encode() for v in pairs.values()] + [None])
+    check_equal("DEL of 200 keys", r.delete(*pairs), 200)
+    check_equal("and they are gone", r.exists(*pairs), 0)
+
+
+def pipelines(r):
+    pipe = r.pipeline(transaction=False)
+    for i in range(500):
+        pipe.set(PREFIX + "p%d" % (i % 20), i).get(PREFIX + "p%d" % (i % 20))
+    got = pipe.execute()
+    check_equal("a pipeline of 1000 sees its own writes",
+                got, [x for i in range(500) for x in (True, str(i).encode())])
+    pipe = r.pipeline(transaction=False)
+    pipe.get(PREFIX + "p1").execute_command("LPUSH", PREFIX + "p1", "x").get(PREFIX + "p2")
+    got = pipe.execute(raise_on_error=False)
+    check("an error in a pipeline stays in its place",
+          isinstance(got[1], redis.ResponseError) and got[0] == b"481" and got[2] == b"482", repr(got))
+    # MULTI is not built. As with any MULTI that Redis refuses, what stands between it and EXEC is done one by one.
+    check("pipeline(), which means MULTI, is an error", lambda: refused(
+        lambda: r.pipeline().set(PREFIX + "t", 1).execute(), "unknown command 'EXEC'"))
+
+
+def errors(r):
+    check("unknown command", lambda: refused(
+        lambda: r.execute_command("LPUSH", "a", "b"), "unknown command 'LPUSH', with args beginning with: 'a' 'b'"))
+    check("wrong arity", lambda: refused(
+        lambda: r.execute_command("GET"), "wrong number of arguments for 'get' command"))
+    check("what is not built is refused", lambda: refused(lambda: r.set(PREFIX + "ex", 1, ex=10), "option 'EX' is not"))
+    check("a password alone, as Redis without one says", lambda: refused(
+        redis.Redis(HOST, PORT, password="x").ping, "AUTH <password> called without any password configured"))
+    check("the user default gets in with any password", redis.Redis(HOST, PORT, username="default", password="x").ping())
+    check("another database is refused", lambda: refused(
+        redis.Redis(HOST, PORT, db=1).ping, "DB index is out of range"))
+
+
+def connection(r):
+    named = redis.Redis(HOST, PORT, client_name="redis-py-test", decode_responses=True)
+    check_equal("CLIENT SETNAME at connect", named.client_getname(), "redis-py-test")
+    check("CLIENT LIST parses", any(c["name"] == "redis-py-test" and c["db"] == "0" for c in named.client_list()))
+    check("CLIENT INFO parses", named.client_info()["name"] == "redis-py-test")
+    check("CLIENT ID is a number", isinstance(named.client_id(), int))
+    check("INFO parses", lambda: r.info()["loading"] == 0 and r.info("server")["tcp_port"] == PORT)
+    check_equal("CONFIG GET parses", named.config_get("databases"), {"databases": "1"})
+    check_equal("COMMAND parses", named.command()["get"]["first_key_pos"], 1)
+    check_equal("COMMAND COUNT agrees", named.command_count(), len(named.command()))
+    check_equal("COMMAND GETKEYS", named.command_getkeys("MSET", "a", 1, "b", 2), ["a", "b"])
+    check("TIME parses", lambda: r.time()[0] > 1500000000)
+    check_equal("ECHO", r.echo("hej"), b"hej")
+    check_equal("decode_responses", named.set(PREFIX + "d", "å") and named.get(PREFIX + "d"), "å")
+    check_equal("health check by PING", redis.Redis(HOST, PORT, health_check_interval=1).ping(), True)
+    check_equal("a URL", redis.Redis.from_url("redis://127.0.0.1:%d/0" % PORT).ping(), True)
+    check_equal("localhost, whichever family", redis.Redis("localhost", PORT).ping(), True)
+
+
+def threads(r):
+    """50 threads of one pool, each with its own keys."""
+    wrong = []
+
+    def work(n):
+        for i in range(20):
+            key = PREFIX + "thread%d" % n
+            r.set(key, i)
+            if r.get(key) != str(i).encode():
+                wrong.append((n, i))
+
+    running = [threading.Thread(target=work, args=(n,)) for n in range(50)]
+    for t in running:
+        t.start()
+    for t in running:
+        t.join()
+    check_equal("50 threads read their own writes", wrong, [])
+
+
+def restart():
+    with Proxy() as proxy:
+        r = redis.Redis(HOST, proxy.port, retry_on_error=[redis.ConnectionError])
+        r.set(PREFIX + "kept", "over a restart")
+        proxy.stop()
+        try:
+            r.get(PREFIX + "kept")
+            check("a stopped proxy is a ConnectionError", False)
+        except redis.ConnectionError:
+            check("a stopped proxy is a ConnectionError", True)
+        proxy.start()
+
+        def back():
+            try:
+                return r.get(PREFIX + "kept") == b"over a restart"
+            except redis.ConnectionError:
+                return False
+
+        wait_until("the value after a restart", back)
+        check("after a restart the same client goes on", True)
+
+
+def main():
+    r = redis.Redis(HOST, PORT)
+    check_equal("PING with the library's defaults", r.ping(), True)
+    for part in (strings, values, many, pipelines, errors, connection, threads):
+        try:
+            part(r)
+        except Exception as e:  # pylint: disable=broad-except
+            check("%s ran to its end" % part.__name__, False, repr(e))
+    try:
+        restart()
+    except Exception as e:  # pylint: disable=broad-except
+        check("restart ran to its end", False, repr(e))
+    finish()
+
+
+main()
