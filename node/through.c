@@ -183,8 +183,9 @@ static enum through_status fetch(struct through *t, int64_t now_mono_ms, struct 
         enum store_status status = start_fill(t, flight, now_mono_ms, &fill);
         if (status != STORE_OK) {
             through_flight_leave(t, flight);
-            return without_database(t, read->key, read->hash, now_mono_ms,
-                                    status == STORE_BUSY ? THROUGH_BUSY : THROUGH_DBDOWN, value);
+            if (status == STORE_BUSY) /* it answers, only not us: no reason for old copies */
+                return THROUGH_BUSY;
+            return without_database(t, read->key, read->hash, now_mono_ms, THROUGH_DBDOWN, value);
         }
     }
     wait_for(t, fill, read, now_mono_ms);

@@ -13,8 +13,8 @@ struct through_own {
     struct through *through;
     struct through_write *asker; /* NULL: was answered by time-out; then only `released` is owed */
     struct through_write *write;
-    struct through_own *folded; /* older plain SETs of the key that this one overwrites; they share
-                                   its commit (rule 13) */
+    /* Older plain SETs of the key that this one overwrites share its commit (rule 13). */
+    struct through_own *folded, *folded_by;
     struct through_own *newer, *older;
     struct through_own *next_ready;
     int64_t deadline_mono_ms;
@@ -22,6 +22,8 @@ struct through_own {
     uint32_t waits_for; /* turns that are not the first of their queue */
     uint32_t turns_count;
     bool in_store;
+    bool owed;         /* answered by time-out while sent: out of the list, the store's answer ends
+                          it */
     uint32_t *turn_of; /* by key: which turn (keys of a DEL may repeat) */
     struct through_turn turns[];
 };
@@ -60,13 +62,11 @@ static void list_add(struct through *t, struct through_own *own) {
     own->newer = NULL;
     *(t->newest_own != NULL ? &t->newest_own->newer : &t->oldest_own) = own;
     t->newest_own = own;
-    t->pending++;
 }
 
 static void list_remove(struct through *t, struct through_own *own) {
     *(own->older != NULL ? &own->older->newer : &t->oldest_own) = own->newer;
     *(own->newer != NULL ? &own->newer->older : &t->newest_own) = own->older;
-    t->pending--;
 }
 
 static void answer(struct through_own *own, enum through_status status,
@@ -80,10 +80,23 @@ static void answer(struct through_own *own, enum through_status status,
 /* The end of an own write: everything that pointed to it is gone. */
 static void release(struct through_own *own) {
     struct through_write *write = own->write;
-    list_remove(own->through, own);
+    struct through *t = own->through;
+    if (!own->owed)
+        list_remove(t, own);
+    t->pending--;
     free(own->turn_of);
     free(own);
     write->released(write);
+}
+
+/* A fold's older writes share an answer. */
+static void answer_folded(struct through_own *folded, enum through_status status,
+                          const struct store_ack *ack) {
+    for (struct through_own *older; folded != NULL; folded = older) {
+        older = folded->folded;
+        answer(folded, status, ack);
+        release(folded);
+    }
 }
 
 /* ---- sending ---- */
@@ -98,6 +111,7 @@ static struct through_own *fold(struct through_own *own) {
         dequeue(&own->turns[0]);
         newer->waits_for = 0;
         newer->folded = own;
+        own->folded_by = newer;
         own = newer;
     }
     return own;
@@ -160,12 +174,7 @@ static void send(struct through *t, struct through_own *own) {
     leave_queues(t, own, true);
     answer(own, status_of(status), NULL);
     release(own);
-    for (struct through_own *older; folded != NULL;
-         folded = older) { /* no room or no connection for them either */
-        older = folded->folded;
-        answer(folded, status_of(status), NULL);
-        release(folded);
-    }
+    answer_folded(folded, status_of(status), NULL); /* there is no room for them either */
 }
 
 /* A loop, not a recursion: a whole queue may be refused one after the other. */
@@ -261,20 +270,17 @@ enum through_status through_write(struct through *t, int64_t now_mono_ms,
         return THROUGH_BUSY;
     }
     t->counters.writes++;
-    if (own->waits_for != 0 && !PLANTED(two_writes_of_a_key)) {
-        list_add(t, own);
-        return THROUGH_PENDING;
-    }
-    enum store_status status = hand_over(t, own);
+    enum store_status status = STORE_OK;
+    if (own->waits_for == 0 || PLANTED(two_writes_of_a_key))
+        status = hand_over(t, own);
     if (status != STORE_OK) {
-        list_add(t, own); /* for the symmetry of leave_queues() */
         leave_queues(t, own, true);
-        list_remove(t, own);
         free(own->turn_of);
         free(own);
         return status_of(status);
     }
     list_add(t, own);
+    t->pending++;
     return THROUGH_PENDING;
 }
 
@@ -306,8 +312,9 @@ static void apply(struct through *t, const struct through_own *own, uint32_t i,
     cache_put(t->cache, write->keys[i], hash, &item);
 }
 
+/* Its outcome is not known, or not yet: what its asker reads next comes from the database (rule 7).
+ */
 static void doubt(struct through *t, const struct through_own *own) {
-    t->counters.writes_uncertain++;
     for (uint32_t i = 0; i < own->turns_count; i++) {
         struct through_flight *flight = own->turns[i].flight;
         struct span key = span_of(flight->key, flight->key_len);
@@ -324,6 +331,7 @@ static bool unfold(struct through *t, struct through_own *own) {
     if (older == NULL)
         return false;
     own->folded = NULL;
+    older->folded_by = NULL;
     struct through_turn *turn = &older->turns[0];
     struct through_flight *flight = own->turns[0].flight;
     turn->flight = flight;
@@ -333,19 +341,15 @@ static bool unfold(struct through *t, struct through_own *own) {
     flight->turns = turn;
     own->turns_count = 0;
     older->waits_for = 0;
-    if (hand_over(t, older) == STORE_OK)
+    enum store_status status = hand_over(t, older);
+    if (status == STORE_OK)
         return true;
-    older->waits_for = 0;
     struct through_own *rest = older->folded;
     older->folded = NULL;
     leave_queues(t, older, true);
-    answer(older, THROUGH_DBDOWN, NULL);
+    answer(older, status_of(status), NULL);
     release(older);
-    for (struct through_own *next; rest != NULL; rest = next) {
-        next = rest->folded;
-        answer(rest, THROUGH_DBDOWN, NULL);
-        release(rest);
-    }
+    answer_folded(rest, status_of(status), NULL);
     return true;
 }
 
@@ -357,6 +361,7 @@ static void on_ack(struct store_write *sw, const struct store_ack *ack) {
         for (uint32_t i = 0; i < own->write->count; i++)
             apply(t, own, i, ack);
     } else if (ack->status == STORE_UNCERTAIN) {
+        t->counters.writes_uncertain += !own->owed;
         doubt(t, own);
     }
     bool shared = ack->status == STORE_OK || ack->status == STORE_UNCERTAIN;
@@ -365,45 +370,24 @@ static void on_ack(struct store_write *sw, const struct store_ack *ack) {
     struct through_own *folded = own->folded;
     answer(own, status_of(ack->status), ack);
     release(own);
-    for (struct through_own *older; folded != NULL;
-         folded = older) { /* committed, and overwritten at once */
-        older = folded->folded;
-        answer(folded, status_of(ack->status), ack);
-        release(folded);
-    }
+    answer_folded(folded, status_of(ack->status), ack); /* committed, and overwritten at once */
 }
 
 /* ---- time ---- */
 
-static struct through_own *holder_of(struct through_own *own) {
-    struct through_turn *first = own->turns[0].flight->turns;
-    return first == NULL ? NULL : first->own;
-}
-
-static bool is_folded(struct through_own *own) {
-    struct through_own *holder = holder_of(own);
-    for (struct through_own *older = holder == NULL ? NULL : holder->folded; older != NULL;
-         older = older->folded) {
-        if (older == own)
-            return true;
-    }
-    return false;
-}
-
 static void time_out(struct through *t, struct through_own *own) {
     if (own->in_store && !store_write_cancel(t->store, &own->sw)) {
-        own->deadline_mono_ms = INT64_MAX; /* the store's answer ends it */
+        own->owed = true;
+        list_remove(t, own);
+        t->counters.writes_uncertain++;
+        doubt(t, own);
         answer(own, THROUGH_UNCERTAIN, NULL);
         return;
     }
-    if (!own->in_store &&
-        is_folded(own)) { /* its value will never be sent, whatever becomes of the newer one */
-        own->deadline_mono_ms = INT64_MAX;
-        struct through_own *holder = holder_of(own);
-        struct through_own **link = &holder->folded;
-        while (*link != own)
-            link = &(*link)->folded;
-        *link = own->folded;
+    if (own->folded_by != NULL) { /* never sent, whatever becomes of the newer one */
+        own->folded_by->folded = own->folded;
+        if (own->folded != NULL)
+            own->folded->folded_by = own->folded_by;
         answer(own, THROUGH_TIMEOUT, NULL);
         release(own);
         return;
@@ -417,16 +401,6 @@ static void time_out(struct through *t, struct through_own *own) {
 }
 
 void through_tick_writes(struct through *t, int64_t now_mono_ms) {
-    /* In the order of arrival, so the first whose time is not over ends it; those that the store
-     * still owes an answer are passed. */
-    for (struct through_own *own = t->oldest_own; own != NULL;) {
-        if (own->deadline_mono_ms == INT64_MAX) {
-            own = own->newer;
-            continue;
-        }
-        if (own->deadline_mono_ms > now_mono_ms)
-            return;
-        time_out(t, own);
-        own = t->oldest_own; /* the list may have changed under us */
-    }
+    while (t->oldest_own != NULL && t->oldest_own->deadline_mono_ms <= now_mono_ms)
+        time_out(t, t->oldest_own);
 }
