@@ -2,8 +2,9 @@
 
 #include <stddef.h>
 
-static const char *const CLIENT_SUBCOMMANDS[] = {"ID",   "GETNAME",  "SETNAME",  "SETINFO", "INFO",
-                                                 "LIST", "NO-EVICT", "NO-TOUCH", "HELP",    NULL};
+static const char *const CLIENT_SUBCOMMANDS[] = {
+    "ID",       "GETNAME",  "SETNAME", "SETINFO",      "INFO",     "LIST", "NO-EVICT",
+    "NO-TOUCH", "TRACKING", "CACHING", "TRACKINGINFO", "GETREDIR", "HELP", NULL};
 static const char *const COMMAND_SUBCOMMANDS[] = {"COUNT",   "INFO", "DOCS", "LIST",
                                                   "GETKEYS", "HELP", NULL};
 static const char *const CONFIG_SUBCOMMANDS[] = {"GET", "HELP", NULL};
@@ -136,6 +137,10 @@ static const struct command ROWS[] = {
         .name = "rf.drop", .arity = -2, KEYS(1, -1, 1), .flags = LINK | M,
         .group = "generic", .since = "7.0.0", .complexity = "O(keys)",
         .summary = "Forget keys: another node changed them."},
+    [COMMAND_RF_WATCH] = {
+        .name = "rf.watch", .arity = 2, .flags = L | LINK,
+        .group = "server", .since = "7.0.0", .complexity = "O(1)",
+        .summary = "Whether this connection is told which keys change."},
     [COMMAND_RF_STATUS] = {
         .name = "rf.status", .arity = 1, .flags = L | LINK,
         .group = "server", .since = "7.0.0", .complexity = "O(figures)",
@@ -155,7 +160,7 @@ static const signed char BY_LENGTH[NAME_BYTES_MAX + 1][SAME_LENGTH_MAX + 1] = {
     [6] = {COMMAND_EXISTS, COMMAND_STRLEN, COMMAND_UNLINK, COMMAND_GETSET, COMMAND_GETDEL,
            COMMAND_SELECT, COMMAND_CLIENT, COMMAND_CONFIG, COMMAND_DBSIZE, -1},
     [7] = {COMMAND_COMMAND, COMMAND_RF_DROP, COMMAND_RF_LINK, -1},
-    [8] = {-1},
+    [8] = {COMMAND_RF_WATCH, -1},
     [9] = {COMMAND_RF_STATUS, -1},
 };
 

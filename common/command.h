@@ -42,6 +42,7 @@ enum command_id {
     COMMAND_RF_LINK,
     COMMAND_RF_DROP,
     COMMAND_RF_STATUS,
+    COMMAND_RF_WATCH,
     COMMAND_COUNT_OF /* number of rows; not a command */
 };
 

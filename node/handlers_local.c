@@ -160,6 +160,10 @@ void handlers_local(struct session *session, int id, const struct span *argv, ui
     case COMMAND_RF_STATUS:
         text_reply(session, id, argc > 1 ? argv[1] : SPAN(""));
         return;
+    case COMMAND_RF_WATCH:
+        session_watch(session, span_equal(argv[1], SPAN("1")));
+        resp_write_status(out, "OK");
+        return;
     case COMMAND_RF_LINK:
         session_link(session);
         resp_write_status(out, "OK");

@@ -23,7 +23,7 @@
 #include "store_pg.h"
 #include "through.h"
 
-enum { EXIT_CONFIG = 6, TICK_MS = 10, FDS_RESERVED = 64, DRAIN_MS = 5000 };
+enum { EXIT_CONFIG = 6, TICK_MS = 10, FDS_RESERVED = 64, DRAIN_MS = 5000, DISTRUST_MS = 500 };
 
 struct node {
     struct node_conf conf;
@@ -34,6 +34,7 @@ struct node {
     struct service_signals *signals;
     struct store_pg_conf store_conf;
     bool draining, was_refused, ever_heard;
+    int64_t next_told_ms; /* while nothing is trusted, watchers are told so again and again */
     int64_t drain_until_ms;
     int status;
 };
@@ -41,21 +42,28 @@ struct node {
 /* ---- the feed ---- */
 
 static void on_changed(void *ctx, struct span key, uint64_t version) {
-    through_changed(((struct node *)ctx)->server.through, key, version);
+    struct server *s = &((struct node *)ctx)->server;
+    through_changed(s->through, key, version);
+    session_watch_tell(s, key);
 }
 
 static void on_gone(void *ctx, struct span key) {
-    through_gone(((struct node *)ctx)->server.through, key);
+    struct server *s = &((struct node *)ctx)->server;
+    through_gone(s->through, key);
+    session_watch_tell(s, key);
 }
 
 static void on_everything(void *ctx) {
-    through_everything(((struct node *)ctx)->server.through);
+    struct server *s = &((struct node *)ctx)->server;
+    through_everything(s->through);
+    session_watch_tell(s, span_of(NULL, 0));
 }
 
 static void on_up(void *ctx) {
     struct node *n = ctx;
     n->was_refused = false;
     through_feed_up(n->server.through);
+    session_watch_tell(&n->server, span_of(NULL, 0)); /* what changed in the gap is not known */
     log_event(LOG_LEVEL_INFO, "feed_up", "epoch=%u", through_epoch(n->server.through));
 }
 
@@ -94,6 +102,15 @@ static const struct feed_pg_handlers FEED_HANDLERS = {.on_changed = on_changed,
 
 /* ---- the loop ---- */
 
+/* Copies outside must not outlive our own trust. */
+static void tell_distrust(struct node *n, int64_t now_mono_ms) {
+    if (now_mono_ms < n->next_told_ms ||
+        through_lag_ms(n->server.through, now_mono_ms) <= n->conf.fence_after_ms)
+        return;
+    n->next_told_ms = now_mono_ms + DISTRUST_MS;
+    session_watch_tell(&n->server, span_of(NULL, 0));
+}
+
 static void on_accept(int fd, void *ctx) {
     session_open(&((struct node *)ctx)->server, fd);
 }
@@ -104,6 +121,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
     store_pg_tick(n->server.store, now_mono_ms);
     feed_pg_tick(n->server.feed, now_mono_ms);
     through_tick(n->server.through, now_mono_ms);
+    tell_distrust(n, now_mono_ms);
     if (n->draining && (session_idle(&n->server) || now_mono_ms >= n->drain_until_ms))
         event_base_loopbreak(n->base);
 }

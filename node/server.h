@@ -24,7 +24,7 @@ struct server {
     struct through *through;
     struct session *sessions; /* all of them */
     struct op_read *spare;    /* op.c's: ready for the next read */
-    uint32_t sessions_count;
+    uint32_t sessions_count, watchers;
     uint64_t sessions_made, sessions_refused, commands, errors, deferred;
     int64_t started_mono_ms;
     uint16_t port;

@@ -21,7 +21,7 @@ struct session {
     struct op *ops;
     uint64_t id, deferred;
     int proto;
-    bool linked;
+    bool linked, watches;
     bool waits;   /* plain: a request is not answered yet */
     bool stalled; /* input was left for later */
     bool ended;
@@ -72,6 +72,7 @@ static void leave(struct session *s) {
         next = op->next;
         op_abandon(op);
     }
+    session_watch(s, false);
     conn_free(&s->conn);
     resp_parser_release(&s->parser);
     *(s->prev != NULL ? &s->prev->next : &server->sessions) = s->next;
@@ -179,6 +180,31 @@ void session_set_proto(struct session *s, int proto) {
 void session_link(struct session *s) {
     s->linked = true;
     s->proto = 3;
+}
+
+/* ---- who is told what changes ---- */
+
+void session_watch(struct session *s, bool on) {
+    s->server->watchers += (uint32_t)on;
+    s->server->watchers -= (uint32_t)s->watches;
+    s->watches = on;
+}
+
+void session_watch_tell(struct server *server, struct span key) {
+    uint32_t left = server->watchers;
+    for (struct session *s = server->sessions; left != 0; s = s->next) {
+        if (!s->watches)
+            continue;
+        left--;
+        struct buf *out = conn_out(s->conn);
+        if (key.ptr == NULL) {
+            buf_append_span(out, SPAN(">1\r\n+stale-all\r\n"));
+        } else {
+            buf_append_span(out, SPAN(">2\r\n+stale\r\n"));
+            resp_write_bulk(out, key);
+        }
+        conn_send(s->conn);
+    }
 }
 
 void session_end(struct session *s) {

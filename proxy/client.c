@@ -43,6 +43,7 @@ uint32_t client_list_count(const struct client_list *list) {
 
 void client_free(struct client *c) {
     struct client_list *list = c->list;
+    tracking_stop(c->env->tracking, &c->tracking);
     conn_free(&c->conn);
     registry_remove(c->env->server->registry, &c->local);
     resp_parser_release(&c->parser);
@@ -66,6 +67,7 @@ static void leave(struct client *c) {
     if (c->dead)
         return;
     c->dead = c->ended = true;
+    tracking_stop(c->env->tracking, &c->tracking);
     client_count_out(c);
     conn_free(&c->conn);
     struct request *r = c->head, *next;
@@ -155,6 +157,7 @@ void client_open(struct client_list *list, int fd) {
     resp_parser_init(&c->parser);
     c->local.fd = fd;
     c->local.proto = 2;
+    c->local.tracking = &c->tracking;
     name_address(fd, c->local.laddr, sizeof(c->local.laddr));
     c->conn = conn_adopt(env->loop, fd, &list->conn_conf, &CONN_HANDLERS, c);
     if (c->conn == NULL) {

@@ -11,6 +11,7 @@
 
 struct client;
 struct client_list;
+struct tracking_handlers;
 struct proxy_env;
 
 /* The clients of one worker and the memory of their requests. Owned by the worker. */
@@ -34,5 +35,10 @@ void client_list_tick(struct client_list *list, int64_t now_us);
 /** client_open(list, fd): a client connected; `fd` is taken over, also when memory runs out (then
  * it is closed). */
 void client_open(struct client_list *list, int fd);
+
+/** CLIENT_TRACKING_HANDLERS: how tracking tells clients; its ctx is the worker's struct proxy_env.
+ * client_tracking_figures(env): tracking's figures into the counters. */
+extern const struct tracking_handlers CLIENT_TRACKING_HANDLERS;
+void client_tracking_figures(const struct proxy_env *env);
 
 #endif

@@ -11,6 +11,7 @@
 #include "env.h"
 #include "local.h"
 #include "request.h"
+#include "tracking.h"
 
 enum {
     CLIENT_OUT_HIGH_BYTES =
@@ -43,6 +44,7 @@ struct client {
     bool dead;            /* on its way out: replies go nowhere */
     uint64_t out_counted; /* of its output, in the counters already */
     struct client *next, *prev;
+    struct tracking_client tracking;
     struct local_client local;
 };
 
@@ -58,6 +60,18 @@ void client_free(struct client *c);
 
 /** client_count_out(c): what was sent since the last call goes into the counters. */
 void client_count_out(struct client *c);
+
+/** client_open_reply(c, out): where a reply (or a push) without a node is written: at once if
+ * nothing waits before it (NULL returned), else in its turn. `*out` NULL: no memory.
+ * client_close_reply(c, r, end): it is complete; `end`: then close. */
+struct request *client_open_reply(struct client *c, struct buf **out);
+void client_close_reply(struct client *c, struct request *r, bool end);
+
+/** client_out_of_memory(c): this client has to go, as if its buffer were full. */
+void client_out_of_memory(struct client *c);
+
+/** client_track(c, id, argv, argc): a request of a client that tracks is about to be sent. */
+void client_track(struct client *c, int id, const struct span *argv, uint32_t argc);
 
 /** client_on_read(ctx, data, len): its requests (conn_handlers.on_read). */
 size_t client_on_read(void *ctx, const char *data, size_t len);

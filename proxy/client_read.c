@@ -28,7 +28,7 @@ static bool must_wait(const struct client *c, bool is_write, bool is_multi, uint
 }
 
 /* Answer without a node: at once if nothing waits before it, else in its turn. */
-static struct request *open_local(struct client *c, struct buf **out) {
+struct request *client_open_reply(struct client *c, struct buf **out) {
     if (c->head == NULL) {
         *out = conn_out(c->conn);
         return NULL;
@@ -40,7 +40,7 @@ static struct request *open_local(struct client *c, struct buf **out) {
     return r;
 }
 
-static void close_local(struct client *c, struct request *r, bool end) {
+void client_close_reply(struct client *c, struct request *r, bool end) {
     if (r != NULL) {
         r->ends_client = end;
         request_done(r);
@@ -53,17 +53,20 @@ static void close_local(struct client *c, struct request *r, bool end) {
 
 enum taken { TAKEN, TAKEN_LAST /* read no further */, NOT_YET };
 
-/* No memory for one more request: this client has to go, as if its buffer were full. */
-static enum taken out_of_memory(struct client *c) {
+void client_out_of_memory(struct client *c) {
     conn_out(c->conn)->failed = true;
     conn_send(c->conn);
     c->ended = true;
+}
+
+static enum taken out_of_memory(struct client *c) {
+    client_out_of_memory(c);
     return TAKEN_LAST;
 }
 
 static enum taken refuse(struct client *c, const struct resp_request *in, int id) {
     struct buf *out;
-    struct request *r = open_local(c, &out);
+    struct request *r = client_open_reply(c, &out);
     if (out == NULL)
         return out_of_memory(c);
     if (id < 0)
@@ -71,20 +74,20 @@ static enum taken refuse(struct client *c, const struct resp_request *in, int id
     else
         reply_wrong_arity(out, command_row(id)->name);
     stats_add(&c->env->stats[PROXY_STAT_ERRORS], 1);
-    close_local(c, r, false);
+    client_close_reply(c, r, false);
     return TAKEN;
 }
 
 static enum taken execute_local(struct client *c, const struct resp_request *in, int id) {
     struct buf *out;
-    struct request *r = open_local(c, &out);
+    struct request *r = client_open_reply(c, &out);
     if (out == NULL)
         return out_of_memory(c);
     enum local_result result =
         local_execute(c->env->server, &c->local, conn_loop_now_us(c->env->loop) / 1000, id,
                       in->argv, in->argc, out);
     c->ended = c->ended || result == LOCAL_CLOSE;
-    close_local(c, r, result == LOCAL_CLOSE);
+    client_close_reply(c, r, result == LOCAL_CLOSE);
     return result == LOCAL_CLOSE ? TAKEN_LAST : TAKEN;
 }
 
@@ -112,6 +115,8 @@ static enum taken execute(struct client *c, const struct resp_request *in, const
     r->is_write = is_write;
     r->is_multi = is_multi;
     r->entry.hash = hash;
+    if (c->tracking.on)
+        client_track(c, id, in->argv, in->argc);
     c->open_multi += is_multi;
     if (is_write)
         c->open_writes++;
@@ -123,7 +128,7 @@ static enum taken execute(struct client *c, const struct resp_request *in, const
 
 static void protocol_error(struct client *c, const char *why) {
     struct buf *out;
-    struct request *r = open_local(c, &out);
+    struct request *r = client_open_reply(c, &out);
     stats_add(&c->env->stats[PROXY_STAT_PROTOCOL_ERRORS], 1);
     c->ended = true;
     if (out == NULL) {
@@ -133,7 +138,7 @@ static void protocol_error(struct client *c, const char *why) {
     char text[160];
     snprintf(text, sizeof(text), "ERR Protocol error: %s", why);
     resp_write_error(out, span_str(text));
-    close_local(c, r, true);
+    client_close_reply(c, r, true);
 }
 
 /* A browser, or somebody who makes one talk to us. */

@@ -14,6 +14,7 @@ struct evdns_base;
 struct local_server;
 struct proxy_conf;
 struct topology;
+struct tracking;
 
 struct proxy_env {
     const struct proxy_conf *conf;
@@ -21,6 +22,7 @@ struct proxy_env {
     struct evdns_base *dns; /* made at first use of a name; see upstream_resolve.h */
     struct conn_loop *loop;
     struct topology *topology;
+    struct tracking *tracking;
     const struct local_server *server;
     stats_value *stats; /* [PROXY_STAT_COUNT] */
 };

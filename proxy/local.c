@@ -13,6 +13,7 @@
 #include "local_private.h"
 #include "proxy_conf.h"
 #include "registry.h"
+#include "tracking.h"
 
 void local_error(const struct local_call *call, const char *fmt, ...) {
     char line[400];
@@ -94,6 +95,7 @@ static void select_db(const struct local_call *call) {
 }
 
 static void reset(const struct local_call *call) {
+    tracking_stop(call->server->tracking, call->client->tracking);
     store_proto(call, 2);
     store_name(call, span_of(NULL, 0));
     resp_write_status(call->out, "RESET");
@@ -190,6 +192,8 @@ static void hello(const struct local_call *call) {
         if (!hello_option(call, &at, &hello))
             return;
     }
+    if (hello.proto != 3) /* there is no way to push */
+        tracking_stop(call->server->tracking, call->client->tracking);
     if (hello.proto != call->client->proto)
         store_proto(call, hello.proto);
     if (hello.has_name)

@@ -17,6 +17,8 @@ struct conn;
 struct proxy_conf;
 struct registry;
 struct topology;
+struct tracking;
+struct tracking_client;
 
 enum { LOCAL_NAME_BYTES = 64 };
 
@@ -30,8 +32,9 @@ struct local_client {
     char name[LOCAL_NAME_BYTES];
     char lib_name[LOCAL_NAME_BYTES], lib_ver[LOCAL_NAME_BYTES];
     int64_t connected_wall_ms;
-    stats_value last_mono_ms; /* of its last request */
-    stats_value last_command; /* command_id */
+    struct tracking_client *tracking; /* of the same client */
+    stats_value last_mono_ms;         /* of its last request */
+    stats_value last_command;         /* command_id */
     stats_value commands;
     struct local_client *next, *prev; /* the registry's */
 };
@@ -43,6 +46,7 @@ struct local_server {
     const stats_value *const *worker_stats; /* one block per worker: [PROXY_STAT_COUNT] each */
     unsigned workers;
     struct topology *topology; /* of this worker: ring and node states, for INFO */
+    struct tracking *tracking; /* of this worker */
     const char *config_file;   /* "" without one */
     const char *run_id;        /* 40 hex digits */
     uint16_t port;             /* really bound */

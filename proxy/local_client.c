@@ -195,6 +195,12 @@ const struct local_subcommand LOCAL_CLIENT_ROWS[] = {
     {"no-evict", 3, "7.0.0", " (ON|OFF)", "Accepted; no connection is ever evicted.",
      accept_on_off},
     {"no-touch", 3, "7.2.0", " (ON|OFF)", "Accepted; has no effect.", accept_on_off},
+    {"tracking", -3, "6.0.0", " (ON|OFF) [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+     "Tells this connection which of the keys it read have changed.", local_tracking},
+    {"caching", 3, "6.0.0", " (YES|NO)", "Whether what the next command reads is tracked.",
+     local_caching},
+    {"trackinginfo", 2, "6.2.0", "", "How this connection tracks.", local_trackinginfo},
+    {"getredir", 2, "6.0.0", "", "Where its invalidations go: -1 nowhere, 0 here.", local_getredir},
     {"help", 2, "5.0.0", "", "This text.", help},
     {NULL, 0, NULL, NULL, NULL, NULL},
 };

@@ -161,7 +161,6 @@ static void clients(struct info *info) {
     counters(info, "clients");
     line(info, "maxclients:%lld", (long long)info->call->server->conf->clients_max);
     line(info, "blocked_clients:0");
-    line(info, "tracking_clients:0");
     line(info, "pubsub_clients:0");
 }
 

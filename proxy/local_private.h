@@ -52,6 +52,9 @@ bool local_name_is_clean(struct span name);
  * error written. */
 bool local_set_name(const struct local_call *call, struct span name);
 
+/** local_tracking, local_caching, local_trackinginfo, local_getredir: subcommands of CLIENT. */
+local_fn local_tracking, local_caching, local_trackinginfo, local_getredir;
+
 /** local_info(call) / local_command_all(call): INFO, and COMMAND without a subcommand. */
 void local_info(const struct local_call *call);
 void local_command_all(const struct local_call *call);

@@ -36,6 +36,10 @@ static const struct conf_row ROWS[] = {
      "Each node is asked for its status this often."},
     {"pipeline-max", INTEGER(pipeline_max), "1024", 1, 1000000, "requests", NULL, 0,
      "Requests of one client that may wait for an answer; further ones wait in its socket."},
+    {"tracking-table-max-keys", INTEGER(tracking_table_max_keys), "1000000", 1, 100000000, "keys",
+     NULL, 0,
+     "Keys remembered for clients that cache (CLIENT TRACKING), over all workers; beyond it an old "
+     "one is invalidated."},
     {"node-inflight-max", INTEGER(node_inflight_max), "65536", 16, 4194304, "requests", NULL, 0,
      "Requests of one worker that may wait at one node; beyond that clients get BUSY."},
     {"args-max", INTEGER(args_max), "4096", 8, 1048576, "arguments", NULL, 0,

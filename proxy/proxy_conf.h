@@ -25,13 +25,14 @@ struct proxy_conf {
     int64_t pipeline_max; /* 1024: requests of one client that may be unanswered; further ones wait
                              in its socket */
     int64_t node_inflight_max; /* 65536: unanswered requests per node and worker; beyond: BUSY */
-    int64_t args_max;          /* 4096 arguments of one request */
-    int64_t key_bytes_max;     /* 1024 */
-    int64_t value_bytes_max;   /* 1mb */
-    int64_t output_bytes_max;  /* 64mb of replies that one client has not read: then it is closed */
-    int64_t drain_ms;          /* 10000: after SIGTERM clients may finish this long */
-    int64_t client_idle_s;     /* 0: never closed for idleness */
-    int64_t log_level;         /* index into debug, info, warn, error */
+    int64_t tracking_table_max_keys; /* 1000000, over all workers */
+    int64_t args_max;                /* 4096 arguments of one request */
+    int64_t key_bytes_max;           /* 1024 */
+    int64_t value_bytes_max;         /* 1mb */
+    int64_t output_bytes_max; /* 64mb of replies that one client has not read: then it is closed */
+    int64_t drain_ms;         /* 10000: after SIGTERM clients may finish this long */
+    int64_t client_idle_s;    /* 0: never closed for idleness */
+    int64_t log_level;        /* index into debug, info, warn, error */
     char *compat_redis_version; /* "7.4.0": what HELLO and INFO say for clients that ask */
 };
 

@@ -30,6 +30,12 @@ enum proxy_stat {
     PROXY_STAT_DROP_FAILED, /* an owner could not be told of a multi-key write (rule 11) */
     PROXY_STAT_NODE_CONNECTS,
     PROXY_STAT_NODE_LOST,
+    PROXY_STAT_TRACKING_CLIENTS, /* gauges: see tracking.h */
+    PROXY_STAT_TRACKING_KEYS,
+    PROXY_STAT_TRACKING_ITEMS,
+    PROXY_STAT_TRACKING_PREFIXES,
+    PROXY_STAT_TRACKING_TOLD,
+    PROXY_STAT_TRACKING_TOLD_ALL,
     PROXY_STAT_RELOADS, /* rings adopted */
     PROXY_STAT_COUNT    /* number of rows; not a counter */
 };

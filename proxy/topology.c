@@ -12,6 +12,7 @@
 #include "env.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
+#include "tracking.h"
 #include "upstream.h"
 
 enum {
@@ -39,9 +40,12 @@ struct topology {
 
 static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
                     struct span bytes);
+static void on_stale(void *ctx, struct span key);
+static void on_gap(void *ctx);
 static void on_tick(evutil_socket_t fd, short what, void *arg);
 
-static const struct upstream_handlers UPSTREAM_HANDLERS = {.on_lost = on_lost};
+static const struct upstream_handlers UPSTREAM_HANDLERS = {
+    .on_lost = on_lost, .on_stale = on_stale, .on_gap = on_gap};
 
 struct topology *topology_new(const struct proxy_env *env, const char *path) {
     struct topology *t = calloc(1, sizeof(*t));
@@ -149,6 +153,25 @@ static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost 
         }
     }
     give_up(t, entry, (enum reply_error)error);
+}
+
+/* ---- what nodes say of changes ---- */
+
+/* Every node says it of every key; the one that counts is the one that the copy was read from. */
+static void on_stale(void *ctx, struct span key) {
+    tracking_stale(((struct topology *)ctx)->env->tracking, key);
+}
+
+static void on_gap(void *ctx) {
+    tracking_everything(((struct topology *)ctx)->env->tracking);
+}
+
+void topology_watch(struct topology *t, bool on) {
+    size_t count = !on || t->ring == NULL ? 0 : ring_count(t->ring);
+    for (size_t i = 0; i < count; i++) {
+        if (t->nodes[i] != NULL)
+            upstream_watch(t->nodes[i]);
+    }
 }
 
 /* ---- swapping rings ---- */

@@ -65,4 +65,8 @@ const char *topology_path(const struct topology *t);
 size_t topology_count(const struct topology *t);
 void topology_node(const struct topology *t, uint32_t index, struct topology_node *out);
 
+/** topology_watch(topology, on): tracking began: every node is to say what changes. It ends by
+ * itself. */
+void topology_watch(struct topology *topology, bool on);
+
 #endif

@@ -12,6 +12,7 @@
 #include "env.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
+#include "tracking.h"
 #include "upstream_resolve.h"
 #include "window.h"
 
@@ -46,8 +47,9 @@ struct upstream {
     int64_t last_tick_us, next_try_us, connect_until_us, next_status_us;
     uint32_t retry_ms;
     uint64_t jitter;
-    struct upstream_entry link, status; /* our own requests */
-    bool status_asked;
+    struct upstream_entry link, status, watch, unwatch; /* our own requests */
+    bool status_asked, watch_asked, unwatch_asked;
+    bool watched; /* on this connection, from the node's view, once it has read everything */
     struct buf status_text;
     int64_t status_heard_us;
 };
@@ -92,6 +94,18 @@ static void on_status(struct upstream_entry *entry, struct span reply) {
     u->status_heard_us = conn_loop_now_us(u->env->loop);
 }
 
+static void on_watch(struct upstream_entry *entry, struct span reply) {
+    struct upstream *u = (struct upstream *)((char *)entry - offsetof(struct upstream, watch));
+    u->watch_asked = false;
+    if (!span_equal(reply, SPAN("+OK\r\n")))
+        fail(u, "it does not say what changes");
+}
+
+static void on_unwatch(struct upstream_entry *entry, struct span reply) {
+    struct upstream *u = (struct upstream *)((char *)entry - offsetof(struct upstream, unwatch));
+    u->unwatch_asked = false;
+}
+
 static void ask(struct upstream *u, struct upstream_entry *entry, const char *request) {
     struct buf *out = conn_out(u->conn);
     buf_append(out, request, strlen(request));
@@ -110,6 +124,25 @@ static void on_address(void *ctx, const struct sockaddr *addr, unsigned len) {
     }
     u->state = STATE_CONNECTING;
     ask(u, &u->link, "*2\r\n$7\r\nRF.LINK\r\n$1\r\n1\r\n");
+    u->watched = false;
+    if (tracking_watching(u->env->tracking))
+        upstream_watch(u);
+}
+
+void upstream_watch(struct upstream *u) {
+    if (u->conn == NULL || u->watched || u->watch_asked)
+        return; /* or it is asked when it connects */
+    u->watched = u->watch_asked = true;
+    ask(u, &u->watch, "*2\r\n$8\r\nRF.WATCH\r\n$1\r\n1\r\n");
+}
+
+/* Nobody watches any more, and hardly will at once. */
+static void unwatch(struct upstream *u) {
+    if (!u->watched || u->watch_asked || u->unwatch_asked || tracking_watching(u->env->tracking))
+        return;
+    u->watched = false;
+    u->unwatch_asked = true;
+    ask(u, &u->unwatch, "*2\r\n$8\r\nRF.WATCH\r\n$1\r\n0\r\n");
 }
 
 static void connect_now(struct upstream *u, int64_t now_us) {
@@ -137,7 +170,9 @@ struct upstream *upstream_new(const struct proxy_env *env, const char *name, con
                            .host = strdup(host),
                            .retry_ms = RETRY_MIN_MS,
                            .link.done = on_link,
-                           .status.done = on_status};
+                           .status.done = on_status,
+                           .watch.done = on_watch,
+                           .unwatch.done = on_unwatch};
     buf_init(&u->status_text, 64 << 10);
     if (u->name == NULL || u->host == NULL) {
         free(u->name);
@@ -164,8 +199,10 @@ static uint64_t random_next(struct upstream *u) {
 
 static void lose(struct upstream *u, struct upstream_entry *entry, enum upstream_lost why,
                  struct span bytes) {
-    if (entry == &u->link || entry == &u->status) {
-        u->status_asked = entry == &u->status ? false : u->status_asked;
+    if (entry == &u->link || entry == &u->status || entry == &u->watch || entry == &u->unwatch) {
+        u->status_asked = u->status_asked && entry != &u->status;
+        u->watch_asked = u->watch_asked && entry != &u->watch;
+        u->unwatch_asked = u->unwatch_asked && entry != &u->unwatch;
         return;
     }
     char *kept = entry->kept;
@@ -211,8 +248,12 @@ static void fail(struct upstream *u, const char *why) {
     u->retry_ms = u->retry_ms * 2 > u->env->conf->node_retry_max_ms
                       ? (uint32_t)u->env->conf->node_retry_max_ms
                       : u->retry_ms * 2;
+    bool gap = u->watched;
+    u->watched = false;
     lose_all(u);
     conn_free(&u->conn);
+    if (gap)
+        u->handlers->on_gap(u->ctx);
 }
 
 static void on_end(void *ctx, enum conn_end why) {
@@ -232,6 +273,8 @@ void upstream_free(struct upstream **pointer) {
     upstream_resolve_cancel(&u->resolve);
     lose_all(u);
     conn_free(&u->conn);
+    if (u->watched)
+        u->handlers->on_gap(u->ctx);
     buf_release(&u->status_text);
     free(u->name);
     free(u->host);
@@ -275,6 +318,20 @@ static bool defer(struct upstream *u, uint64_t number) {
     return window_push(&u->late, entry);
 }
 
+/* What changed. Anything else is a push of a newer node: not for us. */
+static bool on_stale(struct upstream *u, struct span push) {
+    const struct span ONE = SPAN(">2\r\n+stale\r\n$");
+    if (push.len > ONE.len && memcmp(push.ptr, ONE.ptr, ONE.len) == 0) {
+        const char *key = memchr(push.ptr + ONE.len, '\n', push.len - ONE.len);
+        if (key == NULL || push.ptr + push.len - ++key < 2)
+            return false;
+        u->handlers->on_stale(u->ctx, span_of(key, (size_t)(push.ptr + push.len - key) - 2));
+    } else if (span_equal(push, SPAN(">1\r\n+stale-all\r\n"))) {
+        u->handlers->on_gap(u->ctx);
+    }
+    return true;
+}
+
 static bool on_push(struct upstream *u, struct span push) {
     uint64_t number;
     size_t rest;
@@ -288,7 +345,7 @@ static bool on_push(struct upstream *u, struct span push) {
             answer(u, entry, span_of(push.ptr + rest, push.len - rest));
         return true;
     }
-    return true; /* a push of a newer node: not for us */
+    return on_stale(u, push);
 }
 
 /* One reply. Returns false when the connection makes no sense any more. */
@@ -360,7 +417,8 @@ void upstream_drain(struct upstream *u) {
 }
 
 bool upstream_idle(const struct upstream *u) {
-    return u->fifo.held - (u->status_asked ? 1 : 0) + u->late.held == 0;
+    uint32_t own = (uint32_t)u->status_asked + u->watch_asked + u->unwatch_asked;
+    return u->fifo.held - own + u->late.held == 0;
 }
 
 /* ---- time ---- */
@@ -407,6 +465,8 @@ void upstream_tick(struct upstream *u, int64_t now_us) {
         return;
     }
     lose_late(u, now_us);
+    if (now_us >= u->next_status_us)
+        unwatch(u);
     if (!u->status_asked && now_us >= u->next_status_us && !u->draining) {
         u->status_asked = true;
         u->next_status_us = now_us + u->env->conf->health_interval_ms * 1000;

@@ -43,6 +43,10 @@ struct upstream_handlers {
      * borrowed during the call. The callee owns the entry from here on. */
     void (*on_lost)(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
                     struct span bytes);
+    /** The node says that `key` changed, after upstream_watch(). */
+    void (*on_stale)(void *ctx, struct span key);
+    /** What it says was interrupted: anything may have changed. */
+    void (*on_gap)(void *ctx);
 };
 
 /** upstream_new(env, name, host, port, handlers, ctx): start connecting; connects again by itself,
@@ -68,6 +72,10 @@ void upstream_push(struct upstream *u, struct upstream_entry *entry, uint32_t si
 /** upstream_drain(u): it gets no more requests; upstream_idle() says when it may be freed. */
 void upstream_drain(struct upstream *u);
 bool upstream_idle(const struct upstream *u);
+
+/** upstream_watch(u): env->tracking_watching changed to true: have the node say what changes, from
+ * before whatever is sent next. It ends by itself, some time after nobody watches. */
+void upstream_watch(struct upstream *u);
 
 /** upstream_tick(u, now_us): time-outs, health, reconnects; call it every 10 ms while
  * upstream_inflight() > 0, every 100 ms otherwise. */

@@ -14,7 +14,9 @@
 #include "env.h"
 #include "local.h"
 #include "mailbox.h"
+#include "proxy_conf.h"
 #include "topology.h"
+#include "tracking.h"
 
 enum message { MESSAGE_CLIENT, MESSAGE_RING, MESSAGE_DRAIN, MESSAGE_STOP };
 
@@ -41,6 +43,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg) {
         event_base_loopbreak(w->env.base);
         return;
     }
+    client_tracking_figures(&w->env);
     client_list_tick(w->clients, conn_loop_now_us(w->env.loop));
     arm(w, w->draining ? 10 : 1000);
 }
@@ -77,6 +80,7 @@ static void release(struct worker *w) {
     mailbox_free(&w->mailbox);
     topology_free(&w->env.topology); /* answers what is open, so that the clients owe nothing */
     client_list_free(&w->clients);
+    tracking_free(&w->env.tracking);
     if (w->second != NULL)
         event_free(w->second);
     conn_loop_free(&w->env.loop);
@@ -120,7 +124,11 @@ struct worker *worker_start(struct local_server *server, const char *ring_path, 
     w->env.loop = conn_loop_new(w->env.base);
     if (w->env.loop == NULL)
         goto fail;
-    w->env.topology = server->topology = topology_new(&w->env, ring_path);
+    w->env.tracking = server->tracking = tracking_new(
+        ((size_t)server->conf->tracking_table_max_keys + server->workers - 1) / server->workers,
+        &CLIENT_TRACKING_HANDLERS, &w->env);
+    server->topology = w->env.topology =
+        w->env.tracking == NULL ? NULL : topology_new(&w->env, ring_path);
     w->clients = client_list_new(&w->env);
     w->mailbox = mailbox_new(w->env.base, on_message, w);
     w->second = evtimer_new(w->env.base, on_second, w);

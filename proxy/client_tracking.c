@@ -1,0 +1,68 @@
+/* Clients that cache: what they read is remembered before it is sent, and pushes take their place
+ * among the replies: behind everything that was asked before, so that no older reply follows. */
+#include "../common/command.h"
+#include "../common/resp_write.h"
+#include "client_private.h"
+#include "proxy_stats.h"
+#include "topology.h"
+#include "tracking.h"
+
+static struct client *client_of(struct tracking_client *tracking) {
+    return (struct client *)((char *)tracking - offsetof(struct client, tracking));
+}
+
+static void on_tell(void *ctx, struct tracking_client *tracking, struct span key) {
+    struct client *c = client_of(tracking);
+    struct buf *out;
+    if (c->dead || c->ended)
+        return;
+    struct request *r = client_open_reply(c, &out);
+    if (out == NULL) { /* it must not go on with copies that nobody tells it of */
+        client_out_of_memory(c);
+        return;
+    }
+    resp_write_push(out, 2);
+    resp_write_bulk(out, SPAN("invalidate"));
+    if (key.ptr == NULL) {
+        resp_write_null(out, 3);
+    } else {
+        resp_write_array(out, 1);
+        resp_write_bulk(out, key);
+    }
+    client_close_reply(c, r, false);
+}
+
+static void on_watch(void *ctx, bool on) {
+    const struct proxy_env *env = ctx;
+    if (env->topology != NULL)
+        topology_watch(env->topology, on);
+}
+
+const struct tracking_handlers CLIENT_TRACKING_HANDLERS = {.tell = on_tell, .watch = on_watch};
+
+void client_track(struct client *c, int id, const struct span *argv, uint32_t argc) {
+    const struct command *row = command_row(id);
+    bool reads = (row->flags & COMMAND_READ) != 0 && tracking_reads(&c->tracking);
+    bool own = (row->flags & COMMAND_WRITE) != 0 && (c->tracking.flags & TRACKING_NOLOOP) != 0;
+    c->tracking.caching = TRACKING_CACHING_UNSET;
+    if (row->first_key == 0 || (!reads && !own))
+        return;
+    uint32_t end = row->last_key < 0 ? argc : (uint32_t)row->last_key + 1;
+    for (uint32_t i = (uint32_t)row->first_key; i < end; i += (uint32_t)row->key_step) {
+        if (reads)
+            tracking_remember(c->env->tracking, &c->tracking, argv[i]);
+        else
+            tracking_forget(c->env->tracking, &c->tracking, argv[i]);
+    }
+}
+
+void client_tracking_figures(const struct proxy_env *env) {
+    struct tracking_figures f;
+    tracking_figures(env->tracking, &f);
+    stats_set(&env->stats[PROXY_STAT_TRACKING_CLIENTS], f.clients);
+    stats_set(&env->stats[PROXY_STAT_TRACKING_KEYS], f.keys);
+    stats_set(&env->stats[PROXY_STAT_TRACKING_ITEMS], f.items);
+    stats_set(&env->stats[PROXY_STAT_TRACKING_PREFIXES], f.prefixes);
+    stats_set(&env->stats[PROXY_STAT_TRACKING_TOLD], f.told);
+    stats_set(&env->stats[PROXY_STAT_TRACKING_TOLD_ALL], f.told_all);
+}

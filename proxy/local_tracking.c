@@ -1,0 +1,189 @@
+/* CLIENT TRACKING, CACHING, TRACKINGINFO and GETREDIR. Texts as Redis has them. */
+#include "../common/buf.h"
+#include "../common/reply.h"
+#include "../common/resp_write.h"
+#include "local_private.h"
+#include "tracking.h"
+
+struct options {
+    unsigned flags;
+    struct span prefixes[TRACKING_PREFIXES_MAX];
+    uint32_t prefixes_count;
+};
+
+/* One option at argv[*at]; moves on. False with the error written. */
+static bool parse_option(const struct local_call *call, uint32_t *at, struct options *o) {
+    static const struct {
+        const char *name;
+        unsigned flag;
+    } FLAGS[] = {{"BCAST", TRACKING_BCAST},
+                 {"OPTIN", TRACKING_OPTIN},
+                 {"OPTOUT", TRACKING_OPTOUT},
+                 {"NOLOOP", TRACKING_NOLOOP}};
+    struct span word = call->argv[(*at)++];
+    bool more = *at < call->argc;
+    for (size_t i = 0; i < sizeof(FLAGS) / sizeof(FLAGS[0]); i++) {
+        if (span_equal_nocase(word, span_str(FLAGS[i].name))) {
+            o->flags |= FLAGS[i].flag;
+            return true;
+        }
+    }
+    if (span_equal_nocase(word, SPAN("PREFIX")) && more) {
+        if (o->prefixes_count == TRACKING_PREFIXES_MAX) {
+            local_error(call, "ERR CLIENT TRACKING takes at most %d prefixes",
+                        TRACKING_PREFIXES_MAX);
+            return false;
+        }
+        o->prefixes[o->prefixes_count++] = call->argv[(*at)++];
+        return true;
+    }
+    if (span_equal_nocase(word, SPAN("REDIRECT")) && more) {
+        int64_t id;
+        if (!span_to_int64(call->argv[(*at)++], &id))
+            reply_error(call->out, REPLY_NOT_INTEGER, NULL);
+        else
+            local_error(call, "ERR REDIRECT is not supported here: use RESP3 (HELLO 3)");
+        return false;
+    }
+    reply_error(call->out, REPLY_SYNTAX, NULL);
+    return false;
+}
+
+static bool is_prefix(struct span short_one, struct span long_one) {
+    return short_one.len <= long_one.len &&
+           (short_one.len == 0 || memcmp(short_one.ptr, long_one.ptr, short_one.len) == 0);
+}
+
+/* Overlapping prefixes would tell a client twice. */
+static bool prefixes_are_apart(const struct local_call *call, const struct options *o) {
+    const struct tracking_client *t = call->client->tracking;
+    for (uint32_t i = 0; i < o->prefixes_count; i++) {
+        struct span a = o->prefixes[i];
+        for (uint32_t j = 0; j < t->prefixes_count; j++) {
+            struct span b = span_of(t->prefixes[j], t->prefixes_len[j]);
+            if (is_prefix(a, b) || is_prefix(b, a)) {
+                local_error(call,
+                            "ERR Prefix '%.*s' overlaps with an existing prefix '%.*s'. Prefixes "
+                            "for a single client must not overlap.",
+                            LOCAL_SPAN(a), LOCAL_SPAN(b));
+                return false;
+            }
+        }
+        for (uint32_t j = i + 1; j < o->prefixes_count; j++) {
+            struct span b = o->prefixes[j];
+            if (is_prefix(a, b) || is_prefix(b, a)) {
+                local_error(call,
+                            "ERR Prefix '%.*s' overlaps with another provided prefix '%.*s'. "
+                            "Prefixes for a single client must not overlap.",
+                            LOCAL_SPAN(a), LOCAL_SPAN(b));
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool options_fit(const struct local_call *call, const struct options *o) {
+    const struct tracking_client *t = call->client->tracking;
+    const unsigned opts = TRACKING_OPTIN | TRACKING_OPTOUT;
+    const char *why = NULL;
+    if (call->client->proto != 3)
+        why = "ERR Client tracking needs RESP3 here (HELLO 3), REDIRECT is not supported";
+    else if (o->prefixes_count != 0 && (o->flags & TRACKING_BCAST) == 0)
+        why = "ERR PREFIX option requires BCAST mode to be enabled";
+    else if (t->on && ((o->flags ^ t->flags) & TRACKING_BCAST) != 0)
+        why = "ERR You can't switch BCAST mode on/off before disabling tracking for this client, "
+              "and then re-enabling it with a different mode.";
+    else if ((o->flags & TRACKING_BCAST) != 0 && (o->flags & opts) != 0)
+        why = "ERR OPTIN and OPTOUT are not compatible with BCAST";
+    else if ((o->flags & opts) == opts)
+        why = "ERR You can't specify both OPTIN mode and OPTOUT mode";
+    else if (t->on && (((o->flags & TRACKING_OPTIN) != 0 && (t->flags & TRACKING_OPTOUT) != 0) ||
+                       ((o->flags & TRACKING_OPTOUT) != 0 && (t->flags & TRACKING_OPTIN) != 0)))
+        why = "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, "
+              "and then re-enabling it with a different mode.";
+    else if ((o->flags & TRACKING_BCAST) != 0 && (o->flags & TRACKING_NOLOOP) != 0)
+        why = "ERR NOLOOP is not supported with BCAST here: the feed does not say who wrote";
+    if (why != NULL)
+        local_error(call, "%s", why);
+    return why == NULL;
+}
+
+void local_tracking(const struct local_call *call) {
+    struct options o = {0};
+    bool on = span_equal_nocase(call->argv[2], SPAN("ON"));
+    if (!on && !span_equal_nocase(call->argv[2], SPAN("OFF"))) {
+        reply_error(call->out, REPLY_SYNTAX, NULL);
+        return;
+    }
+    for (uint32_t at = 3; at < call->argc;) {
+        if (!parse_option(call, &at, &o))
+            return;
+    }
+    if (!on) {
+        tracking_stop(call->server->tracking, call->client->tracking);
+    } else {
+        if (!options_fit(call, &o) || !prefixes_are_apart(call, &o))
+            return;
+        if (!tracking_start(call->server->tracking, call->client->tracking, o.flags, o.prefixes,
+                            o.prefixes_count)) {
+            reply_error(call->out, REPLY_OOM, NULL);
+            return;
+        }
+    }
+    resp_write_status(call->out, "OK");
+}
+
+void local_caching(const struct local_call *call) {
+    struct tracking_client *t = call->client->tracking;
+    bool yes = span_equal_nocase(call->argv[2], SPAN("YES"));
+    if (!t->on) {
+        local_error(call, "ERR CLIENT CACHING can be called only when the client is in tracking "
+                          "mode with OPTIN or OPTOUT mode enabled");
+    } else if (!yes && !span_equal_nocase(call->argv[2], SPAN("NO"))) {
+        reply_error(call->out, REPLY_SYNTAX, NULL);
+    } else if ((t->flags & (yes ? TRACKING_OPTIN : TRACKING_OPTOUT)) == 0) {
+        local_error(call,
+                    "ERR CLIENT CACHING %s is only valid when tracking is enabled in %s mode.",
+                    yes ? "YES" : "NO", yes ? "OPTIN" : "OPTOUT");
+    } else {
+        t->caching = yes ? TRACKING_CACHING_YES : TRACKING_CACHING_NO;
+        resp_write_status(call->out, "OK");
+    }
+}
+
+void local_trackinginfo(const struct local_call *call) {
+    const struct tracking_client *t = call->client->tracking;
+    const struct {
+        const char *name;
+        bool shown;
+    } FLAGS[] = {{"off", !t->on},
+                 {"on", t->on},
+                 {"bcast", (t->flags & TRACKING_BCAST) != 0},
+                 {"optin", (t->flags & TRACKING_OPTIN) != 0},
+                 {"caching-yes", t->caching == TRACKING_CACHING_YES},
+                 {"optout", (t->flags & TRACKING_OPTOUT) != 0},
+                 {"caching-no", t->caching == TRACKING_CACHING_NO},
+                 {"noloop", (t->flags & TRACKING_NOLOOP) != 0}};
+    uint64_t shown = 0;
+    for (size_t i = 0; i < sizeof(FLAGS) / sizeof(FLAGS[0]); i++)
+        shown += FLAGS[i].shown;
+    int proto = call->client->proto;
+    resp_write_map(call->out, 3, proto);
+    resp_write_bulk(call->out, SPAN("flags"));
+    resp_write_set(call->out, shown, proto);
+    for (size_t i = 0; i < sizeof(FLAGS) / sizeof(FLAGS[0]); i++) {
+        if (FLAGS[i].shown)
+            resp_write_bulk(call->out, span_str(FLAGS[i].name));
+    }
+    resp_write_bulk(call->out, SPAN("redirect"));
+    resp_write_int(call->out, t->on ? 0 : -1);
+    resp_write_bulk(call->out, SPAN("prefixes"));
+    resp_write_array(call->out, t->prefixes_count);
+    for (uint32_t i = 0; i < t->prefixes_count; i++)
+        resp_write_bulk(call->out, span_of(t->prefixes[i], t->prefixes_len[i]));
+}
+
+void local_getredir(const struct local_call *call) {
+    resp_write_int(call->out, call->client->tracking->on ? 0 : -1);
+}

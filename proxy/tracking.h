@@ -1,0 +1,94 @@
+/*
+ * tracking: which clients of one worker may hold copies of which keys (CLIENT TRACKING), and whom
+ * to tell when a key may have changed. Pure policy: no sockets, no clock. In the default mode a
+ * pair (key, client) is forgotten when the client is told (once per read); BCAST clients are told
+ * of every key with one of their prefixes. Semantics: redis.io/docs, "Client-side caching
+ * reference". Owned by the worker.
+ */
+#ifndef RINGFENCE_TRACKING_H
+#define RINGFENCE_TRACKING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../common/span.h"
+
+struct tracking;
+struct tracking_ref;
+
+enum { TRACKING_PREFIXES_MAX = 64 /* of one client */ };
+
+enum tracking_flags {
+    TRACKING_BCAST = 1 << 0,
+    TRACKING_OPTIN = 1 << 1,
+    TRACKING_OPTOUT = 1 << 2,
+    TRACKING_NOLOOP = 1 << 3,
+};
+
+enum tracking_caching { TRACKING_CACHING_UNSET, TRACKING_CACHING_YES, TRACKING_CACHING_NO };
+
+/* One client's part; embedded in struct client. All zero: it does not track. */
+struct tracking_client {
+    bool on;
+    unsigned flags;
+    enum tracking_caching caching; /* CLIENT CACHING, for the next command */
+    /* tracking's own: */
+    char *prefixes[TRACKING_PREFIXES_MAX];
+    uint16_t prefixes_len[TRACKING_PREFIXES_MAX];
+    uint32_t prefixes_count;
+    struct tracking_ref *refs;
+    struct tracking_client *next, *prev;
+};
+
+struct tracking_handlers {
+    /** Tell `client` that its copy of `key` may be old; `key.ptr` NULL: all its copies. */
+    void (*tell)(void *ctx, struct tracking_client *client, struct span key);
+    /** The first client began, or the last one ended. */
+    void (*watch)(void *ctx, bool on);
+};
+
+struct tracking_figures {
+    uint64_t clients, keys, items, prefixes;
+    uint64_t told, told_all; /* invalidations sent; for everything at once */
+};
+
+/** tracking_new(keys_max, handlers, ctx): nobody tracks yet. `keys_max`: keys that are remembered;
+ * beyond it an old one is forgotten, and its clients told. `handlers` is borrowed. NULL without
+ * memory. The table itself is made when the first client begins. */
+struct tracking *tracking_new(size_t keys_max, const struct tracking_handlers *handlers, void *ctx);
+
+/** tracking_free(t): every client must have been stopped. */
+void tracking_free(struct tracking **t);
+
+/** tracking_start(t, client, flags, prefixes, count): begin, or change while on (prefixes add up).
+ * Copies. False without memory, nothing changed. */
+bool tracking_start(struct tracking *t, struct tracking_client *client, unsigned flags,
+                    const struct span *prefixes, uint32_t count);
+
+/** tracking_stop(t, client): forget it. Cost: O(keys it holds). Allowed when it is off. */
+void tracking_stop(struct tracking *t, struct tracking_client *client);
+
+/** tracking_reads(client): a read that it sends now is to be remembered. */
+bool tracking_reads(const struct tracking_client *client);
+
+/** tracking_remember(t, client, key): it will hold a copy. Call it before the read is sent. Without
+ * memory the client is told at once, which is always right. Cost: O(1). */
+void tracking_remember(struct tracking *t, struct tracking_client *client, struct span key);
+
+/** tracking_forget(t, client, key): it changed the key itself and does not want to hear of it
+ * (NOLOOP). */
+void tracking_forget(struct tracking *t, struct tracking_client *client, struct span key);
+
+/** tracking_stale(t, key): tell everybody concerned. Cost: O(clients told + BCAST prefixes). */
+void tracking_stale(struct tracking *t, struct span key);
+
+/** tracking_everything(t): something may have been missed: tell all who may hold copies to drop
+ * them. */
+void tracking_everything(struct tracking *t);
+
+/** tracking_watching(t): somebody tracks. */
+bool tracking_watching(const struct tracking *t);
+void tracking_figures(const struct tracking *t, struct tracking_figures *out);
+
+#endif
