@@ -277,6 +277,14 @@ Three things to try:
 TOUR
 }
 
+# Whatever ends the shell that is `run`, and be it kill -9: nothing is left behind.
+guard() { # pid
+    trap '' INT TERM HUP
+    tail --pid="$1" -f /dev/null
+    [ ! -e "$dir" ] || down
+    rm -rf "$dir"
+}
+
 run() {
     dir=$(mktemp -d /var/tmp/rf-run-XXXXXX)
     asked_port=${PROXY_PORT:-}
@@ -285,6 +293,7 @@ run() {
     trap 'trap - EXIT INT TERM HUP; echo "stopping ..."; stop_all; rm -rf "$dir"; exit 0' EXIT INT TERM HUP
     up
     flock -u 9
+    guard "$$" 9>&- >/dev/null 2>&1 </dev/null &
     print_tour
     if [ -t 0 ] && [ -t 1 ]; then
         echo "Ctrl-D leaves redis-cli, stops everything and deletes it."

@@ -189,7 +189,7 @@ bool program_file_has(const char *path, const char *text) {
 /* ---- the guard ---- */
 
 static void stand_guard(const char *dir, int end) {
-    char script[PATH_MAX], byte;
+    char script[PATH_MAX + 32], byte;
     snprintf(script, sizeof(script), "%s/ctl/stack.sh", program_root());
     setsid(); /* whoever ends the tests' process group does not end us */
     signal(SIGTERM, SIG_IGN);
