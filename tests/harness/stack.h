@@ -64,8 +64,12 @@ void stack_database_start(struct stack *stack);
 pid_t stack_proxy(const struct stack *stack, const char *args, uint16_t *port_out);
 pid_t stack_node(const struct stack *stack, const char *name, const char *args, uint16_t *port_out);
 
-/** stack_ring_write(stack, text): replace the ring file as an editor does: a new file, renamed. */
-void stack_ring_write(const struct stack *stack, const char *text);
+/** stack_ring_write(path, text): replace a ring file as an editor does: a new file, renamed. */
+void stack_ring_write(const char *path, const char *text);
+
+/** stack_ring_own(stack, out): the path of a ring file for proxies of the test's own, in a folder
+ * of its own, with the stack's nodes in it. `out` has STACK_PATH_BYTES. */
+void stack_ring_own(const struct stack *stack, char *out);
 
 /** stack_owner(stack, key): index of the node that owns the key by the ring file. */
 int stack_owner(const struct stack *stack, const char *key);

@@ -193,14 +193,24 @@ void stack_database_start(struct stack *s) {
 
 /* ---- the ring ---- */
 
-void stack_ring_write(const struct stack *s, const char *text) {
+void stack_ring_write(const char *path, const char *text) {
     char fresh[STACK_PATH_BYTES + 8];
-    snprintf(fresh, sizeof(fresh), "%s.new", s->ring_file);
+    snprintf(fresh, sizeof(fresh), "%s.new", path);
     FILE *file = fopen(fresh, "we");
     cr_assert_not_null(file);
     fputs(text, file);
     fclose(file);
-    cr_assert_eq(rename(fresh, s->ring_file), 0);
+    cr_assert_eq(rename(fresh, path), 0);
+}
+
+void stack_ring_own(const struct stack *s, char *out) {
+    char dir[STACK_PATH_BYTES];
+    cr_assert_lt(snprintf(dir, sizeof(dir), "%.200s/ring-XXXXXX", s->dir), STACK_PATH_BYTES);
+    cr_assert_not_null(mkdtemp(dir));
+    snprintf(out, STACK_PATH_BYTES, "%.240s/ring.conf", dir);
+    char *text = program_file_text(s->ring_file);
+    stack_ring_write(out, text);
+    free(text);
 }
 
 int stack_owner(const struct stack *s, const char *key) {
