@@ -23,13 +23,19 @@
 #include "store_pg.h"
 #include "through.h"
 
-enum { EXIT_CONFIG = 6, TICK_MS = 10, FDS_RESERVED = 64, DRAIN_MS = 5000, DISTRUST_MS = 500 };
+enum {
+    EXIT_CONFIG = 6,
+    TICK_MS = 10,
+    TICK_AT_REST_MS = 100,
+    FDS_RESERVED = 64,
+    DRAIN_MS = 5000,
+    DISTRUST_MS = 500
+};
 
 struct node {
     struct node_conf conf;
     struct server server;
     struct event_base *base;
-    struct event *tick;
     struct service_listener *listener;
     struct service_signals *signals;
     struct store_pg_conf store_conf;
@@ -117,6 +123,7 @@ static void on_accept(int fd, void *ctx) {
 
 static void on_tick(evutil_socket_t fd, short what, void *arg) {
     struct node *n = arg;
+    server_arm_tick(&n->server, through_pending(n->server.through) == 0 && !n->draining);
     int64_t now_mono_ms = conn_loop_now_us(n->server.loop) / 1000;
     store_pg_tick(n->server.store, now_mono_ms);
     feed_pg_tick(n->server.feed, now_mono_ms);
@@ -136,6 +143,7 @@ static void on_signal(int signo, void *ctx) {
         n->draining = true;
         n->drain_until_ms = clock_mono_ms() + DRAIN_MS;
         service_listener_free(&n->listener);
+        server_wake(&n->server);
     }
 }
 
@@ -199,10 +207,10 @@ static bool start(struct node *n) {
     }
     n->server.port = service_listener_port(n->listener);
     n->signals = service_signals_new(n->base, on_signal, n);
-    n->tick = event_new(n->base, -1, EV_PERSIST, on_tick, n);
-    const struct timeval every = {.tv_usec = TICK_MS * 1000};
-    if (n->signals == NULL || n->tick == NULL || event_add(n->tick, &every) != 0)
+    n->server.tick = evtimer_new(n->base, on_tick, n);
+    if (n->signals == NULL || n->server.tick == NULL)
         return false;
+    server_arm_tick(&n->server, false);
     log_event(LOG_LEVEL_INFO, "node_ready", "name=%s bind=%s port=%u table=%s", n->conf.name,
               n->conf.bind, n->server.port, n->conf.table);
     return true;
@@ -218,8 +226,8 @@ static void stop(struct node *n) {
     conn_loop_free(&n->server.loop);
     free(n->server.spare);
     service_signals_free(&n->signals);
-    if (n->tick != NULL)
-        event_free(n->tick);
+    if (n->server.tick != NULL)
+        event_free(n->server.tick);
     if (n->base != NULL)
         event_base_free(n->base);
 }

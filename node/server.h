@@ -4,10 +4,12 @@
 #ifndef RINGFENCE_SERVER_H
 #define RINGFENCE_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct cache;
 struct conn_loop;
+struct event;
 struct feed_pg;
 struct node_conf;
 struct op_read;
@@ -24,10 +26,19 @@ struct server {
     struct through *through;
     struct session *sessions; /* all of them */
     struct op_read *spare;    /* op.c's: ready for the next read */
+    struct event *tick;       /* time-outs; rests while nobody waits: see server_wake() */
+    bool tick_rests;
     uint32_t sessions_count, watchers;
     uint64_t sessions_made, sessions_refused, commands, errors, deferred;
     int64_t started_mono_ms;
     uint16_t port;
 };
+
+/** server_arm_tick(server, rests): the next tick: in 100 ms if nobody waits for anything, else in
+ * 10 ms. */
+void server_arm_tick(struct server *server, bool rests);
+
+/** server_wake(server): somebody waits from now on, so the tick has to be quick. Cheap. */
+void server_wake(struct server *server);
 
 #endif

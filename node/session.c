@@ -219,6 +219,7 @@ void session_defer(struct session *s, struct op *op) {
         op->next->prev = op;
     s->ops = op;
     s->server->deferred++;
+    server_wake(s->server);
     if (!s->linked) {
         s->waits = true;
         return;
