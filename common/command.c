@@ -23,126 +23,126 @@ enum {
 /* clang-format off */
 static const struct command ROWS[] = {
     [COMMAND_GET] = {
-        .name = "get", .arity = 2, KEYS(1, 1, 1), .flags = R | F,
+        .name = "get", .arity = 2, KEYS(1, 1, 1), .flags = R | F, .args = "key",
         .group = "string", .since = "1.0.0", .complexity = "O(1)",
         .summary = "The value of a key."},
     [COMMAND_SET] = {
-        .name = "set", .arity = -3, KEYS(1, 1, 1), .flags = W,
+        .name = "set", .arity = -3, KEYS(1, 1, 1), .flags = W, .args = "key value [NX|XX] [GET]",
         .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
         .summary = "Sets a key; NX: only if absent, XX: only if present, GET: returns the old value."},
     [COMMAND_SETNX] = {
-        .name = "setnx", .arity = 3, KEYS(1, 1, 1), .flags = W | F,
+        .name = "setnx", .arity = 3, KEYS(1, 1, 1), .flags = W | F, .args = "key value",
         .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
         .summary = "Sets a key only if it is absent."},
     [COMMAND_GETSET] = {
-        .name = "getset", .arity = 3, KEYS(1, 1, 1), .flags = W | F,
+        .name = "getset", .arity = 3, KEYS(1, 1, 1), .flags = W | F, .args = "key value",
         .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
         .summary = "Sets a key and returns its old value."},
     [COMMAND_GETDEL] = {
-        .name = "getdel", .arity = 2, KEYS(1, 1, 1), .flags = W | F,
+        .name = "getdel", .arity = 2, KEYS(1, 1, 1), .flags = W | F, .args = "key",
         .group = "string", .since = "6.2.0", .complexity = "O(1) and one commit",
         .summary = "Returns the value of a key and deletes it."},
     [COMMAND_MGET] = {
-        .name = "mget", .arity = -2, KEYS(1, -1, 1), .flags = R | M | F,
+        .name = "mget", .arity = -2, KEYS(1, -1, 1), .flags = R | M | F, .args = "key [key ...]",
         .group = "string", .since = "1.0.0", .complexity = "O(keys)",
         .summary = "The values of several keys."},
     [COMMAND_MSET] = {
-        .name = "mset", .arity = -3, KEYS(1, -1, 2), .flags = W | M,
+        .name = "mset", .arity = -3, KEYS(1, -1, 2), .flags = W | M, .args = "key value [key value ...]",
         .group = "string", .since = "1.0.1", .complexity = "O(keys) and one commit",
         .summary = "Sets several keys in one transaction."},
     [COMMAND_DEL] = {
-        .name = "del", .arity = -2, KEYS(1, -1, 1), .flags = W | M,
+        .name = "del", .arity = -2, KEYS(1, -1, 1), .flags = W | M, .args = "key [key ...]",
         .group = "generic", .since = "1.0.0", .complexity = "O(keys) and one commit",
         .summary = "Deletes keys in one transaction."},
     [COMMAND_UNLINK] = {
-        .name = "unlink", .arity = -2, KEYS(1, -1, 1), .flags = W | M,
+        .name = "unlink", .arity = -2, KEYS(1, -1, 1), .flags = W | M, .args = "key [key ...]",
         .group = "generic", .since = "4.0.0", .complexity = "O(keys) and one commit",
         .summary = "Deletes keys, as DEL."},
     [COMMAND_EXISTS] = {
-        .name = "exists", .arity = -2, KEYS(1, -1, 1), .flags = R | M | F,
+        .name = "exists", .arity = -2, KEYS(1, -1, 1), .flags = R | M | F, .args = "key [key ...]",
         .group = "generic", .since = "1.0.0", .complexity = "O(keys)",
         .summary = "How many of the keys exist."},
     [COMMAND_TOUCH] = {
-        .name = "touch", .arity = -2, KEYS(1, -1, 1), .flags = R | M | F,
+        .name = "touch", .arity = -2, KEYS(1, -1, 1), .flags = R | M | F, .args = "key [key ...]",
         .group = "generic", .since = "3.2.1", .complexity = "O(keys)",
         .summary = "Counts keys that exist, and marks them as used."},
     [COMMAND_STRLEN] = {
-        .name = "strlen", .arity = 2, KEYS(1, 1, 1), .flags = R | F,
+        .name = "strlen", .arity = 2, KEYS(1, 1, 1), .flags = R | F, .args = "key",
         .group = "string", .since = "2.2.0", .complexity = "O(1)",
         .summary = "The length of a value in bytes."},
     [COMMAND_TYPE] = {
-        .name = "type", .arity = 2, KEYS(1, 1, 1), .flags = R | F,
+        .name = "type", .arity = 2, KEYS(1, 1, 1), .flags = R | F, .args = "key",
         .group = "generic", .since = "1.0.0", .complexity = "O(1)",
         .summary = "string, or none."},
     [COMMAND_DBSIZE] = {
-        .name = "dbsize", .arity = 1, .flags = R,
+        .name = "dbsize", .arity = 1, .flags = R, .args = "",
         .group = "server", .since = "1.0.0", .complexity = "O(rows)",
         .summary = "The number of keys in the table."},
     [COMMAND_PING] = {
-        .name = "ping", .arity = -1, .flags = L | F,
+        .name = "ping", .arity = -1, .flags = L | F, .args = "[message]",
         .group = "connection", .since = "1.0.0", .complexity = "O(1)",
         .summary = "Answers PONG, or its argument."},
     [COMMAND_ECHO] = {
-        .name = "echo", .arity = 2, .flags = L | F,
+        .name = "echo", .arity = 2, .flags = L | F, .args = "message",
         .group = "connection", .since = "1.0.0", .complexity = "O(1)",
         .summary = "Answers its argument."},
     [COMMAND_AUTH] = {
-        .name = "auth", .arity = -2, .flags = L | F,
+        .name = "auth", .arity = -2, .flags = L | F, .args = "[username] password",
         .group = "connection", .since = "1.0.0", .complexity = "O(1)",
         .summary = "There is no password yet: the user default gets in with any."},
     [COMMAND_QUIT] = {
-        .name = "quit", .arity = -1, .flags = L | F,
+        .name = "quit", .arity = -1, .flags = L | F, .args = "",
         .group = "connection", .since = "1.0.0", .complexity = "O(1)",
         .summary = "Closes the connection."},
     [COMMAND_RESET] = {
-        .name = "reset", .arity = 1, .flags = L | F,
+        .name = "reset", .arity = 1, .flags = L | F, .args = "",
         .group = "connection", .since = "6.2.0", .complexity = "O(1)",
         .summary = "Puts the connection back as it began."},
     [COMMAND_SELECT] = {
-        .name = "select", .arity = 2, .flags = L | F,
+        .name = "select", .arity = 2, .flags = L | F, .args = "index",
         .group = "connection", .since = "1.0.0", .complexity = "O(1)",
         .summary = "Database 0 is the only one."},
     [COMMAND_HELLO] = {
-        .name = "hello", .arity = -1, .flags = L | F,
+        .name = "hello", .arity = -1, .flags = L | F, .args = "[protover [AUTH username password] [SETNAME clientname]]",
         .group = "connection", .since = "6.0.0", .complexity = "O(1)",
         .summary = "Chooses RESP2 or RESP3."},
     [COMMAND_CLIENT] = {
-        .name = "client", .arity = -2, .flags = L,
+        .name = "client", .arity = -2, .flags = L, .args = "",
         .group = "connection", .since = "2.4.0", .complexity = "by subcommand",
         .summary = "About connections.",
         .subcommands = CLIENT_SUBCOMMANDS},
     [COMMAND_COMMAND] = {
-        .name = "command", .arity = -1, .flags = L,
+        .name = "command", .arity = -1, .flags = L, .args = "",
         .group = "server", .since = "2.8.13", .complexity = "O(commands)",
         .summary = "About the commands.",
         .subcommands = COMMAND_SUBCOMMANDS},
     [COMMAND_CONFIG] = {
-        .name = "config", .arity = -2, .flags = L,
+        .name = "config", .arity = -2, .flags = L, .args = "",
         .group = "server", .since = "2.0.0", .complexity = "O(options)",
         .summary = "About the options.",
         .subcommands = CONFIG_SUBCOMMANDS},
     [COMMAND_INFO] = {
-        .name = "info", .arity = -1, .flags = L,
+        .name = "info", .arity = -1, .flags = L, .args = "[section ...]",
         .group = "server", .since = "1.0.0", .complexity = "O(figures)",
         .summary = "Figures, by section."},
     [COMMAND_TIME] = {
-        .name = "time", .arity = 1, .flags = L | F,
+        .name = "time", .arity = 1, .flags = L | F, .args = "",
         .group = "server", .since = "2.6.0", .complexity = "O(1)",
         .summary = "Seconds and microseconds since 1970."},
     [COMMAND_RF_LINK] = {
-        .name = "rf.link", .arity = 2, .flags = L | LINK,
+        .name = "rf.link", .arity = 2, .flags = L | LINK, .args = "version",
         .group = "server", .since = "7.0.0", .complexity = "O(1)",
         .summary = "This connection takes late answers."},
     [COMMAND_RF_DROP] = {
-        .name = "rf.drop", .arity = -2, KEYS(1, -1, 1), .flags = LINK | M,
+        .name = "rf.drop", .arity = -2, KEYS(1, -1, 1), .flags = LINK | M, .args = "key [key ...]",
         .group = "generic", .since = "7.0.0", .complexity = "O(keys)",
         .summary = "Forget keys: another node changed them."},
     [COMMAND_RF_WATCH] = {
-        .name = "rf.watch", .arity = 2, .flags = L | LINK,
+        .name = "rf.watch", .arity = 2, .flags = L | LINK, .args = "on",
         .group = "server", .since = "7.0.0", .complexity = "O(1)",
         .summary = "Whether this connection is told which keys change."},
     [COMMAND_RF_STATUS] = {
-        .name = "rf.status", .arity = 1, .flags = L | LINK,
+        .name = "rf.status", .arity = 1, .flags = L | LINK, .args = "",
         .group = "server", .since = "7.0.0", .complexity = "O(figures)",
         .summary = "A node's figures for its proxies."},
 };

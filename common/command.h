@@ -61,6 +61,7 @@ struct command {
     int first_key, last_key,
         key_step; /* as Redis' COMMAND: 0 without keys, last_key -1: to the end */
     unsigned flags;
+    const char *args;  /* behind the name, as "key value [NX|XX] [key ...]"; "" without any */
     const char *group; /* as COMMAND DOCS: "string", "generic", "connection", "server" */
     const char *since; /* Redis version that introduced it */
     const char *complexity;

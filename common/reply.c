@@ -30,6 +30,7 @@ static const char *const TEXTS[] = {
     [REPLY_SYNTAX] = "ERR syntax error",
     [REPLY_NOT_BUILT] = "ERR option '%s' is not supported yet",
     [REPLY_NOT_INTEGER] = "ERR value is not an integer or out of range",
+    [REPLY_NOT_INT32] = "ERR value is out of range, value must between -2147483648 and 2147483647",
     [REPLY_DB_INDEX] = "ERR DB index is out of range",
     [REPLY_WRONGPASS] = "WRONGPASS invalid username-password pair or user is disabled.",
     [REPLY_NO_PASSWORD] = "ERR AUTH <password> called without any password configured for the "

@@ -27,6 +27,7 @@ enum reply_error {
     REPLY_SYNTAX,       /* ERR syntax error */
     REPLY_NOT_BUILT,    /* ERR option 'X' is not supported yet */
     REPLY_NOT_INTEGER,  /* ERR value is not an integer or out of range */
+    REPLY_NOT_INT32,    /* ERR value is out of range, for a database's index */
     REPLY_DB_INDEX,     /* ERR DB index is out of range */
     REPLY_WRONGPASS,    /* WRONGPASS; a user that is not there */
     REPLY_NO_PASSWORD,  /* ERR AUTH with a password alone, and none is configured */

@@ -25,6 +25,16 @@ void local_error(const struct local_call *call, const char *fmt, ...) {
     resp_write_error(call->out, span_of(line, len));
 }
 
+void local_write_int(const struct local_call *call, const char *name, int64_t n) {
+    resp_write_bulk(call->out, span_str(name));
+    resp_write_int(call->out, n);
+}
+
+void local_write_text(const struct local_call *call, const char *name, const char *text) {
+    resp_write_bulk(call->out, span_str(name));
+    resp_write_bulk(call->out, span_str(text));
+}
+
 /* ---- names of clients ---- */
 
 bool local_name_is_clean(struct span name) {
@@ -86,8 +96,10 @@ static void echo(const struct local_call *call) {
 
 static void select_db(const struct local_call *call) {
     int64_t db;
-    if (!span_to_int64(call->argv[1], &db) || db > INT_MAX || db < INT_MIN)
+    if (!span_to_int64(call->argv[1], &db))
         reply_error(call->out, REPLY_NOT_INTEGER, NULL);
+    else if (db > INT_MAX || db < INT_MIN)
+        reply_error(call->out, REPLY_NOT_INT32, NULL);
     else if (db != 0)
         reply_error(call->out, REPLY_DB_INDEX, NULL);
     else

@@ -10,7 +10,6 @@
 
 enum {
     NAMES_MAX = 256, /* names in one COMMAND INFO or DOCS */
-    FULL_NAME_BYTES = 64,
     WORDS_MAX = 8,
 };
 
@@ -31,21 +30,12 @@ static const char *const KEY_FLAGS[COMMAND_COUNT_OF] = {
     [COMMAND_TYPE] = "RO",
 };
 
-/* A command or a subcommand, as clients see it. */
-struct entry {
-    int id;
-    const struct command *row;
-    const struct local_subcommand *sub; /* NULL: the command itself */
-    char name[FULL_NAME_BYTES];
-    int arity;
-};
-
 /* Commands that only nodes know are not there for clients. */
-static bool is_visible(int id) {
+bool local_entry_visible(int id) {
     return (command_row(id)->flags & COMMAND_LINK) == 0;
 }
 
-static void make_entry(struct entry *entry, int id, const struct local_subcommand *sub) {
+void local_entry_make(struct local_entry *entry, int id, const struct local_subcommand *sub) {
     entry->id = id;
     entry->row = command_row(id);
     entry->sub = sub;
@@ -55,28 +45,28 @@ static void make_entry(struct entry *entry, int id, const struct local_subcomman
 }
 
 /* "get", or "client|list"; any case. */
-static bool find_entry(struct span name, struct entry *out) {
+bool local_entry_find(struct span name, struct local_entry *out) {
     const char *bar = name.len == 0 ? NULL : memchr(name.ptr, '|', name.len);
     struct span first = bar == NULL ? name : span_of(name.ptr, (size_t)(bar - name.ptr));
     int id = first.len == 0 ? -1 : command_find(first);
-    if (id < 0 || !is_visible(id))
+    if (id < 0 || !local_entry_visible(id))
         return false;
     if (bar == NULL) {
-        make_entry(out, id, NULL);
+        local_entry_make(out, id, NULL);
         return true;
     }
     struct span second = span_of(bar + 1, name.len - first.len - 1);
     for (const struct local_subcommand *s = local_subcommands(id); s != NULL && s->name != NULL;
          s++) {
         if (span_equal_nocase(second, span_str(s->name))) {
-            make_entry(out, id, s);
+            local_entry_make(out, id, s);
             return true;
         }
     }
     return false;
 }
 
-static uint64_t count_subs(const struct entry *entry) {
+uint64_t local_entry_subs(const struct local_entry *entry) {
     const struct local_subcommand *s = entry->sub == NULL ? local_subcommands(entry->id) : NULL;
     uint64_t n = 0;
     while (s != NULL && s[n].name != NULL)
@@ -84,10 +74,10 @@ static uint64_t count_subs(const struct entry *entry) {
     return n;
 }
 
-static uint64_t count_visible(void) {
+uint64_t local_entries(void) {
     uint64_t n = 0;
     for (int id = 0; id < COMMAND_COUNT_OF; id++)
-        n += is_visible(id);
+        n += local_entry_visible(id);
     return n;
 }
 
@@ -103,7 +93,7 @@ static void add_word(struct words *words, bool wanted, const char *word) {
         words->word[words->count++] = word;
 }
 
-static struct words flags_of(const struct entry *entry) {
+static struct words flags_of(const struct local_entry *entry) {
     struct words words = {.count = 0};
     unsigned flags = entry->row->flags;
     bool is_config = entry->id == COMMAND_CONFIG;
@@ -116,7 +106,7 @@ static struct words flags_of(const struct entry *entry) {
     return words;
 }
 
-static struct words categories_of(const struct entry *entry) {
+static struct words categories_of(const struct local_entry *entry) {
     struct words words = {.count = 0};
     unsigned flags = entry->row->flags;
     const char *group = entry->row->group;
@@ -151,17 +141,7 @@ static void write_key_flags(const struct local_call *call, const char *text) {
     write_words(call, words);
 }
 
-static void write_named_int(const struct local_call *call, const char *name, int64_t n) {
-    resp_write_bulk(call->out, span_str(name));
-    resp_write_int(call->out, n);
-}
-
-static void write_named_text(const struct local_call *call, const char *name, const char *text) {
-    resp_write_bulk(call->out, span_str(name));
-    resp_write_bulk(call->out, span_str(text));
-}
-
-static void write_key_specs(const struct local_call *call, const struct entry *entry) {
+static void write_key_specs(const struct local_call *call, const struct local_entry *entry) {
     int proto = call->client->proto;
     const struct command *row = entry->row;
     if (entry->sub != NULL || row->first_key == 0) {
@@ -174,23 +154,23 @@ static void write_key_specs(const struct local_call *call, const struct entry *e
     write_key_flags(call, KEY_FLAGS[entry->id] != NULL ? KEY_FLAGS[entry->id] : "RW");
     resp_write_bulk(call->out, SPAN("begin_search"));
     resp_write_map(call->out, 2, proto);
-    write_named_text(call, "type", "index");
+    local_write_text(call, "type", "index");
     resp_write_bulk(call->out, SPAN("spec"));
     resp_write_map(call->out, 1, proto);
-    write_named_int(call, "index", row->first_key);
+    local_write_int(call, "index", row->first_key);
     resp_write_bulk(call->out, SPAN("find_keys"));
     resp_write_map(call->out, 2, proto);
-    write_named_text(call, "type", "range");
+    local_write_text(call, "type", "range");
     resp_write_bulk(call->out, SPAN("spec"));
     resp_write_map(call->out, 3, proto);
     /* Relative to the first key here, unlike in the reply's fifth element. */
-    write_named_int(call, "lastkey", row->last_key < 0 ? row->last_key : 0);
-    write_named_int(call, "keystep", row->key_step);
-    write_named_int(call, "limit", 0);
+    local_write_int(call, "lastkey", row->last_key < 0 ? row->last_key : 0);
+    local_write_int(call, "keystep", row->key_step);
+    local_write_int(call, "limit", 0);
 }
 
-static void write_info(const struct local_call *call, const struct entry *entry) {
-    uint64_t subs = count_subs(entry);
+static void write_info(const struct local_call *call, const struct local_entry *entry) {
+    uint64_t subs = local_entry_subs(entry);
     resp_write_array(call->out, 10);
     resp_write_bulk(call->out, span_str(entry->name));
     resp_write_int(call->out, entry->arity);
@@ -203,23 +183,23 @@ static void write_info(const struct local_call *call, const struct entry *entry)
     write_key_specs(call, entry);
     resp_write_array(call->out, subs);
     for (uint64_t i = 0; i < subs; i++) {
-        struct entry sub;
-        make_entry(&sub, entry->id, &local_subcommands(entry->id)[i]);
+        struct local_entry sub;
+        local_entry_make(&sub, entry->id, &local_subcommands(entry->id)[i]);
         write_info(call, &sub);
     }
 }
 
 void local_command_all(const struct local_call *call) {
-    resp_write_array(call->out, count_visible());
+    resp_write_array(call->out, local_entries());
     for (int id = 0; id < COMMAND_COUNT_OF; id++) {
-        struct entry entry;
-        make_entry(&entry, id, NULL);
-        if (is_visible(id))
+        struct local_entry entry;
+        local_entry_make(&entry, id, NULL);
+        if (local_entry_visible(id))
             write_info(call, &entry);
     }
 }
 
-static bool too_many_names(const struct local_call *call) {
+bool local_too_many_names(const struct local_call *call) {
     if (call->argc - 2 <= NAMES_MAX)
         return false;
     local_error(call, "ERR at most %d commands can be asked for at once", NAMES_MAX);
@@ -231,73 +211,27 @@ static void info(const struct local_call *call) {
         local_command_all(call);
         return;
     }
-    if (too_many_names(call))
+    if (local_too_many_names(call))
         return;
     resp_write_array(call->out, call->argc - 2);
     for (uint32_t i = 2; i < call->argc; i++) {
-        struct entry entry;
-        if (find_entry(call->argv[i], &entry))
+        struct local_entry entry;
+        if (local_entry_find(call->argv[i], &entry))
             write_info(call, &entry);
         else
             resp_write_null(call->out, call->client->proto);
     }
 }
 
-/* ---- COMMAND DOCS ---- */
-
-static void write_docs(const struct local_call *call, const struct entry *entry) {
-    int proto = call->client->proto;
-    uint64_t subs = count_subs(entry);
-    resp_write_bulk(call->out, span_str(entry->name));
-    resp_write_map(call->out, subs == 0 ? 4 : 5, proto);
-    write_named_text(call, "summary",
-                     entry->sub == NULL ? entry->row->summary : entry->sub->summary);
-    write_named_text(call, "since", entry->sub == NULL ? entry->row->since : entry->sub->since);
-    write_named_text(call, "group", entry->row->group);
-    write_named_text(call, "complexity", entry->row->complexity);
-    if (subs == 0)
-        return;
-    resp_write_bulk(call->out, SPAN("subcommands"));
-    resp_write_map(call->out, subs, proto);
-    for (uint64_t i = 0; i < subs; i++) {
-        struct entry sub;
-        make_entry(&sub, entry->id, &local_subcommands(entry->id)[i]);
-        write_docs(call, &sub);
-    }
-}
-
-static void docs(const struct local_call *call) {
-    struct entry entry;
-    if (call->argc == 2) {
-        resp_write_map(call->out, count_visible(), call->client->proto);
-        for (int id = 0; id < COMMAND_COUNT_OF; id++) {
-            make_entry(&entry, id, NULL);
-            if (is_visible(id))
-                write_docs(call, &entry);
-        }
-        return;
-    }
-    if (too_many_names(call))
-        return;
-    uint64_t found = 0;
-    for (uint32_t i = 2; i < call->argc; i++)
-        found += find_entry(call->argv[i], &entry);
-    resp_write_map(call->out, found, call->client->proto);
-    for (uint32_t i = 2; i < call->argc; i++) {
-        if (find_entry(call->argv[i], &entry))
-            write_docs(call, &entry);
-    }
-}
-
 /* ---- COMMAND COUNT, LIST, GETKEYS, HELP ---- */
 
 static void count(const struct local_call *call) {
-    resp_write_int(call->out, (int64_t)count_visible());
+    resp_write_int(call->out, (int64_t)local_entries());
 }
 
 enum list_by { LIST_ALL, LIST_MODULE, LIST_ACLCAT, LIST_PATTERN };
 
-static bool is_listed(const struct entry *entry, enum list_by by, struct span wanted) {
+static bool is_listed(const struct local_entry *entry, enum list_by by, struct span wanted) {
     switch (by) {
     case LIST_ALL:
         return true;
@@ -322,11 +256,11 @@ static uint64_t walk_list(const struct local_call *call, enum list_by by, struct
                           bool write) {
     uint64_t listed = 0;
     for (int id = 0; id < COMMAND_COUNT_OF; id++) {
-        struct entry entry;
-        make_entry(&entry, id, NULL);
-        uint64_t subs = count_subs(&entry);
-        for (uint64_t i = 0; is_visible(id) && i <= subs; i++) {
-            make_entry(&entry, id, i == 0 ? NULL : &local_subcommands(id)[i - 1]);
+        struct local_entry entry;
+        local_entry_make(&entry, id, NULL);
+        uint64_t subs = local_entry_subs(&entry);
+        for (uint64_t i = 0; local_entry_visible(id) && i <= subs; i++) {
+            local_entry_make(&entry, id, i == 0 ? NULL : &local_subcommands(id)[i - 1]);
             if (!is_listed(&entry, by, wanted))
                 continue;
             listed++;
@@ -343,8 +277,9 @@ static void list(const struct local_call *call) {
     enum list_by by = LIST_ALL;
     struct span wanted = span_of(NULL, 0);
     if (call->argc == 5 && span_equal_nocase(call->argv[2], SPAN("FILTERBY"))) {
-        wanted = span_of(call->argv[4].ptr,
-                         call->argv[4].len < FULL_NAME_BYTES ? call->argv[4].len : FULL_NAME_BYTES);
+        wanted = span_of(call->argv[4].ptr, call->argv[4].len < LOCAL_ENTRY_NAME_BYTES
+                                                ? call->argv[4].len
+                                                : LOCAL_ENTRY_NAME_BYTES);
         for (int i = LIST_MODULE; i <= LIST_PATTERN; i++) {
             if (span_equal_nocase(call->argv[3], span_str(FILTERS[i])))
                 by = (enum list_by)i;
@@ -361,7 +296,7 @@ static void list(const struct local_call *call) {
 static void getkeys(const struct local_call *call) {
     int id = call->argv[2].len == 0 ? -1 : command_find(call->argv[2]);
     uint32_t argc = call->argc - 2;
-    if (id < 0 || !is_visible(id)) {
+    if (id < 0 || !local_entry_visible(id)) {
         local_error(call, "ERR Invalid command specified");
         return;
     }
@@ -389,9 +324,10 @@ const struct local_subcommand LOCAL_COMMAND_ROWS[] = {
     {"count", 2, "2.8.13", "", "How many commands there are.", count},
     {"info", -2, "2.8.13", " [<name> ...]",
      "Arity, flags and keys of commands; of all without names.", info},
-    {"docs", -2, "7.0.0", " [<name> ...]", "Summaries of commands; of all without names.", docs},
-    {"list", -2, "7.0.0", " [FILTERBY (MODULE|ACLCAT|PATTERN) <value>]", "Names of commands.",
-     list},
+    {"docs", -2, "7.0.0", " [<name> ...]", "Summaries of commands; of all without names.",
+     local_command_docs},
+    {"list", -2, "7.0.0", " [FILTERBY <filter> <value>]",
+     "Names of commands; the filters are MODULE, ACLCAT and PATTERN.", list},
     {"getkeys", -3, "2.8.13", " <command> [<arg> ...]", "The keys among the arguments.", getkeys},
     {"help", 2, "5.0.0", "", "This text.", help},
     {NULL, 0, NULL, NULL, NULL, NULL},

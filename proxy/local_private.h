@@ -1,11 +1,14 @@
 /*
  * local_private: what local.c (connection and dispatch), local_client.c (CLIENT), local_command.c
- * (COMMAND), local_config.c (CONFIG) and local_info.c (INFO) share. For these alone.
+ * and local_docs.c (COMMAND), local_config.c (CONFIG) and local_info.c (INFO) share. For these
+ * alone.
  */
 #ifndef RINGFENCE_LOCAL_PRIVATE_H
 #define RINGFENCE_LOCAL_PRIVATE_H
 
 #include "local.h"
+
+struct command;
 
 /* One command being answered; everything borrowed. */
 struct local_call {
@@ -55,8 +58,44 @@ bool local_set_name(const struct local_call *call, struct span name);
 /** local_tracking, local_caching, local_trackinginfo, local_getredir: subcommands of CLIENT. */
 local_fn local_tracking, local_caching, local_trackinginfo, local_getredir;
 
-/** local_info(call) / local_command_all(call): INFO, and COMMAND without a subcommand. */
+/** local_info(call) / local_command_all(call) / local_command_docs(call): INFO, COMMAND without a
+ * subcommand, COMMAND DOCS. */
 void local_info(const struct local_call *call);
 void local_command_all(const struct local_call *call);
+void local_command_docs(const struct local_call *call);
+
+/* ---- for COMMAND's two files ---- */
+
+enum { LOCAL_ENTRY_NAME_BYTES = 64 };
+
+/* A command or a subcommand, as clients see it. */
+struct local_entry {
+    int id;
+    const struct command *row;
+    const struct local_subcommand *sub; /* NULL: the command itself */
+    char name[LOCAL_ENTRY_NAME_BYTES];
+    int arity;
+};
+
+/** local_entry_make(entry, id, sub): fill one in; `sub` NULL: for the command itself. */
+void local_entry_make(struct local_entry *entry, int id, const struct local_subcommand *sub);
+
+/** local_entry_find(name, out): "get" or "client|list", any case; false if there is none for
+ * clients. */
+bool local_entry_find(struct span name, struct local_entry *out);
+
+/** local_entry_visible(id): clients may see it. local_entries(): how many they see. */
+bool local_entry_visible(int id);
+uint64_t local_entries(void);
+
+/** local_entry_subs(entry): number of its subcommands. */
+uint64_t local_entry_subs(const struct local_entry *entry);
+
+/** local_too_many_names(call): more than one reply should hold; the error is written. */
+bool local_too_many_names(const struct local_call *call);
+
+/** local_write_int / local_write_text(call, name, value): one pair of a map. */
+void local_write_int(const struct local_call *call, const char *name, int64_t n);
+void local_write_text(const struct local_call *call, const char *name, const char *text);
 
 #endif

@@ -1,6 +1,7 @@
 // node-redis with its default settings: RESP3 or RESP2, values, pipelines, errors, a restart.
 "use strict";
-const { createClient, RESP_TYPES } = require("redis");
+const { execFileSync } = require("node:child_process");
+const { createClient, BasicClientSideCache, RESP_TYPES } = require("redis");
 const { assert, check, equal, refused, finish, waitUntil, Proxy, mebibyte, port, prefix } = require("./harness.js");
 
 async function connected(options) {
@@ -99,6 +100,29 @@ async function connection(r) {
         "ERR option 'EX' is not supported yet");
 }
 
+async function clientSideCache(r) {
+    const cache = new BasicClientSideCache();
+    const caching = await connected({ socket: { port }, RESP: 3, clientSideCache: cache });
+    const key = `${prefix}cached`;
+    await r.set(key, "one");
+    await equal("client-side caching: a second GET asks nobody", async () => {
+        await caching.get(key);
+        const before = cache.stats().hitCount;
+        const got = await caching.get(key);
+        return [got, cache.stats().hitCount - before];
+    }, ["one", 1]);
+    await check("client-side caching: another client's SET is seen", async () => {
+        await r.set(key, "two");
+        await waitUntil("the new value", async () => (await caching.get(key)) === "two");
+    });
+    await check("client-side caching: an edit with SQL is seen", async () => {
+        execFileSync("psql", ["-qX", "-v", "ON_ERROR_STOP=1", "-c",
+            `UPDATE ${process.env.RF_TABLE} SET payload = 'three' WHERE key = '${key}'`]);
+        await waitUntil("the new value", async () => (await caching.get(key)) === "three");
+    });
+    caching.destroy();
+}
+
 async function restart() {
     const proxy = await Proxy.any();
     const r = await connected({ socket: { port: proxy.port } });
@@ -115,7 +139,7 @@ async function restart() {
 (async () => {
     const r = await connected({ socket: { port } });
     await equal("PING with the library's defaults", () => r.ping(), "PONG");
-    for (const part of [strings, values, many, connection]) await check(`${part.name} ran to its end`, () => part(r));
+    for (const part of [strings, values, many, connection, clientSideCache]) await check(`${part.name} ran to its end`, () => part(r));
     await check("restart ran to its end", restart);
     r.destroy();
     finish();

@@ -110,7 +110,10 @@ def terminal():
         check_equal(protocol + " terminal: error", t.ask("nosuch a"),
                     "(error) ERR unknown command 'nosuch', with args beginning with: 'a' ")
         check(protocol + " terminal: help comes from COMMAND DOCS",
-              "\n  summary: The value of a key.\n  since: 1.0.0\n  group: string\n" in t.ask("help get"))
+              "\n  GET key\n  summary: The value of a key.\n  since: 1.0.0\n  group: string\n" in t.ask("help get"))
+        check(protocol + " terminal: arguments, as Redis' own help shows them", all(
+            "\n  %s\n" % line in t.ask("help " + line.split()[0])
+            for line in ("MSET key value [key value ...]", "MGET key [key ...]", "SET key value [NX|XX] [GET]")))
         check(protocol + " terminal: help of a subcommand", "CLIENT SETNAME" in t.ask("help client setname"))
         check(protocol + " terminal: no help for what is not ours", "summary" not in t.ask("help lpush"))
         check_equal(protocol + " terminal: quit", t.close(), 0)

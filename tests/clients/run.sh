@@ -1,6 +1,6 @@
 #!/bin/bash
 # Real client libraries against a running stack.
-#   tests/clients/run.sh [DIR] [NAME...]   DIR: of ctl/stack.sh, with its env file; without one a stack is started, and stopped
+#   [SEQUENCES=250] tests/clients/run.sh [DIR] [NAME...]   DIR: of ctl/stack.sh, with its env file; without one a stack is started, and stopped
 # NAME: which of redis_cli redis_py ioredis node_redis hiredis differential; all without one.
 # Needs what `ctl/packages.sh test` installs, and Node.js 20 or later with npm: where there is none, its two clients are
 # skipped, which is a failure in CI. The Node.js libraries (package.json) go to build/clients.
@@ -9,7 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 tests=$here/tests/clients
 build=$here/build/clients
-all_clients=(redis_cli redis_py ioredis node_redis hiredis)
+all_clients=(redis_cli redis_py ioredis node_redis hiredis differential)
 passed=0 failed=0 started=
 
 stop_stack() {
@@ -70,7 +70,7 @@ version_of() { # name
 run_client() { # name
     case "$1" in
     redis_cli | redis_py) timeout -k 5 300 /usr/bin/python3 "$tests/$1.py" ;;
-    differential) timeout -k 5 300 /usr/bin/python3 "$tests/differential.py" ;;
+    differential) timeout -k 5 300 /usr/bin/python3 "$tests/differential.py" --sequences "${SEQUENCES:-250}" ;;
     ioredis | node_redis) install_node_modules && timeout -k 5 300 node "$tests/$1.js" ;;
     hiredis) build_hiredis && timeout -k 5 300 "$build/hiredis" ;;
     *)
@@ -112,6 +112,7 @@ fi
 # shellcheck source=/dev/null
 . "$dir/env"
 export RF_PROXY_PORT=$PROXY_PORT RF_RING_FILE=$RING_FILE RF_PROXY_BIN=$here/build/${FLAVOUR:-release}/bin/ringfence-proxy
+export PGHOST PGPORT PGUSER PGDATABASE RF_TABLE
 export NODE_PATH=$build/node_modules
 mkdir -p "$build"
 [ $# -gt 0 ] || set -- "${all_clients[@]}"

@@ -19,6 +19,9 @@ Test(command, has_a_full_row_for_every_id) {
         for (const char *c = row->name; *c != '\0'; c++)
             cr_expect((*c >= 'a' && *c <= 'z') || *c == '.', "%s is lower case", row->name);
         cr_expect_null(strpbrk(row->summary, "\r\n"), "%s", row->name);
+        cr_expect_not_null(row->args, "%s", row->name);
+        bool alone = row->arity == 1 || row->arity == -1 || row->subcommands != NULL;
+        cr_expect(alone || has_text(row->args), "%s takes arguments", row->name);
     }
 }
 

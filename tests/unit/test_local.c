@@ -128,6 +128,8 @@ Test(local, plain_commands_answer_as_redis) {
         {"SELECT -1", "-ERR DB index is out of range\r\n"},
         {"SELECT a", "-ERR value is not an integer or out of range\r\n"},
         {"SELECT ''", "-ERR value is not an integer or out of range\r\n"},
+        {"SELECT 99999999999",
+         "-ERR value is out of range, value must between -2147483648 and 2147483647\r\n"},
         {"SELECT 99999999999999999999", "-ERR value is not an integer or out of range\r\n"},
         {"RESET", "+RESET\r\n"},
     };
@@ -450,11 +452,43 @@ Test(local, command_answers_as_redis) {
 
 Test(local, command_docs_is_a_map_of_maps) {
     struct bench *b = start();
-    expect_has(b, "COMMAND DOCS get nosuch", "*2\r\n$3\r\nget\r\n*8\r\n$7\r\nsummary\r\n");
+    expect_has(b, "COMMAND DOCS get nosuch", "*2\r\n$3\r\nget\r\n*10\r\n$7\r\nsummary\r\n");
     b->me.proto = 3;
-    expect_has(b, "COMMAND DOCS get", "%1\r\n$3\r\nget\r\n%4\r\n$7\r\nsummary\r\n");
-    expect_has(b, "COMMAND DOCS config", "$11\r\nsubcommands\r\n%2\r\n$10\r\nconfig|get\r\n%4\r\n");
+    expect_has(b, "COMMAND DOCS get", "%1\r\n$3\r\nget\r\n%5\r\n$7\r\nsummary\r\n");
+    expect_has(b, "COMMAND DOCS config", "$11\r\nsubcommands\r\n%2\r\n$10\r\nconfig|get\r\n%5\r\n");
     expect_has(b, "COMMAND DOCS client|id", "%1\r\n$9\r\nclient|id\r\n%4\r\n");
+}
+
+#define NAMED(name, type)  "$4\r\nname\r\n" name "$4\r\ntype\r\n" type
+#define TOKEN(name, token) NAMED(name, "$10\r\npure-token\r\n") "$5\r\ntoken\r\n" token
+#define KEY                NAMED("$3\r\nkey\r\n", "$3\r\nkey\r\n") "$14\r\nkey_spec_index\r\n:0\r\n"
+#define VALUE              NAMED("$5\r\nvalue\r\n", "$6\r\nstring\r\n")
+#define BRANCHES           "$9\r\narguments\r\n"
+#define IS_OPTIONAL        "$5\r\nflags\r\n~1\r\n+optional\r\n"
+#define IS_MULTIPLE        "$5\r\nflags\r\n~1\r\n+multiple\r\n"
+
+/* redis-cli shows them while one types; the shape is Redis'. */
+Test(local, command_docs_tells_the_arguments_as_a_tree) {
+    struct bench *b = start();
+    b->me.proto = 3;
+    expect_has(b, "COMMAND DOCS set",
+               BRANCHES "*4\r\n%3\r\n" KEY "%2\r\n" VALUE
+                        "%4\r\n" NAMED("$5\r\nnx_xx\r\n", "$5\r\noneof\r\n") IS_OPTIONAL BRANCHES
+               "*2\r\n%3\r\n" TOKEN("$2\r\nnx\r\n", "$2\r\nNX\r\n") "%3\r\n" TOKEN(
+                   "$2\r\nxx\r\n", "$2\r\nXX\r\n") "%4\r\n" TOKEN("$3\r\nget\r\n", "$3\r\nGET\r\n")
+                   IS_OPTIONAL);
+    expect_has(b, "COMMAND DOCS mget", BRANCHES "*1\r\n%4\r\n" KEY IS_MULTIPLE);
+    expect_has(b, "COMMAND DOCS mset",
+               BRANCHES "*1\r\n%4\r\n" NAMED("$9\r\nkey_value\r\n", "$5\r\nblock\r\n")
+                   IS_MULTIPLE BRANCHES "*2\r\n%3\r\n" KEY "%2\r\n" VALUE);
+    expect_has(b, "COMMAND DOCS info",
+               BRANCHES "*1\r\n%3\r\n" NAMED(
+                   "$7\r\nsection\r\n",
+                   "$6\r\nstring\r\n") "$5\r\nflags\r\n~2\r\n+optional\r\n+multiple\r\n");
+    expect_has(b, "COMMAND DOCS hello",
+               "%3\r\n" TOKEN("$4\r\nauth\r\n", "$4\r\nAUTH\r\n") "%2\r\n" NAMED(
+                   "$8\r\nusername\r\n", "$6\r\nstring\r\n"));
+    expect_lacks(b, "COMMAND DOCS dbsize", "arguments");
 }
 
 Test(local, help_names_every_subcommand) {
