@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { MESSAGES_MAX = 4096 };
+enum { MESSAGES_MAX = 4096, WITHOUT_FD_ONLY = 64 };
 
 struct mailbox {
     pthread_mutex_t lock;
@@ -18,7 +18,7 @@ struct mailbox {
     void *ctx;
 };
 
-static bool take(struct mailbox *m, struct mailbox_message *out) {
+bool mailbox_take(struct mailbox *m, struct mailbox_message *out) {
     pthread_mutex_lock(&m->lock);
     bool any = m->count != 0;
     if (any) {
@@ -35,7 +35,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg) {
     eventfd_t ignored;
     eventfd_read(fd, &ignored);
     struct mailbox_message message;
-    while (take(m, &message))
+    while (mailbox_take(m, &message))
         m->cb(m->ctx, &message);
 }
 
@@ -60,7 +60,7 @@ void mailbox_free(struct mailbox **pointer) {
     if (m == NULL)
         return;
     struct mailbox_message message;
-    while (take(m, &message)) {
+    while (mailbox_take(m, &message)) {
         if (message.fd >= 0)
             close(message.fd);
     }
@@ -75,7 +75,7 @@ void mailbox_free(struct mailbox **pointer) {
 
 bool mailbox_send(struct mailbox *m, const struct mailbox_message *message) {
     pthread_mutex_lock(&m->lock);
-    bool room = m->count < MESSAGES_MAX;
+    bool room = m->count < MESSAGES_MAX - (message->fd >= 0 ? WITHOUT_FD_ONLY : 0);
     if (room)
         m->messages[(m->first + m->count++) % MESSAGES_MAX] = *message;
     pthread_mutex_unlock(&m->lock);

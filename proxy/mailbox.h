@@ -25,11 +25,16 @@ typedef void mailbox_fn(void *ctx, const struct mailbox_message *message);
 struct mailbox *mailbox_new(struct event_base *base, mailbox_fn *cb, void *ctx);
 
 /** mailbox_free(mailbox): descriptors of unread messages are closed; objects in them are lost, so
- * free only after the sender stopped. */
+ * free only after the sender stopped, and take what must not be lost before. */
 void mailbox_free(struct mailbox **mailbox);
 
 /** mailbox_send(mailbox, message): from any thread. Returns false, nothing handed over, when 4,096
- * messages wait. */
+ * messages wait; the last 64 places are kept for messages without a descriptor, so that a flood of
+ * connections does not keep others out. */
 bool mailbox_send(struct mailbox *mailbox, const struct mailbox_message *message);
+
+/** mailbox_take(mailbox, out): the oldest message that waits, instead of the callback; false when
+ * there is none. From any thread. */
+bool mailbox_take(struct mailbox *mailbox, struct mailbox_message *out);
 
 #endif

@@ -76,8 +76,23 @@ static void *run(void *arg) {
     return NULL;
 }
 
-static void release(struct worker *w) {
+/* Rings that came too late belong to nobody else. */
+static void empty_mailbox(struct worker *w) {
+    struct mailbox_message message;
+    while (mailbox_take(w->mailbox, &message)) {
+        if (message.kind == MESSAGE_RING) {
+            struct ring *ring = message.object;
+            ring_free(&ring);
+        }
+        if (message.fd >= 0)
+            close(message.fd);
+    }
     mailbox_free(&w->mailbox);
+}
+
+static void release(struct worker *w) {
+    if (w->mailbox != NULL)
+        empty_mailbox(w);
     topology_free(&w->env.topology); /* answers what is open, so that the clients owe nothing */
     client_list_free(&w->clients);
     tracking_free(&w->env.tracking);
