@@ -32,6 +32,9 @@ static const struct conf_row ROWS[] = {
      "A node that takes longer to connect to is tried again later."},
     {"node-retry-max-ms", INTEGER(node_retry_max_ms), "1000", 10, 60000, "ms", NULL, 0,
      "Longest pause between two tries to reach a node."},
+    {"node-probation-max-ms", INTEGER(node_probation_max_ms), "10000", 0, 600000, "ms", NULL, 0,
+     "A node that is lost again soon after it came back is passed over for up to this long; 0: not "
+     "at all."},
     {"health-interval-ms", INTEGER(health_interval_ms), "500", 50, 60000, "ms", NULL, 0,
      "Each node is asked for its status this often."},
     {"pipeline-max", INTEGER(pipeline_max), "1024", 1, 1000000, "requests", NULL, 0,

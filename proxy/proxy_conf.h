@@ -12,16 +12,17 @@
 struct conf_row;
 
 struct proxy_conf {
-    char *bind;                 /* "localhost" */
-    int64_t port;               /* 6379 */
-    char *ring_file;            /* "configs/ring.conf" */
-    int64_t workers;            /* 0: one per core, at most 8 */
-    int64_t clients_max;        /* 10000 */
-    int64_t request_timeout_ms; /* 200: reads, retries included */
-    int64_t write_timeout_ms;   /* 2000 */
-    int64_t connect_timeout_ms; /* 500: to a node */
-    int64_t node_retry_max_ms;  /* 1000: longest pause between tries to reach a node */
-    int64_t health_interval_ms; /* 500: each node is asked for its status this often */
+    char *bind;                    /* "localhost" */
+    int64_t port;                  /* 6379 */
+    char *ring_file;               /* "configs/ring.conf" */
+    int64_t workers;               /* 0: one per core, at most 8 */
+    int64_t clients_max;           /* 10000 */
+    int64_t request_timeout_ms;    /* 200: reads, retries included */
+    int64_t write_timeout_ms;      /* 2000 */
+    int64_t connect_timeout_ms;    /* 500: to a node */
+    int64_t node_retry_max_ms;     /* 1000: longest pause between tries to reach a node */
+    int64_t node_probation_max_ms; /* 10000: longest time that a node that flaps is not trusted */
+    int64_t health_interval_ms;    /* 500: each node is asked for its status this often */
     int64_t pipeline_max; /* 1024: requests of one client that may be unanswered; further ones wait
                              in its socket */
     int64_t node_inflight_max; /* 65536: unanswered requests per node and worker; beyond: BUSY */

@@ -30,6 +30,8 @@ enum proxy_stat {
     PROXY_STAT_DROP_FAILED, /* an owner could not be told of a multi-key write (rule 11) */
     PROXY_STAT_NODE_CONNECTS,
     PROXY_STAT_NODE_LOST,
+    PROXY_STAT_NODE_HUNG,        /* fell silent while answers were awaited */
+    PROXY_STAT_NODE_PROBATIONS,  /* came back after flapping, and were not trusted at once */
     PROXY_STAT_TRACKING_CLIENTS, /* gauges: see tracking.h */
     PROXY_STAT_TRACKING_KEYS,
     PROXY_STAT_TRACKING_ITEMS,

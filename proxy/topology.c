@@ -87,34 +87,48 @@ void topology_free(struct topology **pointer) {
 
 /* ---- choosing ---- */
 
-struct upstream *topology_pick(struct topology *t, uint64_t hash) {
-    if (t->nodes == NULL)
-        return NULL;
-    struct upstream *owner = t->nodes[ring_lookup(t->ring, hash)];
-    if (owner != NULL && upstream_usable(owner))
-        return owner;
+/* The owner is not usable: the first one after it that is, else one on probation: it is better than
+ * none. */
+static struct upstream *pick_another(const struct topology *t, uint64_t hash) {
     uint32_t owners[OWNERS_MAX];
     size_t count = ring_owners(t->ring, hash, owners, OWNERS_MAX);
-    for (size_t i = 1; i < count; i++) {
-        struct upstream *next = t->nodes[owners[i]];
-        if (next != NULL && upstream_usable(next)) {
-            stats_add(&t->env->stats[PROXY_STAT_REROUTED], 1);
-            return next;
-        }
+    struct upstream *last_resort = NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct upstream *u = t->nodes[owners[i]];
+        if (u != NULL && upstream_usable(u))
+            return u;
+        if (u != NULL && last_resort == NULL && upstream_last_resort(u))
+            last_resort = u;
     }
-    return NULL;
+    return last_resort;
+}
+
+static struct upstream *pick(const struct topology *t, uint64_t hash, bool *is_owner) {
+    struct upstream *owner = t->nodes == NULL ? NULL : t->nodes[ring_lookup(t->ring, hash)];
+    *is_owner = owner != NULL && upstream_usable(owner);
+    if (*is_owner || t->nodes == NULL)
+        return owner;
+    return pick_another(t, hash);
+}
+
+struct upstream *topology_pick(struct topology *t, uint64_t hash) {
+    bool ignored;
+    return pick(t, hash, &ignored);
 }
 
 int topology_send(struct topology *t, struct upstream_entry *entry, struct span bytes) {
-    struct upstream *u = topology_pick(t, entry->hash);
+    bool is_owner;
+    struct upstream *u = pick(t, entry->hash, &is_owner);
     struct buf *out = u == NULL ? NULL : upstream_out(u, bytes.len);
     if (out == NULL) {
         stats_add(&t->env->stats[u == NULL ? PROXY_STAT_NODEDOWN : PROXY_STAT_BUSY], 1);
         return u == NULL ? REPLY_NODEDOWN : REPLY_BUSY;
     }
     buf_append_span(out, bytes);
-    upstream_push(u, entry, (uint32_t)bytes.len);
     stats_add(&t->env->stats[PROXY_STAT_FORWARDED], 1);
+    if (!is_owner)
+        stats_add(&t->env->stats[PROXY_STAT_REROUTED], 1);
+    upstream_push(u, entry, (uint32_t)bytes.len);
     return REPLY_ERROR_COUNT;
 }
 

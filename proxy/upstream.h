@@ -2,6 +2,7 @@
  * upstream: one worker's connection to one node: requests of many clients leave in one write and
  * come back by position, or late by id (docs/decisions.md). Request bytes stay in the output buffer
  * until they are answered, so that what a lost connection left unanswered can be sent elsewhere.
+ * An answer that comes too late is never delivered to anyone (rule 14).
  * Knows no clients and no ring. Owned by topology.
  */
 #ifndef RINGFENCE_UPSTREAM_H
@@ -57,12 +58,14 @@ struct upstream *upstream_new(const struct proxy_env *env, const char *name, con
 /** upstream_free(u): what is unanswered is handed to on_lost first. */
 void upstream_free(struct upstream **u);
 
-/** upstream_usable(u): it may be given requests: connected, or connecting for the first time. */
+/** upstream_usable(u): it may be given requests: connected and not on probation (health.h), or
+ * connecting for the first time. upstream_last_resort(u): connected, be it on probation. */
 bool upstream_usable(const struct upstream *u);
+bool upstream_last_resort(const struct upstream *u);
 
 /** upstream_out(u, len): where the `len` bytes of one request are appended; then call
  * upstream_push(). NULL when node-inflight-max requests or too many bytes wait already. Only while
- * upstream_usable(). */
+ * upstream_usable() or upstream_last_resort(). */
 struct buf *upstream_out(struct upstream *u, size_t len);
 
 /** upstream_push(u, entry, size): `size` bytes were appended for `entry`. It will be answered or
@@ -77,8 +80,13 @@ bool upstream_idle(const struct upstream *u);
  * before whatever is sent next. It ends by itself, some time after nobody watches. */
 void upstream_watch(struct upstream *u);
 
-/** upstream_tick(u, now_us): time-outs, health, reconnects; call it every 10 ms while
- * upstream_inflight() > 0, every 100 ms otherwise. */
+/**
+ * upstream_tick(u, now_us): time-outs, health, reconnects; call it every 10 ms. A request that
+ * waits for as long as it may (request-timeout-ms, write-timeout-ms) is lost as LATE. A node that
+ * is silent for half of request-timeout-ms while something is awaited hangs: reads, and what was
+ * not sent, are lost at once, so that they can be asked elsewhere; writes that were sent are waited
+ * for until their time is over, and then the connection is closed.
+ */
 void upstream_tick(struct upstream *u, int64_t now_us);
 
 /** upstream_inflight(u): requests without an answer, deferred ones included. */

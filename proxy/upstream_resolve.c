@@ -15,15 +15,24 @@ struct upstream_resolve {
     upstream_resolve_fn *cb; /* NULL: cancelled */
     void *ctx;
     struct evdns_getaddrinfo_request *request;
+    unsigned turn;
     bool starting, answered;
 };
 
+static const struct evutil_addrinfo *of_turn(const struct evutil_addrinfo *list, unsigned turn) {
+    unsigned count = 0;
+    for (const struct evutil_addrinfo *a = list; a != NULL; a = a->ai_next)
+        count++;
+    for (turn %= count; turn > 0; turn--)
+        list = list->ai_next;
+    return list;
+}
+
 static void on_answer(int result, struct evutil_addrinfo *list, void *arg) {
     struct upstream_resolve *r = arg;
-    if (r->cb != NULL && result == 0 && list != NULL)
-        r->cb(r->ctx, list->ai_addr, (unsigned)list->ai_addrlen);
-    else if (r->cb != NULL)
-        r->cb(r->ctx, NULL, 0);
+    const struct evutil_addrinfo *a = result == 0 && list != NULL ? of_turn(list, r->turn) : NULL;
+    if (r->cb != NULL)
+        r->cb(r->ctx, a != NULL ? a->ai_addr : NULL, a != NULL ? (unsigned)a->ai_addrlen : 0);
     if (list != NULL)
         evutil_freeaddrinfo(list);
     r->answered = true;
@@ -32,7 +41,8 @@ static void on_answer(int result, struct evutil_addrinfo *list, void *arg) {
 }
 
 struct upstream_resolve *upstream_resolve_start(const struct proxy_env *env, const char *host,
-                                                uint16_t port, upstream_resolve_fn *cb, void *ctx) {
+                                                uint16_t port, unsigned turn,
+                                                upstream_resolve_fn *cb, void *ctx) {
     char service[8];
     snprintf(service, sizeof(service), "%u", port);
     struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC,
@@ -51,6 +61,7 @@ struct upstream_resolve *upstream_resolve_start(const struct proxy_env *env, con
     }
     r->cb = cb;
     r->ctx = ctx;
+    r->turn = turn;
     r->starting = true;
     hints.ai_flags = 0;
     r->request = evdns_getaddrinfo(env->dns, host, service, &hints, on_answer, r);

@@ -56,7 +56,24 @@ void *window_take(struct window *w, uint64_t number) {
     return item;
 }
 
-void *window_first(struct window *w) {
+void *window_at(const struct window *w, uint64_t number) {
+    bool inside = number >= w->first && number < w->end;
+    return inside ? w->slots[number & (w->capacity - 1)] : NULL;
+}
+
+void window_set(struct window *w, uint64_t number, void *item) {
+    w->slots[number & (w->capacity - 1)] = item;
+}
+
+void window_cut(struct window *w, uint64_t number) {
+    while (w->end > number && w->end > w->first) {
+        void **slot = &w->slots[--w->end & (w->capacity - 1)];
+        w->held -= *slot != NULL;
+        *slot = NULL;
+    }
+}
+
+void *window_first(const struct window *w) {
     return w->first < w->end ? w->slots[w->first & (w->capacity - 1)] : NULL;
 }
 

@@ -26,8 +26,16 @@ bool window_push(struct window *w, void *item);
 /** window_take(w, number): remove and return the item, NULL if there is none of that number. */
 void *window_take(struct window *w, uint64_t number);
 
+/** window_at(w, number): the item of that number, or NULL. window_set(w, number, item): another in
+ * its place; both are not NULL. */
+void *window_at(const struct window *w, uint64_t number);
+void window_set(struct window *w, uint64_t number, void *item);
+
+/** window_cut(w, number): forget the items from `number` on; their numbers will be given again. */
+void window_cut(struct window *w, uint64_t number);
+
 /** window_first(w): the oldest item, or NULL; window_pop(w): remove it too. */
-void *window_first(struct window *w);
+void *window_first(const struct window *w);
 void *window_pop(struct window *w);
 
 #endif

@@ -18,6 +18,7 @@
 #include "../../proxy/client.h"
 #include "../../proxy/registry.h"
 #include "../../proxy/topology.h"
+#include "../../proxy/tracking.h"
 
 static void on_pulse(evutil_socket_t fd, short what, void *arg);
 
@@ -52,7 +53,10 @@ struct bench *bench_new(unsigned nodes) {
                                 .loop = conn_loop_new(b->base),
                                 .server = &b->server,
                                 .stats = b->stats};
-    must(b->base != NULL && b->env.loop != NULL && b->server.registry != NULL, "bench");
+    b->env.tracking = b->server.tracking = tracking_new(1000, &CLIENT_TRACKING_HANDLERS, &b->env);
+    must(b->base != NULL && b->env.tracking != NULL && b->env.loop != NULL &&
+             b->server.registry != NULL,
+         "bench");
     const struct timeval every = {0, 1000};
     b->pulse = event_new(b->base, -1, EV_PERSIST, on_pulse, NULL);
     must(b->pulse != NULL && event_add(b->pulse, &every) == 0, "bench: pulse");
@@ -67,6 +71,7 @@ void bench_free(struct bench **pointer) {
     *pointer = NULL;
     topology_free(&b->env.topology); /* as worker.c does */
     client_list_free(&b->clients);
+    tracking_free(&b->env.tracking);
     for (unsigned i = 0; i < b->nodes_count; i++)
         node_fake_free(&b->nodes[i]);
     conn_loop_free(&b->env.loop);

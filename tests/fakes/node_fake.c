@@ -78,6 +78,9 @@ static void obey(struct link *link, const struct span *argv, uint32_t argc) {
     } else if (span_equal(argv[0], SPAN("RF.STATUS"))) {
         if (!node->mute_status)
             node_fake_say(node, "$8\r\nkeys:7\r\n\r\n");
+    } else if (span_equal(argv[0], SPAN("RF.WATCH"))) {
+        note(node, argv, argc);
+        node_fake_say(node, "+OK\r\n");
     } else {
         note(node, argv, argc);
         if (node->fn != NULL)

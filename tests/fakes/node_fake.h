@@ -1,7 +1,8 @@
 /*
  * node_fake: a node that does what a test tells it, on a loopback port, within the test's own event
- * base. It parses requests, answers RF.LINK and RF.STATUS by itself unless told otherwise, keeps
- * the text of all others, and says what the test says. Owned by the test.
+ * base. It parses requests, answers RF.LINK, RF.WATCH and (unless told otherwise) RF.STATUS by
+ * itself, keeps the text of all but the link and status, and says what the test says. Owned by the
+ * test.
  */
 #ifndef RINGFENCE_NODE_FAKE_H
 #define RINGFENCE_NODE_FAKE_H

@@ -25,6 +25,7 @@ Test(proxy_conf, defaults_are_the_documented_ones) {
     cr_assert_eq(conf.write_timeout_ms, 2000);
     cr_assert_eq(conf.connect_timeout_ms, 500);
     cr_assert_eq(conf.node_retry_max_ms, 1000);
+    cr_assert_eq(conf.node_probation_max_ms, 10000);
     cr_assert_eq(conf.health_interval_ms, 500);
     cr_assert_eq(conf.pipeline_max, 1024);
     cr_assert_eq(conf.node_inflight_max, 65536);
