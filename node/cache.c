@@ -9,32 +9,35 @@
 #include "cache_log.h"
 
 enum {
-    FREQ_MAX = 3,
-    SMALL_SHARE = 10,  /* the small log's share of the bytes is one in so many */
-    GHOST_SHARE = 64,  /* memory of the ghost: one byte in so many */
-    SEGMENTS_MIN = 64, /* the budget is at least so many segments */
+    FREQ_MAX = 7,
+    SMALL_PERCENT = 5,  /* the small log's share of the bytes */
+    GHOST_SHARE = 64,   /* memory of the ghost: one byte in so many */
+    SEGMENTS_MIN = 128, /* the budget is at least so many segments */
     SEGMENT_BYTES_MAX = 1 << 20,
-    SEGMENT_BYTES_MIN = 64 << 10,
+    SEGMENT_BYTES_MIN = 32 << 10,
     RESERVE_SEGMENTS = 3, /* the hand starts when no more than this is left */
-    INDEX_GROWTH_BYTES =
-        128 << 10, /* what one insert may add to the index: a chunk, a pool, the directories */
-    PACED_STEPS_MAX = 32,      /* entries that a put passes beyond its need */
-    FORCED_AFTER_STEPS = 4096, /* then used entries go as well: a put ends */
+    PACED_STEPS_MAX = 32, /* entries that a put passes, and one more per so many bytes: */
+    PACED_BYTES = 64,
+    PATIENCE_STEPS = 128, /* a put that still lacks room takes whatever comes then */
 };
+
+/* How hard a used entry is to evict: the less room is left, the less. */
+enum mercy { MERCY_USUAL, MERCY_LITTLE, MERCY_NONE };
 
 struct cache {
     size_t bytes_max;
     uint64_t seed;
     struct cache_index index;
     struct cache_log small, main;
+    struct cache_spare spare;
     uint32_t *ghost; /* fingerprints of what left the small log; later ones overwrite */
-    uint64_t ghost_mask;
-    uint64_t absent_items, bytes_live, evicted, inserted, promoted;
+    uint64_t ghost_slots;
+    uint64_t absent_items, bytes_live, evicted, inserted, promoted, passed;
 };
 
 static size_t held(const struct cache *c) {
-    return sizeof(*c) + c->index.bytes + c->small.bytes + c->main.bytes +
-           (c->ghost_mask + 1) * sizeof(uint32_t);
+    return sizeof(*c) + c->index.bytes + c->small.bytes + c->main.bytes + c->spare.bytes +
+           c->ghost_slots * sizeof(uint32_t);
 }
 
 struct cache *cache_new(size_t bytes_max, uint64_t seed) {
@@ -47,13 +50,10 @@ struct cache *cache_new(size_t bytes_max, uint64_t seed) {
                                             : segment;
     c->bytes_max = bytes_max;
     c->seed = seed;
-    cache_log_init(&c->small, segment);
-    cache_log_init(&c->main, segment);
-    uint64_t slots = 1;
-    while (slots * 2 * sizeof(uint32_t) <= bytes_max / GHOST_SHARE)
-        slots *= 2;
-    c->ghost = calloc(slots, sizeof(uint32_t));
-    c->ghost_mask = slots - 1;
+    cache_log_init(&c->small, segment, &c->spare);
+    cache_log_init(&c->main, segment, &c->spare);
+    c->ghost_slots = bytes_max / GHOST_SHARE / sizeof(uint32_t);
+    c->ghost = calloc(c->ghost_slots, sizeof(uint32_t));
     if (c->ghost == NULL || !cache_index_init(&c->index, seed))
         cache_free(&c);
     return c;
@@ -65,6 +65,7 @@ void cache_free(struct cache **cache) {
     cache_index_release(&(*cache)->index);
     cache_log_release(&(*cache)->small);
     cache_log_release(&(*cache)->main);
+    cache_spare_release(&(*cache)->spare);
     free((*cache)->ghost);
     free(*cache);
     *cache = NULL;
@@ -140,6 +141,7 @@ void cache_clear(struct cache *cache) {
     uint64_t seed = cache->index.seed;
     cache_log_release(&cache->small);
     cache_log_release(&cache->main);
+    cache_spare_release(&cache->spare);
     cache_index_release(&cache->index);
     while (!cache_index_init(&cache->index, seed)) {
         /* 64 KiB were just given back: this ends */
@@ -149,8 +151,12 @@ void cache_clear(struct cache *cache) {
 
 /* ---- eviction: S3-FIFO, see cache.h ---- */
 
+static uint32_t *ghost_slot(const struct cache *c, uint64_t hash) {
+    return &c->ghost[(uint64_t)((unsigned __int128)hash * c->ghost_slots >> 64)];
+}
+
 static bool ghost_take(struct cache *c, uint64_t hash) {
-    uint32_t *slot = &c->ghost[hash & c->ghost_mask], print = (uint32_t)(hash >> 32) | 1;
+    uint32_t *slot = ghost_slot(c, hash), print = (uint32_t)hash | 1;
     if (*slot != print)
         return false;
     *slot = 0;
@@ -158,7 +164,7 @@ static bool ghost_take(struct cache *c, uint64_t hash) {
 }
 
 static void ghost_add(struct cache *c, uint64_t hash) {
-    c->ghost[hash & c->ghost_mask] = (uint32_t)(hash >> 32) | 1;
+    *ghost_slot(c, hash) = (uint32_t)hash | 1;
 }
 
 /* Copy the entry under the hand to the tail of `to`. False when the budget or the memory has no
@@ -179,23 +185,24 @@ static bool move(struct cache *c, struct cache_entry *e, uint64_t *slot, uint64_
     return true;
 }
 
-/* What becomes of the live entry under the hand of `log`. */
-static void judge(struct cache *c, struct cache_log *log, struct cache_entry *e, bool compacting,
-                  bool forced) {
+/* The live entry under the hand of `log` moves on, or is evicted. True if it moved. */
+static bool judge(struct cache *c, struct cache_log *log, struct cache_entry *e, bool compacting,
+                  enum mercy mercy) {
     struct span key = cache_entry_key_span(e);
     uint64_t hash = hash_table(key, c->seed);
     uint64_t *slot = cache_index_find(&c->index, key, hash);
     bool absent = (e->flags & CACHE_ENTRY_ABSENT) != 0, kept = false;
     if (slot == NULL || cache_index_entry(*slot) != e) { /* lost by the index for lack of memory */
         bury(c, e);
-        return;
+        return false;
     }
-    if (forced)
+    if (mercy == MERCY_NONE)
         kept = false;
     else if (compacting) /* the log is full of dead bytes: nobody has to go for them */
         kept = move(c, e, slot, hash, log, e->freq);
     else if (log == &c->main)
-        kept = e->freq > 0 && move(c, e, slot, hash, log, (uint8_t)(e->freq - 1));
+        kept = e->freq > (mercy == MERCY_LITTLE) &&
+               move(c, e, slot, hash, log, (uint8_t)(e->freq - 1));
     else if (e->freq > 0 && !absent) {
         kept = move(c, e, slot, hash, &c->main, 0);
         c->promoted += kept;
@@ -203,57 +210,75 @@ static void judge(struct cache *c, struct cache_log *log, struct cache_entry *e,
     if (kept) {
         e->flags |= CACHE_ENTRY_DEAD;
         log->dead += cache_entry_size(e);
-        return;
+        return true;
     }
     if (log == &c->small && !absent)
         ghost_add(c, hash);
     bury(c, e);
     cache_index_remove(&c->index, slot);
     c->evicted++;
+    return false;
 }
 
-/* Pass one entry. Returns the bytes passed, 0 when there is none. */
-static size_t step(struct cache *c, bool forced) {
+/* Pass one entry; adds the bytes that this frees to `freed`. False when there is none. */
+static bool step(struct cache *c, enum mercy mercy, size_t *freed) {
     size_t used = c->small.used + c->main.used, dead = c->small.dead + c->main.dead;
     bool compacting = dead > used / 4;
     struct cache_log *log;
     if (compacting)
         log = c->small.dead > c->main.dead ? &c->small : &c->main;
     else
-        log =
-            c->main.used == 0 || c->small.bytes > c->bytes_max / SMALL_SHARE ? &c->small : &c->main;
+        log = c->small.bytes > c->bytes_max / 100 * SMALL_PERCENT ? &c->small : &c->main;
     if (log->used == 0)
         log = log == &c->small ? &c->main : &c->small;
     struct cache_entry *e = cache_log_hand(log);
     if (e == NULL)
-        return 0;
+        return false;
     size_t size = cache_entry_size(e);
-    if ((e->flags & CACHE_ENTRY_DEAD) == 0)
-        judge(c, log, e, compacting, forced);
+    if ((e->flags & CACHE_ENTRY_DEAD) != 0 || !judge(c, log, e, compacting, mercy))
+        *freed += size;
     cache_log_pass(log);
-    return size;
-}
-
-/* Room for `size` bytes in `log`, and for the index to grow. The hand may free the segment that had
- * room, so ask again each time. */
-static bool make_room(struct cache *c, const struct cache_log *log, size_t size) {
-    for (unsigned steps = 0;
-         held(c) + cache_log_needs(log, size) + INDEX_GROWTH_BYTES > c->bytes_max; steps++) {
-        if (step(c, steps > FORCED_AFTER_STEPS) == 0)
-            return false;
-    }
+    c->passed++;
     return true;
 }
 
-/* Near the budget the hand keeps pace with the tail, so that a put rarely has to wait for a whole
- * segment to come free. */
+/* Bytes up to the budget, the index grown by its next insert. */
+static size_t room(const struct cache *c) {
+    size_t bytes = held(c) + cache_index_growth_max(&c->index);
+    return bytes < c->bytes_max ? c->bytes_max - bytes : 0;
+}
+
+static enum mercy mercy_of(const struct cache *c, size_t left) {
+    return left >= 2 * c->small.segment_bytes ? MERCY_USUAL
+           : left >= c->small.segment_bytes   ? MERCY_LITTLE
+                                              : MERCY_NONE;
+}
+
+/* Near the budget the hand keeps ahead of the tail, so that a put need not wait until a whole
+ * segment is free: what it passes is bounded. */
 static void keep_pace(struct cache *c, size_t size) {
-    size_t passed = 0;
-    for (int i = 0; i < PACED_STEPS_MAX && passed < 2 * size; i++) {
-        if (held(c) + RESERVE_SEGMENTS * c->small.segment_bytes <= c->bytes_max)
+    size_t freed = 0, steps_max = PACED_STEPS_MAX + size / PACED_BYTES;
+    for (size_t steps = 0; steps < steps_max && freed < 2 * size; steps++) {
+        size_t left = room(c) + c->spare.bytes;
+        if (left >= RESERVE_SEGMENTS * c->small.segment_bytes ||
+            !step(c, mercy_of(c, left), &freed))
             return;
-        passed += step(c, false);
     }
+}
+
+/* Room for `size` bytes in `log`: nearly always there. The hand may free the segment that had room,
+ * so ask again each time. */
+static bool make_room(struct cache *c, const struct cache_log *log, size_t size) {
+    size_t freed = 0;
+    for (unsigned steps = 0;
+         held(c) + cache_index_growth_max(&c->index) + cache_log_needs(log, size) > c->bytes_max;
+         steps++) {
+        if (c->spare.bytes != 0)
+            cache_spare_release(&c->spare);
+        else if (!step(c, steps < PATIENCE_STEPS ? mercy_of(c, room(c)) : MERCY_NONE, &freed))
+            return false;
+    }
+    return true;
 }
 
 /* ---- writing ---- */
@@ -287,10 +312,10 @@ bool cache_put(struct cache *cache, struct span key, uint64_t hash, const struct
     uint64_t *slot = cache_index_find(&cache->index, key, hash);
     if (slot != NULL) {
         struct cache_entry *old = cache_index_entry(*slot);
-        uint8_t place = old->flags & CACHE_ENTRY_MAIN;
+        uint8_t place = item->absent ? 0 : old->flags & CACHE_ENTRY_MAIN;
         freq = old->freq;
         if (cache_entry_size(old) == size && old->value_len == value_len &&
-            ((old->flags ^ flags) & CACHE_ENTRY_DEADLINE) == 0) {
+            ((old->flags ^ (flags | place)) & (CACHE_ENTRY_DEADLINE | CACHE_ENTRY_MAIN)) == 0) {
             cache->bytes_live -= (size_t)old->key_len + old->value_len;
             cache->absent_items -= (old->flags & CACHE_ENTRY_ABSENT) != 0;
             fill(cache, old, key, item, flags | place, freq);
@@ -302,11 +327,10 @@ bool cache_put(struct cache *cache, struct span key, uint64_t hash, const struct
     } else if (!item->absent && ghost_take(cache, hash)) {
         flags |= CACHE_ENTRY_MAIN;
     }
-    if (item->absent)
-        flags &= (uint8_t)~CACHE_ENTRY_MAIN;
     if (size > cache->bytes_max / 8 || key.len > UINT16_MAX)
         return false;
     struct cache_log *log = (flags & CACHE_ENTRY_MAIN) != 0 ? &cache->main : &cache->small;
+    keep_pace(cache, size);
     if (!make_room(cache, log, size))
         return false;
     struct cache_entry *e = cache_log_append(log, size);
@@ -318,7 +342,6 @@ bool cache_put(struct cache *cache, struct span key, uint64_t hash, const struct
         return false;
     }
     cache->inserted++;
-    keep_pace(cache, size);
     return true;
 }
 
@@ -330,5 +353,6 @@ void cache_stats_get(const struct cache *cache, struct cache_stats *out) {
                                 .evicted = cache->evicted,
                                 .inserted = cache->inserted,
                                 .promoted = cache->promoted,
+                                .passed = cache->passed,
                                 .splits = cache->index.splits};
 }

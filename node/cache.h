@@ -31,6 +31,7 @@ struct cache_stats {
     uint64_t bytes_used; /* memory held: segments, index, ghost */
     uint64_t bytes_live; /* keys and values of live entries */
     uint64_t evicted, inserted, promoted, splits;
+    uint64_t passed; /* entries that the hand passed */
 };
 
 /** cache_new(bytes_max, seed): an empty table. `bytes_max`: everything it may hold, at least 4 MiB.

@@ -8,8 +8,9 @@
 
 enum {
     SLOTS = 7,
-    CHUNK_BUCKETS = 1024, /* 64 KiB */
+    CHUNK_BUCKETS = 256, /* 16 KiB */
     POOL_BUCKETS = 64,
+    DIRECTORY_MIN = 16,
     LOAD_NUM = 5, /* entries per bucket above which it grows */
 };
 
@@ -32,7 +33,7 @@ static uint64_t bucket_of(const struct cache_index *x, uint64_t hash) {
 
 static bool add_chunk(struct cache_index *x) {
     if (x->chunks_count == x->chunks_cap) {
-        size_t cap = x->chunks_cap == 0 ? 16 : x->chunks_cap * 2;
+        size_t cap = x->chunks_cap == 0 ? DIRECTORY_MIN : x->chunks_cap * 2;
         struct cache_bucket **chunks = realloc(x->chunks, cap * sizeof(struct cache_bucket *));
         if (chunks == NULL)
             return false;
@@ -66,7 +67,7 @@ void cache_index_release(struct cache_index *x) {
 
 static bool add_pool(struct cache_index *x) {
     if (x->pools_count == x->pools_cap) {
-        size_t cap = x->pools_cap == 0 ? 16 : x->pools_cap * 2;
+        size_t cap = x->pools_cap == 0 ? DIRECTORY_MIN : x->pools_cap * 2;
         struct cache_bucket **pools = realloc(x->pools, cap * sizeof(struct cache_bucket *));
         if (pools == NULL)
             return false;
@@ -84,6 +85,11 @@ static bool add_pool(struct cache_index *x) {
     x->pools[x->pools_count++] = pool;
     x->bytes += POOL_BUCKETS * sizeof(*pool);
     return true;
+}
+
+size_t cache_index_growth_max(const struct cache_index *x) {
+    return (CHUNK_BUCKETS + POOL_BUCKETS) * sizeof(struct cache_bucket) +
+           (x->chunks_cap + x->pools_cap + 2 * DIRECTORY_MIN) * sizeof(struct cache_bucket *);
 }
 
 static struct cache_bucket *take_spare(struct cache_index *x) {

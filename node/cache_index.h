@@ -34,6 +34,9 @@ struct cache_index {
 bool cache_index_init(struct cache_index *x, uint64_t seed);
 void cache_index_release(struct cache_index *x);
 
+/** cache_index_growth_max(x): memory that the next insert may take, at most. */
+size_t cache_index_growth_max(const struct cache_index *x);
+
 /** cache_index_find(x, key, hash): the slot of the entry with this key, or NULL. Valid until the
  * next insert or removal. */
 uint64_t *cache_index_find(const struct cache_index *x, struct span key, uint64_t hash);

@@ -1,5 +1,6 @@
 #include "cache_log.h"
 
+#include <stdbool.h>
 #include <sys/mman.h>
 
 #include "cache_entry.h"
@@ -12,10 +13,10 @@ struct cache_segment {
     char data[];
 };
 
-enum { PAGE_BYTES = 4096 };
+enum { PAGE_BYTES = 4096, SPARE_SEGMENTS_MAX = 2 };
 
-void cache_log_init(struct cache_log *log, size_t segment_bytes) {
-    *log = (struct cache_log){.segment_bytes = segment_bytes};
+void cache_log_init(struct cache_log *log, size_t segment_bytes, struct cache_spare *spare) {
+    *log = (struct cache_log){.segment_bytes = segment_bytes, .spare = spare};
 }
 
 static size_t room(const struct cache_segment *s) {
@@ -28,24 +29,39 @@ static size_t mapping_for(const struct cache_log *log, size_t bytes) {
     return need > log->segment_bytes ? need : log->segment_bytes;
 }
 
+static bool fits(const struct cache_log *log, size_t bytes) {
+    return log->tail != NULL && room(log->tail) >= bytes;
+}
+
 size_t cache_log_needs(const struct cache_log *log, size_t bytes) {
-    return log->tail != NULL && room(log->tail) >= bytes ? 0 : mapping_for(log, bytes);
+    size_t mapping = mapping_for(log, bytes);
+    bool is_there =
+        fits(log, bytes) || (mapping == log->segment_bytes && log->spare->first != NULL);
+    return is_there ? 0 : mapping;
+}
+
+static struct cache_segment *take_segment(struct cache_log *log, size_t mapping) {
+    struct cache_segment *s = log->spare->first;
+    if (s != NULL && mapping == log->segment_bytes) {
+        log->spare->first = s->next;
+        log->spare->bytes -= s->bytes;
+    } else {
+        s = mmap(NULL, mapping, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (s == MAP_FAILED)
+            return NULL;
+    }
+    *s = (struct cache_segment){.bytes = mapping};
+    return s;
 }
 
 struct cache_entry *cache_log_append(struct cache_log *log, size_t bytes) {
-    size_t need = cache_log_needs(log, bytes);
-    if (need != 0) {
-        struct cache_segment *s =
-            mmap(NULL, need, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (s == MAP_FAILED)
+    if (!fits(log, bytes)) {
+        struct cache_segment *s = take_segment(log, mapping_for(log, bytes));
+        if (s == NULL)
             return NULL;
-        s->bytes = need;
-        if (log->tail == NULL)
-            log->head = s;
-        else
-            log->tail->next = s;
+        *(log->tail == NULL ? &log->head : &log->tail->next) = s;
         log->tail = s;
-        log->bytes += need;
+        log->bytes += s->bytes;
     }
     struct cache_entry *e = (struct cache_entry *)(log->tail->data + log->tail->end);
     log->tail->end += bytes;
@@ -59,13 +75,29 @@ static void free_head(struct cache_log *log) {
     if (log->head == NULL)
         log->tail = NULL;
     log->bytes -= s->bytes;
-    munmap(s, s->bytes);
+    if (s->bytes == log->segment_bytes &&
+        log->spare->bytes < SPARE_SEGMENTS_MAX * log->segment_bytes) {
+        s->next = log->spare->first;
+        log->spare->first = s;
+        log->spare->bytes += s->bytes;
+    } else {
+        munmap(s, s->bytes);
+    }
 }
 
 void cache_log_release(struct cache_log *log) {
     while (log->head != NULL)
         free_head(log);
-    cache_log_init(log, log->segment_bytes);
+    cache_log_init(log, log->segment_bytes, log->spare);
+}
+
+void cache_spare_release(struct cache_spare *spare) {
+    while (spare->first != NULL) {
+        struct cache_segment *s = spare->first;
+        spare->first = s->next;
+        munmap(s, s->bytes);
+    }
+    spare->bytes = 0;
 }
 
 struct cache_entry *cache_log_hand(struct cache_log *log) {

@@ -11,7 +11,15 @@
 struct cache_entry;
 struct cache_segment;
 
+/* Ordinary segments that came free and wait to be used again, shared by the logs of a cache: near
+ * the budget the system is not asked for memory again and again. */
+struct cache_spare {
+    struct cache_segment *first;
+    size_t bytes; /* memory held */
+};
+
 struct cache_log {
+    struct cache_spare *spare;
     struct cache_segment *head, *tail;
     size_t segment_bytes; /* of an ordinary segment; a larger entry gets one of its own */
     size_t bytes;         /* memory held */
@@ -19,13 +27,17 @@ struct cache_log {
     size_t dead;          /* of those */
 };
 
-void cache_log_init(struct cache_log *log, size_t segment_bytes);
+/** cache_log_init(log, segment_bytes, spare): an empty log. `spare`: zero at first, borrowed. */
+void cache_log_init(struct cache_log *log, size_t segment_bytes, struct cache_spare *spare);
 
 /** cache_log_release(log): free every segment. Cost: O(segments). */
 void cache_log_release(struct cache_log *log);
 
+/** cache_spare_release(spare): give the spare segments back to the system. */
+void cache_spare_release(struct cache_spare *spare);
+
 /** cache_log_needs(log, bytes): memory that an append of `bytes` would take from the system: 0 or a
- * segment. */
+ * segment's. */
 size_t cache_log_needs(const struct cache_log *log, size_t bytes);
 
 /** cache_log_append(log, bytes): room for an entry of `bytes` (a multiple of 8) at the tail, not
@@ -37,7 +49,7 @@ struct cache_entry *cache_log_append(struct cache_log *log, size_t bytes);
 struct cache_entry *cache_log_hand(struct cache_log *log);
 
 /** cache_log_pass(log): the hand goes on; a segment whose entries were all passed is freed with
- * them. */
+ * them, or becomes spare. */
 void cache_log_pass(struct cache_log *log);
 
 #endif
