@@ -12,12 +12,13 @@ enum {
     FREQ_MAX = 7,
     SMALL_PERCENT = 5,  /* the small log's share of the bytes */
     GHOST_SHARE = 64,   /* memory of the ghost: one byte in so many */
-    SEGMENTS_MIN = 128, /* the budget is at least so many segments */
+    SEGMENTS_MIN = 256, /* the budget is at least so many segments */
     SEGMENT_BYTES_MAX = 1 << 20,
-    SEGMENT_BYTES_MIN = 32 << 10,
-    RESERVE_SEGMENTS = 3, /* the hand starts when no more than this is left */
-    PACED_STEPS_MAX = 32, /* entries that a put passes, and one more per so many bytes: */
-    PACED_BYTES = 64,
+    SEGMENT_BYTES_MIN = 16 << 10,
+    PARTS = 128,          /* of the budget: at least two segments */
+    RESERVE_PARTS = 3,    /* the hand starts when no more than this is left */
+    PACED_STEPS_MAX = 32, /* entries that a put passes, twice that when little is left, */
+    PACED_BYTES = 64,     /* and one more per so many bytes of its own */
     PATIENCE_STEPS = 128, /* a put that still lacks room takes whatever comes then */
 };
 
@@ -249,19 +250,22 @@ static size_t room(const struct cache *c) {
 }
 
 static enum mercy mercy_of(const struct cache *c, size_t left) {
-    return left >= 2 * c->small.segment_bytes ? MERCY_USUAL
-           : left >= c->small.segment_bytes   ? MERCY_LITTLE
-                                              : MERCY_NONE;
+    return left >= c->bytes_max / PARTS * 2 ? MERCY_USUAL
+           : left >= c->bytes_max / PARTS   ? MERCY_LITTLE
+                                            : MERCY_NONE;
 }
 
 /* Near the budget the hand keeps ahead of the tail, so that a put need not wait until a whole
- * segment is free: what it passes is bounded. */
+ * segment is free: what it passes is bounded. The reserve is so large that the hand gets round most
+ * of the logs, should all it meets be used, before it takes what is used. */
 static void keep_pace(struct cache *c, size_t size) {
-    size_t freed = 0, steps_max = PACED_STEPS_MAX + size / PACED_BYTES;
-    for (size_t steps = 0; steps < steps_max && freed < 2 * size; steps++) {
+    size_t freed = 0;
+    for (size_t steps = 0; freed < 2 * size; steps++) {
         size_t left = room(c) + c->spare.bytes;
-        if (left >= RESERVE_SEGMENTS * c->small.segment_bytes ||
-            !step(c, mercy_of(c, left), &freed))
+        enum mercy mercy = mercy_of(c, left);
+        size_t steps_max = (mercy == MERCY_USUAL ? 1 : 2) * PACED_STEPS_MAX + size / PACED_BYTES;
+        if (left >= c->bytes_max / PARTS * RESERVE_PARTS || steps >= steps_max ||
+            !step(c, mercy, &freed))
             return;
     }
 }
