@@ -17,8 +17,9 @@
 
 enum {
     TICK_MS = 10,
-    OWNERS_MAX = 16, /* owners of a key that are tried */
-    TRIES_MAX = 4,   /* nodes that one request is sent to */
+    TICK_AT_REST_MS = 100, /* while no node owes an answer */
+    OWNERS_MAX = 16,       /* owners of a key that are tried */
+    TRIES_MAX = 4,         /* nodes that one request is sent to */
 };
 
 /* A node that left the ring, until its last answer. */
@@ -36,6 +37,7 @@ struct topology {
     struct upstream **nodes; /* by index in the ring; NULL for members that own nothing */
     struct leaver *leavers;
     struct event *tick;
+    bool rests;
 };
 
 static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
@@ -47,18 +49,24 @@ static void on_tick(evutil_socket_t fd, short what, void *arg);
 static const struct upstream_handlers UPSTREAM_HANDLERS = {
     .on_lost = on_lost, .on_stale = on_stale, .on_gap = on_gap};
 
+static void arm_tick(struct topology *t, bool rests) {
+    const struct timeval in = {.tv_usec = (rests ? TICK_AT_REST_MS : TICK_MS) * 1000};
+    t->rests = rests;
+    event_add(t->tick, &in);
+}
+
 struct topology *topology_new(const struct proxy_env *env, const char *path) {
     struct topology *t = calloc(1, sizeof(*t));
     if (t == NULL)
         return NULL;
     t->env = env;
     t->path = path;
-    const struct timeval every = {.tv_usec = TICK_MS * 1000};
-    t->tick = event_new(env->base, -1, EV_PERSIST, on_tick, t);
-    if (t->tick == NULL || event_add(t->tick, &every) != 0) {
+    t->tick = evtimer_new(env->base, on_tick, t);
+    if (t->tick == NULL) {
         topology_free(&t);
         return NULL;
     }
+    arm_tick(t, false);
     return t;
 }
 
@@ -129,6 +137,8 @@ int topology_send(struct topology *t, struct upstream_entry *entry, struct span 
     if (!is_owner)
         stats_add(&t->env->stats[PROXY_STAT_REROUTED], 1);
     upstream_push(u, entry, (uint32_t)bytes.len);
+    if (t->rests)
+        arm_tick(t, false);
     return REPLY_ERROR_COUNT;
 }
 
@@ -274,11 +284,15 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
     struct topology *t = arg;
     int64_t now_us = conn_loop_now_us(t->env->loop);
     size_t count = t->ring == NULL ? 0 : ring_count(t->ring);
+    bool owed = t->leavers != NULL;
     for (size_t i = 0; i < count; i++) {
-        if (t->nodes[i] != NULL)
-            upstream_tick(t->nodes[i], now_us);
+        if (t->nodes[i] == NULL)
+            continue;
+        upstream_tick(t->nodes[i], now_us);
+        owed = owed || upstream_inflight(t->nodes[i]) != 0;
     }
     tick_leavers(t, now_us);
+    arm_tick(t, !owed);
 }
 
 /* ---- facts ---- */

@@ -81,7 +81,8 @@ bool upstream_idle(const struct upstream *u);
 void upstream_watch(struct upstream *u);
 
 /**
- * upstream_tick(u, now_us): time-outs, health, reconnects; call it every 10 ms. A request that
+ * upstream_tick(u, now_us): time-outs, health, reconnects; call it every 10 ms while something
+ * is awaited, every 100 ms otherwise. A request that
  * waits for as long as it may (request-timeout-ms, write-timeout-ms) is lost as LATE. A node that
  * is silent for half of request-timeout-ms while something is awaited hangs: reads, and what was
  * not sent, are lost at once, so that they can be asked elsewhere; writes that were sent are waited
