@@ -165,6 +165,10 @@ void handlers_local(struct session *session, int id, const struct span *argv, ui
         resp_write_status(out, "OK");
         return;
     case COMMAND_RF_LINK:
+        if (session_server(session)->starting) {
+            handlers_fail(session, REPLY_DBDOWN, NULL);
+            return;
+        }
         session_link(session);
         resp_write_status(out, "OK");
         return;

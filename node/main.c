@@ -29,6 +29,7 @@ enum {
     TICK_AT_REST_MS = 100,
     FDS_RESERVED = 64,
     DRAIN_MS = 5000,
+    START_MS = 3000,
     DISTRUST_MS = 500
 };
 
@@ -121,10 +122,21 @@ static void on_accept(int fd, void *ctx) {
     session_open(&((struct node *)ctx)->server, fd);
 }
 
+/* A node that has just begun would answer DBDOWN where another one has the row, so it takes proxies
+ * only when its connections are up, or when that takes too long. */
+static bool is_starting(const struct server *s, int64_t now_mono_ms) {
+    struct store_figures figures;
+    store_pg_figures(s->store, &figures);
+    return (figures.connections_up < figures.connections || !feed_pg_is_up(s->feed)) &&
+           now_mono_ms - s->started_mono_ms < START_MS;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg) {
     struct node *n = arg;
-    server_arm_tick(&n->server, through_pending(n->server.through) == 0 && !n->draining);
+    server_arm_tick(&n->server,
+                    through_pending(n->server.through) == 0 && !n->draining && !n->server.starting);
     int64_t now_mono_ms = conn_loop_now_us(n->server.loop) / 1000;
+    n->server.starting = n->server.starting && is_starting(&n->server, now_mono_ms);
     store_pg_tick(n->server.store, now_mono_ms);
     feed_pg_tick(n->server.feed, now_mono_ms);
     through_tick(n->server.through, now_mono_ms);
@@ -180,6 +192,7 @@ static bool make_parts(struct node *n) {
                                               .pending_max = (uint32_t)conf->pending_max};
     s->conf = conf;
     s->started_mono_ms = clock_mono_ms();
+    s->starting = true;
     s->loop = conn_loop_new(n->base);
     s->cache = cache_new((size_t)conf->cache_bytes_max, hash_seed());
     if (s->loop != NULL && s->cache != NULL)
