@@ -36,6 +36,7 @@ static const struct stats_row ROWS[] = {
     [NODE_STAT_ITEMS] = {"memory", "items", STATS_GAUGE, "", "Entries."},
     [NODE_STAT_ABSENT_ITEMS] = {"memory", "absent_items", STATS_GAUGE, "",
                                 "Entries that say: no such row."},
+    [NODE_STAT_KEYS] = {"memory", "keys", STATS_GAUGE, "", "Entries with a value."},
     [NODE_STAT_BYTES_USED] = {"memory", "used_memory", STATS_GAUGE, "bytes",
                               "Memory of the cache."},
     [NODE_STAT_BYTES_LIVE] = {"memory", "used_memory_dataset", STATS_GAUGE, "bytes",

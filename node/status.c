@@ -44,6 +44,7 @@ static void collect(const struct server *s, uint64_t *v) {
     v[NODE_STAT_PENDING] = through_pending(s->through);
     v[NODE_STAT_ITEMS] = c.items;
     v[NODE_STAT_ABSENT_ITEMS] = c.absent_items;
+    v[NODE_STAT_KEYS] = c.items - c.absent_items;
     v[NODE_STAT_BYTES_USED] = c.bytes_used;
     v[NODE_STAT_BYTES_LIVE] = c.bytes_live;
     v[NODE_STAT_BYTES_MAX] = (uint64_t)s->conf->cache_bytes_max;

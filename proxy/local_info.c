@@ -90,6 +90,8 @@ static struct figures add_up(const struct topology *t) {
         struct topology_node node;
         struct figures f;
         topology_node(t, (uint32_t)i, &node);
+        if (!node.reachable) /* what it said when it was counts no more */
+            continue;
         read_status(node.status, &f);
         sum.heard += f.heard;
         sum.keys += f.keys;
