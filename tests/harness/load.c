@@ -62,6 +62,7 @@ static void note_error(struct load_client *c, const char *text) {
     c->result.errors++;
     atomic_fetch_add(&c->load->errors, 1);
     c->result.last_error_mono_ms = clock_mono_ms();
+    snprintf(c->result.last_error, sizeof(c->result.last_error), "%s", text);
     if (c->result.first_error[0] == '\0')
         snprintf(c->result.first_error, sizeof(c->result.first_error), "%s", text);
 }
@@ -269,8 +270,10 @@ static void add(struct load_result *sum, const struct load_result *one) {
     sum->uncertain += one->uncertain;
     sum->old += one->old;
     sum->wrong += one->wrong;
-    if (one->last_error_mono_ms > sum->last_error_mono_ms)
+    if (one->last_error_mono_ms > sum->last_error_mono_ms) {
         sum->last_error_mono_ms = one->last_error_mono_ms;
+        memcpy(sum->last_error, one->last_error, sizeof(sum->last_error));
+    }
     if (sum->first_error[0] == '\0')
         memcpy(sum->first_error, one->first_error, sizeof(sum->first_error));
     if (sum->first_wrong[0] == '\0')

@@ -26,7 +26,7 @@ struct load_conf {
 struct load_result {
     uint64_t requests, errors, uncertain /* of the errors */, old, wrong;
     int64_t last_error_mono_ms; /* 0: none */
-    char first_error[200], first_wrong[400];
+    char first_error[200], last_error[200], first_wrong[400];
 };
 
 struct load; /* owned by whoever started it */

@@ -106,6 +106,14 @@ Test(commands, dbsize_counts_the_active_rows_of_the_table) {
     PQfinish(sql);
 }
 
+/* The section is not there while nothing is cached; nodes are asked for their figures every 500 ms.
+ */
+Test(commands, info_counts_the_keys_that_are_cached) {
+    EXPECT(c, "+OK", "SET", "cmd:cached", "v");
+    EXPECT(c, "$v", "GET", "cmd:cached");
+    EXPECT_WITHIN(SEEN_MS, c, "$# Keyspace\r\ndb0:keys=*", "INFO", "keyspace");
+}
+
 Test(commands, resp3_and_resp2_write_their_own_nils) {
     struct caller *three = expect_caller(s->proxy_port);
     caller_say_raw(three, SPAN("HELLO 3\r\nGET cmd:none\r\nMGET cmd:none cmd:none\r\n"));

@@ -1,0 +1,146 @@
+/* A node dies or hangs: no key is lost with it, and soon nothing fails any more. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../harness/expect.h"
+#include "../harness/load.h"
+#include "../harness/sql.h"
+#include "../harness/stack.h"
+
+enum { WITHIN_MS = 1000 /* what the project promises */, PATIENCE_MS = 60000, KEYS = 60 };
+
+static struct load *start_load(const struct stack *s, int write_percent) {
+    struct load *load = load_start(&(struct load_conf){.ports = {s->proxy_port},
+                                                       .prefix = "loss",
+                                                       .clients = 8,
+                                                       .keys = 40,
+                                                       .depth = 4,
+                                                       .write_percent = write_percent});
+    cr_assert_not_null(load);
+    return load;
+}
+
+static void let_work(const struct load *load, uint64_t requests) {
+    uint64_t until = load_requests(load) + requests;
+    EVENTUALLY(PATIENCE_MS, load_requests(load) >= until);
+}
+
+/* The end of a load; errors may only have come up to WITHIN_MS after `lost_ms`. */
+static void expect_brief(struct load **load, int64_t lost_ms, bool no_writes) {
+    struct load_result r;
+    load_end(load, &r);
+    fprintf(stderr,
+            "node loss: requests=%llu errors=%llu uncertain=%llu old=%llu wrong=%llu "
+            "last_error_after_ms=%lld%s%s%s%s\n",
+            (unsigned long long)r.requests, (unsigned long long)r.errors,
+            (unsigned long long)r.uncertain, (unsigned long long)r.old, (unsigned long long)r.wrong,
+            (long long)(r.last_error_mono_ms == 0 ? 0 : r.last_error_mono_ms - lost_ms),
+            r.first_error[0] != '\0' ? " first error: " : "", r.first_error,
+            r.first_error[0] != '\0' ? " last error: " : "", r.last_error);
+    cr_expect_eq(r.wrong, 0, "%s", r.first_wrong);
+    cr_expect(r.errors == 0 || r.last_error_mono_ms - lost_ms <= WITHIN_MS);
+    cr_expect(!no_writes || r.errors == 0, "a read failed: %s", r.first_error);
+}
+
+static void key_name(int i, char *out, size_t size) {
+    snprintf(out, size, "loss:key:%d", i);
+}
+
+static void set_keys(struct caller *c, const char *value) {
+    char key[32];
+    for (int i = 0; i < KEYS; i++) {
+        key_name(i, key, sizeof(key));
+        EXPECT(c, "+OK", "SET", key, value);
+    }
+}
+
+/* Of each key within `ms`; 0: at once. */
+static void expect_keys(struct caller *c, int ms, const char *want) {
+    char key[32];
+    for (int i = 0; i < KEYS; i++) {
+        key_name(i, key, sizeof(key));
+        EXPECT_WITHIN(ms, c, want, "GET", key);
+    }
+}
+
+/* Returns when. */
+static int64_t kill_node(struct stack *s, int index) {
+    int64_t now_ms = clock_mono_ms();
+    kill(s->node_pids[index], SIGKILL);
+    EVENTUALLY(PATIENCE_MS, kill(s->node_pids[index], 0) != 0);
+    return now_ms;
+}
+
+Test(node_loss, the_keys_of_a_killed_node_are_answered_by_others) {
+    struct stack *s = stack_private((struct stack_conf){0});
+    struct caller *c = expect_caller(s->proxy_port);
+    set_keys(c, "before");
+    for (int i = 0; i < 2; i++) { /* down to the last node */
+        kill_node(s, i);
+        expect_keys(c, 0, "$before");
+    }
+    char key[48];
+    stack_key_of(s, 0, "loss:new:", key, sizeof(key));
+    EXPECT_WITHIN(WITHIN_MS, c, "+OK", "SET", key, "while it is away");
+    EXPECT(c, "$while it is away", "GET", key);
+    stack_node_start(s, 0);
+    EVENTUALLY(PATIENCE_MS, stack_info(s->proxy_port, "ring_nodes_heard") == 2);
+    EXPECT(c, "$while it is away", "GET", key);
+    expect_keys(c, 0, "$before");
+    kill_node(s, 0);
+    kill_node(s, 2);
+    EXPECT_WITHIN(WITHIN_MS, c, "-NODEDOWN *", "GET", key);
+    EXPECT(c, "-NODEDOWN *", "SET", key, "nowhere");
+    EXPECT(c, "+PONG", "PING");
+    stack_node_start(s, 1);
+    EXPECT_WITHIN(2 * WITHIN_MS, c, "$while it is away", "GET", key);
+    expect_keys(c, 0, "$before");
+    caller_close(&c);
+    stack_down(&s);
+}
+
+Test(node_loss, reads_never_fail_while_a_node_is_killed) {
+    struct stack *s = stack_private((struct stack_conf){0});
+    struct load *load = start_load(s, 0);
+    let_work(load, 3000);
+    int64_t lost_ms = kill_node(s, 1);
+    let_work(load, 3000);
+    expect_brief(&load, lost_ms, true);
+    stack_down(&s);
+}
+
+Test(node_loss, success_is_back_within_a_second_and_lasts_when_the_node_returns) {
+    struct stack *s = stack_private((struct stack_conf){0});
+    struct load *load = start_load(s, 20);
+    let_work(load, 2000);
+    int64_t lost_ms = kill_node(s, 1);
+    EVENTUALLY(PATIENCE_MS, clock_mono_ms() - lost_ms > WITHIN_MS);
+    let_work(load, 2000);
+    stack_node_start(s, 1);
+    let_work(load, 4000);
+    expect_brief(&load, lost_ms, false);
+    stack_down(&s);
+}
+
+/* It does not close its connections: only its silence tells. */
+Test(node_loss, a_node_that_hangs_is_left_and_taken_back) {
+    struct stack *s = stack_private((struct stack_conf){0});
+    struct caller *c = expect_caller(s->proxy_port);
+    PGconn *sql = sql_open(s);
+    set_keys(c, "before");
+    kill(s->node_pids[0], SIGSTOP);
+    expect_keys(c, WITHIN_MS, "$before");
+    char key[48];
+    stack_key_of(s, 0, "loss:hang:", key, sizeof(key));
+    EXPECT_WITHIN(WITHIN_MS, c, "+OK", "SET", key, "elsewhere");
+    sql_do(sql, "UPDATE ringfence.entry SET payload = 'edited' WHERE key LIKE 'loss:key:%%'");
+    EXPECT_WITHIN(2000, c, "$edited", "GET", "loss:key:0");
+    kill(s->node_pids[0], SIGCONT);
+    EVENTUALLY(PATIENCE_MS, stack_info(s->proxy_port, "ring_nodes_heard") == 3);
+    EXPECT_WITHIN(2000, c, "$elsewhere", "GET", key);
+    expect_keys(c, 2000, "$edited"); /* what it slept through */
+    PQfinish(sql);
+    caller_close(&c);
+    stack_down(&s);
+}
