@@ -120,6 +120,11 @@ fuzz: $(FUZZ:%=build/fuzz/%)
 	    build/fuzz/$$t -max_total_time=$(SECONDS_EACH) -timeout=5 -rss_limit_mb=1024 -max_len=1024 -verbosity=0 \
 	    -print_final_stats=1 -artifact_prefix=build/fuzz/$$t- build/fuzz/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
 
+# `make bench-push`: from an edit with psql to the invalidation at every client that caches.
+.PHONY: bench-push
+bench-push: all
+	@bench/push.py
+
 clean:
 	rm -rf build
 
