@@ -90,19 +90,37 @@ $(INTEGRATION): %: %.o $(HARNESS) $B/lib.a
 integration: all $(INTEGRATION)
 tests: integration
 
-LOAD := $(patsubst %.c,$B/%.o,bench/load_main.c bench/load_thread.c bench/draw.c bench/histogram.c bench/cpu.c)
+LOAD := $(patsubst %.c,$B/%.o,bench/load_main.c bench/load_request.c bench/load_thread.c bench/draw.c bench/histogram.c bench/cpu.c)
 $B/bin/ringfence-load: $(LOAD) $B/lib.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_all) $^ -o $@ $(LIBS)
 
 # `make micro`: nanoseconds per call of what every request passes through.
 MICRO := $(patsubst bench/%.c,$B/bin/%,$(wildcard bench/micro_*.c))
-$(MICRO): $B/bin/%: $B/bench/%.o $B/lib.a
+$(MICRO): $B/bin/%: $B/bench/%.o $B/bench/draw.o $B/lib.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_all) $^ -o $@ $(LIBS)
 
-micro: $(MICRO)
+micro: $(filter-out %/micro_growth,$(MICRO))
 	@for m in $^; do $$m || exit 1; done
+
+# `make bench [SCENARIO='name ...'] [REPEATS=n] [SECONDS_EACH=s]`: every goal of speed as a ratio against a peer in one run.
+# WRITE=yes puts the figures into docs/performance.md; `make bench-check` compares with bench/recorded.json, `bench-record` writes it.
+REPEATS ?= 3
+BENCH = /usr/bin/python3 bench/run.py $(SCENARIO) --repeats $(REPEATS) --seconds $(if $(filter file,$(origin SECONDS_EACH)),2,$(SECONDS_EACH))
+
+.PHONY: bench bench-check bench-record bench-tools
+bench-tools: all $B/bin/ringfence-load $B/bin/micro_growth
+	ctl/packages.sh bench
+
+bench: bench-tools
+	$(BENCH) $(if $(WRITE),--write) $(if $(JSON),--json $(JSON))
+
+bench-check: bench-tools
+	$(BENCH) --check
+
+bench-record: bench-tools
+	$(BENCH) --record
 
 # `make fuzz SECONDS_EACH=60`: each target for so long. A target's first line names the sources it needs.
 # What is found worth keeping goes to build/fuzz/corpus; tests/fuzz/corpus is where it starts.

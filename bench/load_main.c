@@ -13,7 +13,7 @@
 #include "cpu.h"
 #include "load.h"
 
-enum { THREADS_MAX = 64, PIDS_MAX = 16, TIMELINE_MAX = 3600 };
+enum { THREADS_MAX = 64, WATCHED_MAX = 16, WATCHED_PIDS_MAX = 64, TIMELINE_MAX = 3600 };
 
 #define FIELD(name) offsetof(struct load_conf, name)
 
@@ -35,7 +35,7 @@ static const struct conf_row ROWS[] = {
      "stop after so many; 0: by time"},
     {"rate", CONF_INT, FIELD(rate), "0", 0, 10000000, "1/s", NULL, 0,
      "open loop: requests a second in all, latency from the intended start; 0: closed loop"},
-    {"keys", CONF_INT, FIELD(keys), "100000", 1, INT64_MAX, "", NULL, 0, "different keys"},
+    {"keys", CONF_INT, FIELD(keys), "100000", 1, UINT32_MAX, "", NULL, 0, "different keys"},
     {"zipf", CONF_STRING, FIELD(zipf), "0", 0, 0, "", NULL, 0,
      "exponent of the keys' distribution; 0: uniform"},
     {"gets", CONF_INT, FIELD(gets), "1", 0, 1000000, "", NULL, 0, "weight of GET in the mix"},
@@ -54,10 +54,10 @@ static const struct conf_row ROWS[] = {
     {"key-offset", CONF_INT, FIELD(key_offset), "0", 0, INT64_MAX, "", NULL, 0,
      "added to each key's number"},
     {"once", CONF_BOOL, FIELD(once), "no", 0, 0, "", NULL, 0,
-     "each key once and in order: to fill, or to read cold"},
+     "each key once, in a scattered order: to fill, or to read cold"},
     {"seed", CONF_INT, FIELD(seed), "1", 0, INT64_MAX, "", NULL, 0, "of all random numbers"},
     {"pids", CONF_STRING, FIELD(pids), "", 0, 0, "", NULL, 0,
-     "name=pid,...: report their CPU time per request"},
+     "name=pid+pid,...: report their CPU time per request; pids joined by + count as one"},
     {"json-file", CONF_STRING, FIELD(json_file), "", 0, 0, "", NULL, 0, "write the figures here"},
     {"timeline", CONF_BOOL, FIELD(timeline), "no", 0, 0, "", NULL, 0,
      "a line a second with the rate"},
@@ -73,14 +73,15 @@ static const struct {
 
 struct watched {
     char name[32];
-    int pid;
+    int pids[WATCHED_PIDS_MAX]; /* counted together */
+    unsigned count;
     uint64_t before_ns, after_ns;
 };
 
 struct run {
     struct load_conf conf;
     struct load_thread *threads[THREADS_MAX];
-    struct watched watched[PIDS_MAX];
+    struct watched watched[WATCHED_MAX];
     unsigned watched_count;
     uint64_t done_before, done_after;
     int64_t from_us, until_us;
@@ -91,13 +92,42 @@ struct run {
 
 static void parse_pids(struct run *r) {
     char *state, *copy = strdup(r->conf.pids);
-    for (char *word = strtok_r(copy, ",", &state); word != NULL && r->watched_count < PIDS_MAX;
+    for (char *word = strtok_r(copy, ",", &state); word != NULL && r->watched_count < WATCHED_MAX;
          word = strtok_r(NULL, ",", &state)) {
         struct watched *w = &r->watched[r->watched_count];
-        if (sscanf(word, "%31[^=]=%d", w->name, &w->pid) == 2)
-            r->watched_count++;
+        int at = 0;
+        if (sscanf(word, "%31[^=]=%n", w->name, &at) != 1 || at == 0)
+            continue;
+        for (char *digits = word + at; *digits != '\0' && w->count < WATCHED_PIDS_MAX;) {
+            w->pids[w->count++] = (int)strtol(digits, &digits, 10);
+            if (*digits != '+')
+                break;
+            digits++;
+        }
+        r->watched_count++;
     }
     free(copy);
+}
+
+/* The generator itself: on few cores it is the bottleneck, so it is always shown. */
+static void watch_self(struct run *r) {
+    struct watched *w = &r->watched[r->watched_count++];
+    snprintf(w->name, sizeof(w->name), "load");
+    w->pids[w->count++] = getpid();
+}
+
+static uint64_t cpu_of(const struct watched *w) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < w->count; i++)
+        sum += cpu_ns(w->pids[i]);
+    return sum;
+}
+
+static uint64_t rss_of(const struct watched *w) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < w->count; i++)
+        sum += cpu_rss_bytes(w->pids[i]);
+    return sum;
 }
 
 static uint64_t done(const struct run *r) {
@@ -127,12 +157,12 @@ static void watch(struct run *r, int64_t start_us) {
     r->from_us = clock_mono_us();
     r->done_before = done(r);
     for (unsigned i = 0; i < r->watched_count; i++)
-        r->watched[i].before_ns = cpu_ns(r->watched[i].pid);
+        r->watched[i].before_ns = cpu_of(&r->watched[i]);
     uint64_t last = r->done_before;
     for (int64_t second = 1; second <= r->conf.seconds && running(r); second++) {
         int64_t until = r->from_us + second * 1000000;
         while (running(r) && clock_mono_us() < until)
-            sleep_until(clock_mono_us() + 20000 < until ? clock_mono_us() + 20000 : until);
+            sleep_until(clock_mono_us() + 2000 < until ? clock_mono_us() + 2000 : until);
         uint64_t now = done(r);
         if (r->timeline_count < TIMELINE_MAX)
             r->timeline[r->timeline_count++] = now - last;
@@ -144,7 +174,7 @@ static void watch(struct run *r, int64_t start_us) {
     r->until_us = clock_mono_us();
     r->done_after = done(r);
     for (unsigned i = 0; i < r->watched_count; i++)
-        r->watched[i].after_ns = cpu_ns(r->watched[i].pid);
+        r->watched[i].after_ns = cpu_of(&r->watched[i]);
 }
 
 static json_t *latencies(const struct histogram *h) {
@@ -164,17 +194,20 @@ static json_t *report(const struct run *r) {
            *line = json_array();
     double seconds = (double)(r->until_us - r->from_us) / 1e6;
     uint64_t requests = r->done_after - r->done_before;
-    struct histogram all = {0};
+    struct histogram all = {0}, reads = {0};
     for (int op = 0; op < LOAD_OPS; op++) {
         histogram_merge(&all, &r->figures.latency_ns[op]);
+        if (op != LOAD_SET)
+            histogram_merge(&reads, &r->figures.latency_ns[op]);
         if (r->figures.latency_ns[op].total != 0)
             json_object_set_new(ops, OPS[op], latencies(&r->figures.latency_ns[op]));
     }
+    json_object_set_new(ops, "reads", latencies(&reads));
     for (unsigned i = 0; i < r->watched_count; i++) {
         const struct watched *w = &r->watched[i];
         double us = (double)(w->after_ns - w->before_ns) / 1000;
         json_object_set_new(cpu, w->name, json_real(requests == 0 ? 0 : us / (double)requests));
-        json_object_set_new(rss, w->name, json_integer((json_int_t)cpu_rss_bytes(w->pid)));
+        json_object_set_new(rss, w->name, json_integer((json_int_t)rss_of(w)));
     }
     for (unsigned i = 0; i < r->timeline_count; i++)
         json_array_append_new(line, json_integer((json_int_t)r->timeline[i]));
@@ -231,6 +264,7 @@ int main(int argc, char **argv) {
     }
     if (r.conf.threads > r.conf.clients)
         r.conf.threads = r.conf.clients;
+    watch_self(&r);
     parse_pids(&r);
     int64_t start_us = clock_mono_us() + 200000 + r.conf.clients * 50;
     for (int64_t i = 0; i < r.conf.threads; i++) {

@@ -11,16 +11,16 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../common/buf.h"
-#include "../common/clock.h"
 #include "../common/resp_parse.h"
-#include "../common/resp_write.h"
-#include "draw.h"
 #include "load.h"
+#include "load_request.h"
 
 enum { READ_BYTES = 256 << 10, EVENTS_MAX = 256, DRAIN_US = 2000000 };
 
@@ -44,12 +44,10 @@ struct load_thread {
     unsigned index, links_count;
     struct link *links;
     int epoll;
-    struct draw draw;
+    struct load_request request;
     int64_t start_us, measure_ns, end_ns, interval_ns;
-    uint64_t once_next, once_end,
-        quota; /* quota: requests that may still be sent; UINT64_MAX: no limit */
+    uint64_t quota; /* requests that may still be sent; UINT64_MAX: no limit */
     uint64_t outstanding;
-    char *value; /* bytes that values are cut from */
     struct load_figures figures;
     pthread_t thread;
     atomic_ullong done;
@@ -57,91 +55,15 @@ struct load_thread {
 };
 
 static int64_t now_ns(void) {
-    return clock_mono_us() * 1000;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 /* ---- requests ---- */
 
-static struct span key_text(struct load_thread *t, char *room) {
-    uint64_t rank = t->conf->once ? t->once_next++ : draw_key(&t->draw);
-    int n = snprintf(room, 64, "%s%010llu", t->conf->prefix,
-                     (unsigned long long)(rank + (uint64_t)t->conf->key_offset));
-    return span_of(room, (size_t)n);
-}
-
-static uint64_t value_size(struct load_thread *t) {
-    uint64_t low = (uint64_t)t->conf->value_min, high = (uint64_t)t->conf->value_max;
-    if (low >= high)
-        return low;
-    unsigned doublings = 0; /* log-uniform: first the power of two, then the place in it */
-    while ((low << (doublings + 1)) <= high)
-        doublings++;
-    uint64_t from = low << draw_between(&t->draw, 0, doublings);
-    return draw_between(&t->draw, from, from * 2 < high ? from * 2 : high);
-}
-
-static enum load_op pick_op(struct load_thread *t) {
-    const struct load_conf *c = t->conf;
-    int64_t all = c->gets + c->sets + c->mgets;
-    int64_t n = (int64_t)draw_between(&t->draw, 1, (uint64_t)all);
-    return n <= c->gets ? LOAD_GET : n <= c->gets + c->sets ? LOAD_SET : LOAD_MGET;
-}
-
-static struct span value_text(struct load_thread *t) {
-    size_t size = value_size(t);
-    if (!t->conf->json_values)
-        return span_of(t->value + draw_number(&t->draw) % 64, size);
-    char *json =
-        t->value + (256 << 10); /* {"v":"aaaa"}: shorter than 8 bytes is not JSON any more */
-    size = size < 8 ? 8 : size;
-    memcpy(json, "{\"v\":\"", 6);
-    memcpy(json + 6, t->value + draw_number(&t->draw) % 64, size - 8);
-    memcpy(json + size - 2, "\"}", 2);
-    return span_of(json, size);
-}
-
-static void write_memcached(struct load_thread *t, struct buf *out, enum load_op op,
-                            unsigned keys) {
-    char room[64], head[128];
-    if (op == LOAD_SET) {
-        struct span key = key_text(t, room), value = value_text(t);
-        int n =
-            snprintf(head, sizeof(head), "set %.*s 0 0 %zu\r\n", (int)key.len, key.ptr, value.len);
-        buf_append(out, head, (size_t)n);
-        buf_append_span(out, value);
-        buf_append(out, "\r\n", 2);
-        return;
-    }
-    buf_append(out, "get", 3);
-    for (unsigned i = 0; i < keys; i++) {
-        buf_append(out, " ", 1);
-        buf_append_span(out, key_text(t, room));
-    }
-    buf_append(out, "\r\n", 2);
-}
-
-static void write_resp(struct load_thread *t, struct buf *out, enum load_op op, unsigned keys) {
-    static const struct span NAMES[] = {
-        [LOAD_GET] = {"GET", 3}, [LOAD_SET] = {"SET", 3}, [LOAD_MGET] = {"MGET", 4}};
-    char room[64];
-    resp_write_array(out, 1 + keys + (op == LOAD_SET ? 1 : 0));
-    resp_write_bulk(out, NAMES[op]);
-    for (unsigned i = 0; i < keys; i++)
-        resp_write_bulk(out, key_text(t, room));
-    if (op == LOAD_SET)
-        resp_write_bulk(out, value_text(t));
-}
-
 static void send_one(struct load_thread *t, struct link *l, int64_t at_ns) {
-    enum load_op op = pick_op(t);
-    unsigned keys = op == LOAD_MGET
-                        ? (unsigned)draw_between(&t->draw, (uint64_t)t->conf->mget_keys_min,
-                                                 (uint64_t)t->conf->mget_keys_max)
-                        : 1;
-    if (t->conf->protocol == LOAD_RESP)
-        write_resp(t, &l->out, op, keys);
-    else
-        write_memcached(t, &l->out, op, keys);
+    enum load_op op = load_request_write(&t->request, &l->out);
     l->queue[(l->first + l->count++) % (unsigned)t->conf->pipeline] =
         (struct sent){at_ns, (uint8_t)op};
     t->outstanding++;
@@ -157,7 +79,7 @@ static void fill(struct load_thread *t, struct link *l, int64_t now) {
     unsigned depth = (unsigned)t->conf->pipeline;
     if (t->interval_ns == 0 && l->count != 0)
         return; /* as redis-benchmark: the next batch when the last is answered */
-    while (l->count < depth && t->quota != 0 && (!t->conf->once || t->once_next < t->once_end)) {
+    while (l->count < depth && t->quota != 0 && !load_request_over(&t->request)) {
         if (t->interval_ns != 0 && l->next_ns > now)
             return;
         send_one(t, l, t->interval_ns != 0 ? l->next_ns : now);
@@ -215,6 +137,30 @@ static size_t scan_memcached(const char *data, size_t len) {
     }
 }
 
+static bool is_null(const char *at) {
+    return at[0] == '_' || (at[0] == '$' && at[1] == '-');
+}
+
+static const char *next_line(const char *at, const char *end) {
+    const char *feed = memchr(at, '\n', (size_t)(end - at));
+    return feed == NULL ? end : feed + 1;
+}
+
+/* Of a reply that was scanned: a null, or an array of bulk strings and nulls. */
+static unsigned count_nulls(struct span reply) {
+    if (reply.ptr[0] != '*')
+        return is_null(reply.ptr);
+    unsigned nulls = 0;
+    const char *end = reply.ptr + reply.len, *at = next_line(reply.ptr, end);
+    while (at < end) {
+        bool null = is_null(at);
+        nulls += null;
+        size_t body = null || at[0] != '$' ? 0 : strtoul(at + 1, NULL, 10) + 2;
+        at = next_line(at, end) + body;
+    }
+    return nulls;
+}
+
 static void answered(struct load_thread *t, struct link *l, struct span reply, int64_t now) {
     struct sent sent = l->queue[l->first];
     l->first = (l->first + 1) % (unsigned)t->conf->pipeline;
@@ -230,8 +176,7 @@ static void answered(struct load_thread *t, struct link *l, struct span reply, i
             snprintf(t->figures.first_error, sizeof(t->figures.first_error), "%.*s",
                      (int)reply.len - 2, reply.ptr);
     }
-    if (reply.ptr[0] == '_' || (reply.ptr[0] == '$' && reply.ptr[1] == '-'))
-        t->figures.nulls++;
+    t->figures.nulls += count_nulls(reply);
     histogram_add(&t->figures.latency_ns[sent.op], (uint64_t)(now - sent.at_ns));
 }
 
@@ -287,23 +232,20 @@ static int connect_to(const struct load_conf *conf) {
     return fd;
 }
 
-static int wait_ms(const struct load_thread *t, int64_t now) {
-    if (t->interval_ns == 0)
-        return 100;
-    int64_t next = t->end_ns;
-    for (unsigned i = 0; i < t->links_count; i++) {
+/* Open loop: until the next request is due, to the nanosecond; polling would take the CPU that the
+ * servers need. */
+static struct timespec wait_for(const struct load_thread *t, int64_t now) {
+    int64_t next = now + 100000000;
+    for (unsigned i = 0; t->interval_ns != 0 && i < t->links_count; i++) {
         if (t->links[i].count < (unsigned)t->conf->pipeline && t->links[i].next_ns < next)
             next = t->links[i].next_ns;
     }
-    int64_t ms = (next - now) / 1000000;
-    return ms < 0     ? 0
-           : ms > 100 ? 100
-                      : (int)ms; /* below 1 ms it polls: the schedule is worth the CPU */
+    int64_t left = next > now ? next - now : 0;
+    return (struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
 }
 
 static bool finished(const struct load_thread *t, int64_t now) {
-    bool all_sent =
-        now >= t->end_ns || t->quota == 0 || (t->conf->once && t->once_next >= t->once_end);
+    bool all_sent = now >= t->end_ns || t->quota == 0 || load_request_over(&t->request);
     return (all_sent && t->outstanding == 0) || now >= t->end_ns + DRAIN_US * 1000;
 }
 
@@ -322,7 +264,8 @@ static void *run(void *arg) {
                 flush(t, &t->links[i]);
             }
         }
-        int count = epoll_wait(t->epoll, events, EVENTS_MAX, wait_ms(t, now));
+        struct timespec wait = wait_for(t, now);
+        int count = epoll_pwait2(t->epoll, events, EVENTS_MAX, &wait, NULL);
         for (int i = 0; i < count; i++) {
             struct link *l = events[i].data.ptr;
             if (l->fd >= 0 && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
@@ -363,8 +306,6 @@ static void share_work(struct load_thread *t) {
     t->interval_ns = c->rate == 0 ? 0 : 1000000000 * c->clients / c->rate;
     t->measure_ns = (t->start_us + c->warmup_s * 1000000) * 1000;
     t->end_ns = t->measure_ns + c->seconds * 1000000000;
-    t->once_next = (uint64_t)c->keys * index / threads;
-    t->once_end = (uint64_t)c->keys * (index + 1) / threads;
     t->quota = c->requests == 0 ? UINT64_MAX : (uint64_t)c->requests / threads;
 }
 
@@ -377,18 +318,17 @@ struct load_thread *load_thread_start(const struct load_conf *conf, unsigned ind
     t->index = index;
     t->start_us = start_us;
     share_work(t);
-    draw_init(&t->draw, (uint64_t)conf->seed * 1000 + index, (uint64_t)conf->keys,
-              strtod(conf->zipf, NULL));
     t->epoll = epoll_create1(EPOLL_CLOEXEC);
     t->links = calloc(t->links_count + 1, sizeof(*t->links));
-    t->value = malloc(128 + (512 << 10) + (size_t)conf->value_max * 2);
-    if (t->links == NULL || t->value == NULL || !open_links(t)) {
+    if (!load_request_init(&t->request, conf, index)) {
+        fprintf(stderr, "ringfence-load: out of memory\n");
+        return NULL;
+    }
+    if (t->links == NULL || !open_links(t)) {
         fprintf(stderr, "ringfence-load: cannot connect to %s:%lld\n", conf->host,
                 (long long)conf->port);
         return NULL; /* the program ends */
     }
-    for (size_t i = 0; i < 128 + (512u << 10) + (size_t)conf->value_max * 2; i++)
-        t->value[i] = (char)('a' + draw_number(&t->draw) % 26);
     atomic_store(&t->running, true);
     return pthread_create(&t->thread, NULL, run, t) == 0 ? t : NULL;
 }
@@ -422,6 +362,6 @@ void load_thread_join(struct load_thread **pointer, struct load_figures *into) {
     }
     close(t->epoll);
     free(t->links);
-    free(t->value);
+    load_request_release(&t->request);
     free(t);
 }

@@ -1,0 +1,289 @@
+"""What the scenarios run against: our stack, the peers and the data, private and on loopback.
+
+Everything is started here and stopped here, by pid. Ports are below the kernel's ephemeral range.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BIN = os.path.join(HERE, "build", "release", "bin")
+LOAD = os.path.join(BIN, "ringfence-load")
+
+KEYS = 100_000  # of the plain scenarios
+COLD_KEYS = 400_000
+NUMBER_BASE = 1_000_000_000  # keys end in ten digits, so that SQL needs no padding
+READY_S = 30
+
+
+def process_cpu_s(pid):
+    """CPU seconds of all threads of a process (its CPU clock)."""
+    return time.clock_gettime((~pid) << 3 | 2)
+
+
+def thread_cpu_s(pid):
+    """{thread id: CPU seconds}, from /proc/PID/task/TID/schedstat."""
+    times = {}
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/schedstat", encoding="ascii") as file:
+            times[int(tid)] = int(file.read().split()[0]) / 1e9
+    return times
+
+
+def pin(pid, cores):
+    """All threads of a process; those it makes later follow the one that makes them."""
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        try:
+            os.sched_setaffinity(int(tid), cores)
+        except ProcessLookupError:
+            pass
+
+
+def children_of(parent):
+    pids = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
+                    fields = file.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == parent:
+                pids.append(int(entry))
+    return pids
+
+
+class Failed(Exception):
+    pass
+
+
+class Lab:
+    """Starts what a scenario asks for, on first use; close() stops all of it."""
+
+    def __init__(self, seconds, log):
+        self.seconds, self.log = seconds, log
+        self.dir = tempfile.mkdtemp(prefix="rf-bench-", dir="/var/tmp")
+        self.children = []
+        self.env = None
+        self.cores = sorted(os.sched_getaffinity(0))
+        self.made = {}
+
+    def close(self):
+        for child in reversed(self.children):
+            child.send_signal(signal.SIGTERM)
+        for child in self.children:
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        if self.env is not None:
+            self.stack("down")
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def once(self, name, make):
+        """`make()` the first time, its result later."""
+        if name not in self.made:
+            self.made[name] = make()
+        return self.made[name]
+
+    # ---- processes ----
+
+    def free_port(self):
+        while True:
+            port = random.randint(20000, 31000)
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", port))
+                    return port
+                except OSError:
+                    continue
+
+    def spawn(self, name, argv, port):
+        """A server; returns when it accepts."""
+        log = open(os.path.join(self.dir, name + ".log"), "wb")
+        child = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        log.close()
+        self.children.append(child)
+        until = time.monotonic() + READY_S
+        while time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return child.pid
+            if child.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise Failed(f"{name} did not start: see {argv}")
+
+    def stack(self, verb, **settings):
+        subprocess.run(
+            [os.path.join(HERE, "ctl", "stack.sh"), verb, os.path.join(self.dir, "stack")],
+            env={**os.environ, **settings}, check=True, stdout=subprocess.DEVNULL)
+
+    # ---- ours ----
+
+    def ringfence(self):
+        """The stack: PostgreSQL, three nodes, a proxy of one worker. Values of its env file."""
+        if self.env is None:
+            self.env = {}
+            self.stack("up", NODES="3", WORKERS="1", PROXY_PORT=str(self.free_port()))
+            with open(os.path.join(self.dir, "stack", "env"), encoding="utf-8") as file:
+                for line in file:
+                    name, _, value = line.rstrip("\n").partition("=")
+                    self.env[name] = value.strip('"')
+        return self.env
+
+    def proxy(self):
+        env = self.ringfence()
+        return int(env["PROXY_PORT"]), int(env["PROXY_PID"])
+
+    def proxy_two(self):
+        """A second proxy on the same nodes, with two workers."""
+        def make():
+            port = self.free_port()
+            pid = self.spawn("proxy2", [os.path.join(BIN, "ringfence-proxy"), "--ring-file", self.ringfence()["RING_FILE"],
+                                        "--workers", "2", "--port", str(port)], port)
+            return port, pid
+        return self.once("proxy_two", make)
+
+    def nodes(self):
+        env = self.ringfence()
+        return [int(p) for p in env["NODE_PORTS"].split()], [int(p) for p in env["NODE_PIDS"].split()]
+
+    def postgres_pids(self):
+        parent = int(self.ringfence()["PG_PID"])
+        return [parent] + children_of(parent)
+
+    def pg_argv(self):
+        env = self.ringfence()
+        return ["-h", env["PGHOST"], "-p", env["PGPORT"], "-U", env["PGUSER"]]
+
+    def sql(self, text):
+        env = self.ringfence()
+        done = subprocess.run(["psql", "-qXAt", "-v", "ON_ERROR_STOP=1", *self.pg_argv(), "-c", text, env["PGDATABASE"]],
+                              check=True, stdout=subprocess.PIPE, text=True)
+        return done.stdout.strip()
+
+    # ---- peers ----
+
+    def redis(self, number):
+        def make():
+            port = self.free_port()
+            return port, self.spawn(f"redis{number}", ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+                                                       "--appendonly", "no", "--dir", self.dir], port)
+        return self.once(f"redis{number}", make)
+
+    def memcached(self):
+        def make():
+            port = self.free_port()
+            user = ["-u", "nobody"] if os.getuid() == 0 else []
+            return port, self.spawn("memcached", ["memcached", "-p", str(port), "-l", "127.0.0.1", "-t", "1", "-m", "512",
+                                                  "-U", "0", *user], port)
+        return self.once("memcached", make)
+
+    def nutcracker(self):
+        """twemproxy in front of three redis servers."""
+        def make():
+            port = self.free_port()
+            path = os.path.join(self.dir, "nutcracker.yml")
+            with open(path, "w", encoding="ascii") as file:
+                file.write(f"bench:\n  listen: 127.0.0.1:{port}\n  hash: fnv1a_64\n  distribution: ketama\n  redis: true\n"
+                           "  preconnect: true\n  auto_eject_hosts: false\n  servers:\n")
+                for number in (1, 2, 3):
+                    file.write(f"   - 127.0.0.1:{self.redis(number)[0]}:1 redis{number}\n")
+            stats = self.free_port()
+            return port, self.spawn("nutcracker", ["nutcracker", "-c", path, "-a", "127.0.0.1", "-s", str(stats),
+                                                   "-p", os.path.join(self.dir, "nutcracker.pid")], port)
+        return self.once("nutcracker", make)
+
+    def redis_pids(self):
+        return [self.redis(n)[1] for n in (1, 2, 3)]
+
+    # ---- where things run ----
+
+    def apart(self, *servers):
+        """The servers under test on the first core, all else on the others: then no generator takes their core."""
+        if len(self.cores) < 2:
+            return
+        first, rest = {self.cores[0]}, set(self.cores[1:])
+        self.everywhere(rest)
+        for pid in servers:
+            pin(pid, first)
+
+    def everywhere(self, cores=None):
+        cores = cores or set(self.cores)
+        pids = [child.pid for child in self.children]
+        if self.env:
+            pids += [int(p) for p in (self.env["PROXY_PID"] + " " + self.env["NODE_PIDS"]).split()] + self.postgres_pids()
+        for pid in pids:
+            pin(pid, cores)
+        self.load_cores = cores
+
+    load_cores = None
+
+    # ---- load ----
+
+    def load(self, port, *, pids=None, must_hit=True, **options):
+        """One run of ringfence-load; its figures."""
+        path = os.path.join(self.dir, "figures.json")
+        settings = {"seconds": self.seconds, "warmup": 0 if "once" in options else 1, "keys": KEYS, "key_offset": NUMBER_BASE,
+                    **options}
+        argv = [LOAD, "--port", str(port), "--quiet", "yes", "--json-file", path]
+        if pids:
+            argv += ["--pids", ",".join(f"{name}={'+'.join(map(str, ids))}" for name, ids in pids.items())]
+        for name, value in settings.items():
+            argv += ["--" + name.replace("_", "-"), str(value)]
+        cores = self.load_cores
+        done = subprocess.run(argv, stderr=subprocess.PIPE, text=True, check=False,
+                              preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None)
+        if done.returncode != 0:
+            raise Failed(f"ringfence-load: {done.stderr.strip()}")
+        with open(path, encoding="utf-8") as file:
+            figures = json.load(file)
+        if figures["errors"]:
+            raise Failed(f"errors under load: {figures['errors']}: {figures['first_error']}")
+        if must_hit and figures["nulls"]:
+            raise Failed(f"{figures['nulls']} of the keys were not there")
+        return figures
+
+    def fill(self, port, **options):
+        """Every key once, by SET."""
+        self.load(port, gets=0, sets=1, once="yes", clients=32, pipeline=16, seconds=120, **options)
+
+    def rows(self, prefix, count, low, high):
+        """Rows of JSON payloads of `low` to `high` bytes, sizes log-uniform, straight into the table."""
+        self.sql(f"""INSERT INTO ringfence.entry (key, payload)
+            SELECT '{prefix}' || ({NUMBER_BASE} + n),
+                   '{{"v":"' || repeat(chr(97 + n % 26), greatest(1, ({low} * power({high / low}, (n * 7919 % {count})::float8 / {count}))::int - 8)) || '"}}'
+            FROM generate_series(0, {count - 1}) AS n
+            ON CONFLICT (key) DO UPDATE SET payload = excluded.payload; ANALYZE ringfence.entry""")
+
+    def pgbench(self, script, clients, seconds=None, log=False):
+        """Transactions a second of a pgbench script, prepared; with `log` also each latency in us."""
+        env = self.ringfence()
+        path = os.path.join(self.dir, "script.sql")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(script)
+        prefix = os.path.join(self.dir, "pgbench_log")
+        argv = ["pgbench", *self.pg_argv(), "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)),
+                "-T", str(seconds or self.seconds + 1), "-f", path]
+        if log:
+            argv += ["-l", "--log-prefix", prefix]
+        done = subprocess.run([*argv, env["PGDATABASE"]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            raise Failed(f"pgbench: {done.stderr.strip()[-300:]}")
+        rate = float(next(line for line in done.stdout.splitlines() if line.startswith("tps")).split()[2])
+        latencies = []
+        for name in os.listdir(self.dir):
+            if log and name.startswith("pgbench_log"):
+                with open(os.path.join(self.dir, name), encoding="ascii") as file:
+                    latencies += [float(line.split()[2]) for line in file]
+                os.unlink(os.path.join(self.dir, name))
+        return rate, sorted(latencies)

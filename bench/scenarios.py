@@ -1,0 +1,309 @@
+"""The scenarios: what each stands for, its contenders, and the goals that are judged on it.
+
+A scenario is run several times; each time its contenders run one after the other, in turning order, and each of
+its goals gets one value from that pair. Medians are judged, min and max are shown.
+"""
+
+import subprocess
+import time
+
+from lab import COLD_KEYS, HERE, KEYS, process_cpu_s, thread_cpu_s
+
+CLIENTS = 50
+SQL_CLIENTS = 64
+
+
+class Goal:
+    """`value(figures)`: one number from {contender: figures}. `bound`: None where nothing was promised."""
+
+    def __init__(self, name, text, value, bound=None, unit="x"):
+        self.name, self.text, self.value, self.bound, self.unit = name, text, value, bound, unit
+
+    def met(self, value):
+        if self.bound is None:
+            return None
+        side, limit = self.bound
+        return value <= limit if side == "<=" else value >= limit
+
+
+class Scenario:
+    def __init__(self, name, about, contenders, goals, prepare=None):
+        self.name, self.about, self.contenders, self.goals, self.prepare = name, about, contenders, goals, prepare
+
+
+def cpu_ratio(ours, theirs, role):
+    return lambda f: f[ours]["cpu_us_per_request"][role] / f[theirs]["cpu_us_per_request"][role]
+
+
+def rate_ratio(ours, theirs):
+    return lambda f: f[ours]["per_second"] / f[theirs]["per_second"]
+
+
+# ---- data ----
+
+def fill_plain(lab):
+    """The plain keys, 100 bytes: in the table, warm in the nodes, and in the three redis behind nutcracker."""
+    def make():
+        lab.rows("bench:", KEYS, 100, 100)
+        lab.load(lab.proxy()[0], once="yes", clients=32, pipeline=16, seconds=60)
+        lab.fill(lab.nutcracker()[0])
+        return True
+    lab.once("plain", make)
+
+
+def fill_direct(lab):
+    """All plain keys in node 1, redis 1 and memcached each."""
+    def make():
+        fill_plain(lab)
+        lab.load(lab.nodes()[0][0], once="yes", clients=32, pipeline=16, seconds=60)
+        lab.fill(lab.redis(1)[0])
+        lab.fill(lab.memcached()[0], protocol="memcached")
+        return True
+    lab.once("direct", make)
+
+
+MISSION = {"prefix": "mission:", "zipf": "0.99", "gets": 198, "mgets": 792, "sets": 10, "mget_keys_min": 2, "mget_keys_max": 5,
+           "value_min": 100, "value_max": 2048, "clients": 64}
+
+
+def fill_mission(lab):
+    def make():
+        lab.rows("mission:", KEYS, 100, 2048)
+        lab.load(lab.proxy()[0], prefix="mission:", once="yes", clients=32, pipeline=16, seconds=60)
+        lab.fill(lab.nutcracker()[0], prefix="mission:", value_min=100, value_max=2048)
+        return True
+    lab.once("mission", make)
+
+
+def fill_cold(lab):
+    lab.once("cold", lambda: lab.rows("cold:", COLD_KEYS, 100, 100) or True)
+
+
+def fill_bare(lab):
+    """A bare table for pgbench: no triggers, no versions."""
+    def make():
+        fill_plain(lab)
+        lab.sql("CREATE TABLE bare (key text COLLATE \"C\" PRIMARY KEY, payload text NOT NULL);"
+                "INSERT INTO bare SELECT key, payload FROM ringfence.entry WHERE key LIKE 'bench:%'; ANALYZE bare; CHECKPOINT")
+        return True
+    lab.once("bare", make)
+
+
+# ---- contenders ----
+
+def through_proxy(**options):
+    def run(lab):
+        port, pid = lab.proxy()
+        lab.apart(pid)
+        return lab.load(port, clients=CLIENTS, pids={"proxy": [pid], "nodes": lab.nodes()[1]}, **options)
+    return run
+
+
+def through_nutcracker(**options):
+    def run(lab):
+        port, pid = lab.nutcracker()
+        lab.apart(pid)
+        return lab.load(port, clients=CLIENTS, pids={"proxy": [pid], "nodes": lab.redis_pids()}, **options)
+    return run
+
+
+def direct(server, **options):
+    def run(lab):
+        port, pid = server(lab)
+        lab.apart(pid)
+        return lab.load(port, clients=CLIENTS, pids={"server": [pid]}, **options)
+    return run
+
+
+def first_node(lab):
+    ports, pids = lab.nodes()
+    return ports[0], pids[0]
+
+
+def chain(target, backends):
+    """Everything on all cores: what the whole chain carries."""
+    def run(lab):
+        port, pid = target(lab)
+        lab.everywhere()
+        return lab.load(port, clients=CLIENTS, pipeline=16, pids={"proxy": [pid], "nodes": backends(lab)})
+    return run
+
+
+def mission(target):
+    """At half of what the peer carries at most, which is measured first in each repeat."""
+    def run(lab):
+        port, pid = target(lab)
+        lab.everywhere()
+        return lab.load(port, **MISSION, pipeline=32, rate=int(lab.made["mission_peak"] / 2), pids={"proxy": [pid]})
+    return run
+
+
+def mission_peak(lab):
+    lab.everywhere()
+    peer = lab.load(lab.nutcracker()[0], **MISSION, pipeline=1)
+    lab.made["mission_peak"] = peer["per_second"]
+    ours = lab.load(lab.proxy()[0], **MISSION, pipeline=1)
+    return {**ours, "peer_per_second": peer["per_second"]}
+
+
+def set_durable(depth):
+    def run(lab):
+        lab.everywhere()
+        port, pid = lab.proxy()
+        return lab.load(port, gets=0, sets=1, clients=SQL_CLIENTS, pipeline=depth,
+                        pids={"proxy": [pid], "nodes": lab.nodes()[1], "postgres": lab.postgres_pids()})
+    return run
+
+
+def pgbench_upsert(lab):
+    lab.everywhere()
+    payload = '{"v":"' + "a" * 92 + '"}'
+    script = (f"\\set n random(1000000000, {1_000_000_000 + KEYS - 1})\n"
+              f"INSERT INTO bare (key, payload) VALUES ('bench:' || :n, '{payload}') "
+              "ON CONFLICT (key) DO UPDATE SET payload = excluded.payload;\n")
+    return {"per_second": lab.pgbench(script, SQL_CLIENTS)[0]}
+
+
+SELECT = (f"\\set n random(1000000000, {1_000_000_000 + COLD_KEYS - 1})\n"
+          "SELECT payload FROM ringfence.entry WHERE key = 'cold:' || :n;\n")
+
+
+def get_cold(depth):
+    """Nothing is trusted any more, so each key is fetched from the table once."""
+    def run(lab):
+        lab.everywhere()
+        lab.sql("SELECT ringfence.everything()")
+        port, pid = lab.proxy()
+        figures = lab.load(port, prefix="cold:", keys=COLD_KEYS, once="yes", clients=SQL_CLIENTS, pipeline=depth,
+                           pids={"proxy": [pid], "nodes": lab.nodes()[1], "postgres": lab.postgres_pids()})
+        return figures
+    return run
+
+
+def pgbench_select(lab):
+    lab.everywhere()
+    return {"per_second": lab.pgbench(SELECT, SQL_CLIENTS)[0]}
+
+
+def miss_alone(lab):
+    lab.everywhere()
+    lab.sql("SELECT ringfence.everything()")
+    return lab.load(lab.proxy()[0], prefix="cold:", keys=COLD_KEYS, once="yes", clients=1, pipeline=1)
+
+
+def select_alone(lab):
+    lab.everywhere()
+    rate, latencies = lab.pgbench(SELECT, 1, log=True)
+    return {"per_second": rate, "latency_us": {"p50": latencies[len(latencies) // 2], "p99": latencies[len(latencies) * 99 // 100]}}
+
+
+def workers(target):
+    def run(lab):
+        port, pid = target(lab)
+        lab.everywhere()
+        before = thread_cpu_s(pid)
+        figures = lab.load(port, clients=CLIENTS, pipeline=16, pids={"proxy": [pid]})
+        used = [after - before.get(tid, 0) for tid, after in thread_cpu_s(pid).items()]
+        figures["busiest_us"] = figures["cpu_us_per_request"]["proxy"] * max(used) / sum(used)
+        return figures
+    return run
+
+
+def redis_benchmark(target):
+    """The benchmark that everybody has, at its usual depth of 16, judged by the proxy's CPU time."""
+    count = 600_000
+    def run(lab):
+        port, pid = target(lab)
+        lab.apart(pid)
+        cores, before = lab.load_cores, process_cpu_s(pid)
+        began = time.monotonic()
+        subprocess.run(["redis-benchmark", "-p", str(port), "-c", str(CLIENTS), "-P", "16", "-n", str(count), "-r", str(KEYS),
+                        "-q", "GET", "bench:1__rand_int__"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       preexec_fn=(lambda: __import__("os").sched_setaffinity(0, cores)) if cores else None)
+        return {"per_second": count / (time.monotonic() - began),
+                "cpu_us_per_request": {"proxy": (process_cpu_s(pid) - before) * 1e6 / count}}
+    return run
+
+
+def growth(lab):
+    """Micro benchmarks: what 1,000 nodes and 10^7 keys add to a lookup, over what a GET costs its process."""
+    text = subprocess.run([f"{HERE}/build/release/bin/micro_growth"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return {name: float(value) for name, value in (line.split()[:2] for line in text.splitlines())}
+
+
+def growth_ratio(small, large, scenario, role):
+    def value(f):
+        return 1 + (f["micro"][large] - f["micro"][small]) / 1000 / f[scenario]["cpu_us_per_request"][role]
+    return value
+
+
+NUTCRACKER = "nutcracker + 3 redis"
+
+SCENARIOS = [
+    Scenario("proxy-get-16", "Pipelining clients that read hot keys: 50 connections, 16 GETs deep, 100 bytes; the proxy's CPU time.",
+             {"ringfence": through_proxy(pipeline=16), NUTCRACKER: through_nutcracker(pipeline=16)},
+             [Goal("proxy_get_16", "proxy CPU per GET, 16 deep, vs nutcracker", cpu_ratio("ringfence", NUTCRACKER, "proxy"), ("<=", 0.20))],
+             fill_plain),
+    Scenario("proxy-get-1", "Plain clients, one request at a time: 50 connections, GET, 100 bytes; the proxy's CPU time.",
+             {"ringfence": through_proxy(), NUTCRACKER: through_nutcracker()},
+             [Goal("proxy_get_1", "proxy CPU per GET, no pipeline, vs nutcracker", cpu_ratio("ringfence", NUTCRACKER, "proxy"), ("<=", 0.60))],
+             fill_plain),
+    Scenario("proxy-mget-5", "A request that needs five documents of different nodes: MGET of 5, no pipeline; split and merge.",
+             {"ringfence": through_proxy(gets=0, mgets=1), NUTCRACKER: through_nutcracker(gets=0, mgets=1)},
+             [Goal("proxy_mget_5", "proxy CPU per MGET of 5 vs nutcracker", cpu_ratio("ringfence", NUTCRACKER, "proxy"), ("<=", 0.60))],
+             fill_plain),
+    Scenario("node-get-16", "A node alone against other caches: 50 connections, 16 GETs deep, 100 bytes; the server's CPU time.",
+             {"ringfence": direct(first_node, pipeline=16), "redis": direct(lambda lab: lab.redis(1), pipeline=16),
+              "memcached": direct(lambda lab: lab.memcached(), pipeline=16, protocol="memcached")},
+             [Goal("node_get_16", "node CPU per GET, 16 deep, vs redis-server", cpu_ratio("ringfence", "redis", "server"), ("<=", 0.60)),
+              Goal("node_get_16_memcached", "the same vs memcached", cpu_ratio("ringfence", "memcached", "server"))],
+             fill_direct),
+    Scenario("chain-get-16", "The whole chain on all cores: client, proxy, three nodes; GET 16 deep; requests a second.",
+             {"ringfence": chain(lambda lab: lab.proxy(), lambda lab: lab.nodes()[1]),
+              NUTCRACKER: chain(lambda lab: lab.nutcracker(), lambda lab: lab.redis_pids())},
+             [Goal("chain_get_16", "throughput of the chain, GET 16 deep, vs nutcracker + redis", rate_ratio("ringfence", NUTCRACKER), (">=", 2.5))],
+             fill_plain),
+    Scenario("mission", "What Ringfence is for: 1-5 keys a request, 99 % reads, Zipf 0.99, JSON of 100 bytes to 2 KB, 64 clients; "
+             "open loop at half of the peer's peak rate, latency from the intended start. Our writes are durable, the peer's are not.",
+             {"peak": mission_peak, "ringfence": mission(lambda lab: lab.proxy()), NUTCRACKER: mission(lambda lab: lab.nutcracker())},
+             [Goal("mission_p99", "p99 of the mission's reads at half of the peer's peak, vs nutcracker + redis",
+                   lambda f: f["ringfence"]["by_op"]["reads"]["p99"] / f[NUTCRACKER]["by_op"]["reads"]["p99"], ("<=", 0.7)),
+              Goal("mission_p99_all", "p99 of reads and (durable here) writes together",
+                   lambda f: f["ringfence"]["latency_us"]["p99"] / f[NUTCRACKER]["latency_us"]["p99"]),
+              Goal("mission_p50", "p50 of the mission's reads",
+                   lambda f: f["ringfence"]["by_op"]["reads"]["p50"] / f[NUTCRACKER]["by_op"]["reads"]["p50"]),
+              Goal("mission_peak", "peak rate of the mission's mix, closed loop",
+                   lambda f: f["peak"]["per_second"] / f["peak"]["peer_per_second"])],
+             fill_mission),
+    Scenario("set-durable", "Writes that survive a crash: SET through the proxy, 64 clients, against single-row upserts into a bare table "
+             "(no triggers) by pgbench with 64 clients; fsync on for both.",
+             {"1": set_durable(1), "16": set_durable(16), "pgbench": pgbench_upsert},
+             [Goal("set_1", "SETs a second, no pipeline, vs pgbench upserts", rate_ratio("1", "pgbench"), (">=", 2)),
+              Goal("set_16", "SETs a second, 16 deep, vs pgbench upserts", rate_ratio("16", "pgbench"), (">=", 5))],
+             fill_bare),
+    Scenario("get-cold", "A cold start: every GET is a miss, 64 clients, against prepared SELECTs of the same rows by pgbench with 64 clients.",
+             {"1": get_cold(1), "16": get_cold(16), "pgbench": pgbench_select},
+             [Goal("cold_1", "cold GETs a second, no pipeline, vs pgbench SELECTs", rate_ratio("1", "pgbench"), (">=", 1)),
+              Goal("cold_16", "cold GETs a second, 16 deep, vs pgbench SELECTs", rate_ratio("16", "pgbench"), (">=", 3))],
+             fill_cold),
+    Scenario("miss-latency", "One client on an idle system: what a miss costs more than asking PostgreSQL directly.",
+             {"ringfence": miss_alone, "pgbench": select_alone},
+             [Goal("miss_extra_ms", "a miss over a bare prepared SELECT, median, idle system",
+                   lambda f: (f["ringfence"]["latency_us"]["p50"] - f["pgbench"]["latency_us"]["p50"]) / 1000, ("<=", 0.15), "ms")],
+             fill_cold),
+    Scenario("workers", "A proxy with two workers: what its busiest thread spends per request, against the only thread of one.",
+             {"one": workers(lambda lab: lab.proxy()), "two": workers(lambda lab: lab.proxy_two())},
+             [Goal("workers_two", "capacity of two workers vs one, by CPU of the busiest", lambda f: f["one"]["busiest_us"] / f["two"]["busiest_us"], (">=", 1.8))],
+             fill_plain),
+    Scenario("growth", "A large house: a ring of 1,000 nodes, and a node that holds 10^7 keys, against 3 nodes and 10^5 keys.",
+             {"proxy": through_proxy(pipeline=16), "node": direct(first_node, pipeline=16), "micro": growth},
+             [Goal("growth_ring", "proxy CPU per GET, ring of 1,000 nodes vs 3", growth_ratio("ring_3", "ring_1000", "proxy", "proxy"), ("<=", 1.10)),
+              Goal("growth_keys", "node CPU per GET, 10^7 keys vs 10^5", growth_ratio("keys_1e5", "keys_1e7", "node", "server"), ("<=", 1.10)),
+              Goal("growth_keys_zipf", "the same, Zipf keys", growth_ratio("zipf_1e5", "zipf_1e7", "node", "server"))],
+             fill_direct),
+    Scenario("redis-benchmark", "The benchmark that everybody has: redis-benchmark -c 50 -P 16 against both proxies.",
+             {"ringfence": redis_benchmark(lambda lab: lab.proxy()), NUTCRACKER: redis_benchmark(lambda lab: lab.nutcracker())},
+             [Goal("redis_benchmark_cpu", "proxy CPU per GET under redis-benchmark", cpu_ratio("ringfence", NUTCRACKER, "proxy")),
+              Goal("redis_benchmark_rate", "requests a second that redis-benchmark reports", rate_ratio("ringfence", NUTCRACKER))],
+             fill_plain),
+]
