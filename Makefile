@@ -114,7 +114,7 @@ bench-tools: all $B/bin/ringfence-load $B/bin/micro_growth
 	ctl/packages.sh bench
 
 bench: bench-tools
-	$(BENCH) $(if $(WRITE),--write) $(if $(JSON),--json $(JSON))
+	$(BENCH) $(if $(NICE),--nice $(NICE)) $(if $(WRITE),--write) $(if $(JSON),--json $(JSON))
 
 bench-check: bench-tools
 	$(BENCH) --check

@@ -21,6 +21,8 @@ KEYS = 100_000  # of the plain scenarios
 COLD_KEYS = 400_000
 NUMBER_BASE = 1_000_000_000  # keys end in ten digits, so that SQL needs no padding
 READY_S = 30
+# A machine that others use too may be late: that is not what is measured here.
+PATIENCE = "--request-timeout-ms 5000 --write-timeout-ms 20000", "--read-timeout-ms 4000 --write-timeout-ms 18000"
 
 
 def process_cpu_s(pid):
@@ -37,13 +39,17 @@ def thread_cpu_s(pid):
     return times
 
 
-def pin(pid, cores):
-    """All threads of a process; those it makes later follow the one that makes them."""
-    for tid in os.listdir(f"/proc/{pid}/task"):
-        try:
+def pin(pid, cores, nice):
+    """All threads of a process; those it makes later follow the one that makes them. `nice` is its session's: where
+    the kernel shares out the CPU by session first (autogroup), a process's own counts only within it."""
+    try:
+        if os.path.exists(f"/proc/{pid}/autogroup") and os.getuid() == 0:
+            with open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as file:
+                file.write(str(nice))
+        for tid in os.listdir(f"/proc/{pid}/task"):
             os.sched_setaffinity(int(tid), cores)
-        except ProcessLookupError:
-            pass
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # a database backend that left meanwhile
 
 
 def children_of(parent):
@@ -67,8 +73,8 @@ class Failed(Exception):
 class Lab:
     """Starts what a scenario asks for, on first use; close() stops all of it."""
 
-    def __init__(self, seconds, log):
-        self.seconds, self.log = seconds, log
+    def __init__(self, seconds, nice):
+        self.seconds, self.nice = seconds, nice
         self.dir = tempfile.mkdtemp(prefix="rf-bench-", dir="/var/tmp")
         self.children = []
         self.env = None
@@ -133,7 +139,7 @@ class Lab:
         """The stack: PostgreSQL, three nodes, a proxy of one worker. Values of its env file."""
         if self.env is None:
             self.env = {}
-            self.stack("up", NODES="3", WORKERS="1", PROXY_PORT=str(self.free_port()))
+            self.stack("up", NODES="3", WORKERS="1", PROXY_PORT=str(self.free_port()), PROXY_ARGS=PATIENCE[0], NODE_ARGS=PATIENCE[1])
             with open(os.path.join(self.dir, "stack", "env"), encoding="utf-8") as file:
                 for line in file:
                     name, _, value = line.rstrip("\n").partition("=")
@@ -149,7 +155,7 @@ class Lab:
         def make():
             port = self.free_port()
             pid = self.spawn("proxy2", [os.path.join(BIN, "ringfence-proxy"), "--ring-file", self.ringfence()["RING_FILE"],
-                                        "--workers", "2", "--port", str(port)], port)
+                                        "--workers", "2", *PATIENCE[0].split(), "--port", str(port)], port)
             return port, pid
         return self.once("proxy_two", make)
 
@@ -168,7 +174,9 @@ class Lab:
     def sql(self, text):
         env = self.ringfence()
         done = subprocess.run(["psql", "-qXAt", "-v", "ON_ERROR_STOP=1", *self.pg_argv(), "-c", text, env["PGDATABASE"]],
-                              check=True, stdout=subprocess.PIPE, text=True)
+                              check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise Failed(f"psql: {done.stderr.strip()}")
         return done.stdout.strip()
 
     # ---- peers ----
@@ -211,22 +219,31 @@ class Lab:
     def apart(self, *servers):
         """The servers under test on the first core, all else on the others: then no generator takes their core."""
         if len(self.cores) < 2:
+            self.everywhere()
             return
         first, rest = {self.cores[0]}, set(self.cores[1:])
         self.everywhere(rest)
         for pid in servers:
-            pin(pid, first)
+            pin(pid, first, self.nice)
 
-    def everywhere(self, cores=None):
-        cores = cores or set(self.cores)
+    def everywhere(self, cores=None, nice=None):
+        """`nice`: 0 where a peer's backends come and go, which could not be given another."""
+        self.load_cores, self.load_nice = cores or set(self.cores), self.nice if nice is None else nice
         pids = [child.pid for child in self.children]
         if self.env:
             pids += [int(p) for p in (self.env["PROXY_PID"] + " " + self.env["NODE_PIDS"]).split()] + self.postgres_pids()
         for pid in pids:
-            pin(pid, cores)
-        self.load_cores = cores
+            pin(pid, self.load_cores, self.load_nice)
 
-    load_cores = None
+    load_cores, load_nice = None, 0
+
+    def run(self, argv):
+        """A generator: on the cores that were set, in a session of its own."""
+        def before():
+            if self.load_cores:
+                pin(os.getpid(), self.load_cores, self.load_nice)
+        return subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, start_new_session=True,
+                              preexec_fn=before)
 
     # ---- load ----
 
@@ -240,9 +257,7 @@ class Lab:
             argv += ["--pids", ",".join(f"{name}={'+'.join(map(str, ids))}" for name, ids in pids.items())]
         for name, value in settings.items():
             argv += ["--" + name.replace("_", "-"), str(value)]
-        cores = self.load_cores
-        done = subprocess.run(argv, stderr=subprocess.PIPE, text=True, check=False,
-                              preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None)
+        done = self.run(argv)
         if done.returncode != 0:
             raise Failed(f"ringfence-load: {done.stderr.strip()}")
         with open(path, encoding="utf-8") as file:
@@ -261,25 +276,27 @@ class Lab:
         """Rows of JSON payloads of `low` to `high` bytes, sizes log-uniform, straight into the table."""
         self.sql(f"""INSERT INTO ringfence.entry (key, payload)
             SELECT '{prefix}' || ({NUMBER_BASE} + n),
-                   '{{"v":"' || repeat(chr(97 + n % 26), greatest(1, ({low} * power({high / low}, (n * 7919 % {count})::float8 / {count}))::int - 8)) || '"}}'
+                   '{{"v":"' || repeat(chr(97 + n % 26), greatest(1, ({low} * power({high / low}, (n::bigint * 7919 % {count})::float8 / {count}))::int - 8)) || '"}}'
             FROM generate_series(0, {count - 1}) AS n
             ON CONFLICT (key) DO UPDATE SET payload = excluded.payload; ANALYZE ringfence.entry""")
 
-    def pgbench(self, script, clients, seconds=None, log=False):
-        """Transactions a second of a pgbench script, prepared; with `log` also each latency in us."""
+    def pgbench(self, script, clients, count, log=False):
+        """Transactions a second of a pgbench script, prepared; with `log` also each latency in us. `count` for each second that others run: its
+        clock for -T begins before 64 clients have connected, the rate per transaction does not."""
         env = self.ringfence()
         path = os.path.join(self.dir, "script.sql")
         with open(path, "w", encoding="utf-8") as file:
             file.write(script)
         prefix = os.path.join(self.dir, "pgbench_log")
         argv = ["pgbench", *self.pg_argv(), "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)),
-                "-T", str(seconds or self.seconds + 1), "-f", path]
+                "-t", str(max(1, count * self.seconds // clients)), "-f", path]
         if log:
             argv += ["-l", "--log-prefix", prefix]
-        done = subprocess.run([*argv, env["PGDATABASE"]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-        if done.returncode != 0:
-            raise Failed(f"pgbench: {done.stderr.strip()[-300:]}")
-        rate = float(next(line for line in done.stdout.splitlines() if line.startswith("tps")).split()[2])
+        done = self.run([*argv, env["PGDATABASE"]])
+        rates = [line.split()[2] for line in done.stdout.splitlines() if line.startswith("tps")]
+        if done.returncode != 0 or not rates:
+            raise Failed(f"pgbench ended with {done.returncode}: {done.stdout[-300:]} {done.stderr.strip()[-300:]}")
+        rate = float(rates[0])
         latencies = []
         for name in os.listdir(self.dir):
             if log and name.startswith("pgbench_log"):

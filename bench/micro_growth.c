@@ -12,11 +12,11 @@
 #include "../node/cache.h"
 #include "draw.h"
 
-enum { CALLS = 1 << 20, ROUNDS = 5, KEY_BYTES = 16, VALUE_BYTES = 100 };
+enum { CALLS = 1 << 19, ROUNDS = 3, KEY_BYTES = 16, VALUE_BYTES = 100 };
 
 static uint64_t now_ns(void) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* others may use the machine */
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 

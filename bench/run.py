@@ -60,18 +60,24 @@ def choose(names):
     return [known[n] for n in names]
 
 
-def run_all(scenarios, repeats, seconds):
-    results, details = [], {}
-    lab = Lab(seconds, log)
+def run_all(scenarios, args):
+    """A scenario that fails does not take the others with it: its name is in the third result."""
+    results, details, failed = [], {}, []
+    lab = Lab(args.seconds, args.nice)
     try:
         for scenario in scenarios:
             log(f"{scenario.name}: {scenario.about}")
-            runs = measure(lab, scenario, repeats)
+            try:
+                runs = measure(lab, scenario, args.repeats)
+            except Failed as failure:
+                log(f"  failed: {failure}")
+                failed.append(scenario.name)
+                continue
             details[scenario.name] = runs
             results += [result(scenario, goal, runs) for goal in scenario.goals]
     finally:
         lab.close()
-    return results, details
+    return results, details, failed
 
 
 def main():
@@ -80,6 +86,7 @@ def main():
     parser.add_argument("--list", action="store_true", help="name the scenarios and what they stand for")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2, help="of each run of each contender")
+    parser.add_argument("--nice", type=int, default=0, help="of all that is measured; below 0 (root only) where others use the machine")
     parser.add_argument("--json", metavar="FILE", help="all figures of all runs")
     parser.add_argument("--write", action="store_true", help="write the figures into docs/performance.md and its picture")
     parser.add_argument("--check", action="store_true", help="compare with bench/recorded.json")
@@ -91,13 +98,12 @@ def main():
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` stops what was started
     began = time.time()
-    try:
-        results, details = run_all(choose(args.scenario), args.repeats, args.seconds)
-    except Failed as failure:
-        log(f"bench: {failure}")
-        return 1
+    results, details, failed = run_all(choose(args.scenario), args)
     print(report.table(results))
     print(f"{len(results)} figures, {args.repeats} repeats of {args.seconds} s, {time.time() - began:.0f} s in all")
+    if failed:
+        print(f"failed: {' '.join(failed)}")
+        return 1
     if args.json:
         report.write_json(args.json, results, details)
     if args.write:

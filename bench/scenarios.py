@@ -7,7 +7,7 @@ its goals gets one value from that pair. Medians are judged, min and max are sho
 import subprocess
 import time
 
-from lab import COLD_KEYS, HERE, KEYS, process_cpu_s, thread_cpu_s
+from lab import COLD_KEYS, Failed, HERE, KEYS, process_cpu_s, thread_cpu_s
 
 CLIENTS = 50
 SQL_CLIENTS = 64
@@ -148,7 +148,7 @@ def mission_peak(lab):
 
 def set_durable(depth):
     def run(lab):
-        lab.everywhere()
+        lab.everywhere(nice=0)
         port, pid = lab.proxy()
         return lab.load(port, gets=0, sets=1, clients=SQL_CLIENTS, pipeline=depth,
                         pids={"proxy": [pid], "nodes": lab.nodes()[1], "postgres": lab.postgres_pids()})
@@ -156,12 +156,12 @@ def set_durable(depth):
 
 
 def pgbench_upsert(lab):
-    lab.everywhere()
+    lab.everywhere(nice=0)
     payload = '{"v":"' + "a" * 92 + '"}'
     script = (f"\\set n random(1000000000, {1_000_000_000 + KEYS - 1})\n"
               f"INSERT INTO bare (key, payload) VALUES ('bench:' || :n, '{payload}') "
               "ON CONFLICT (key) DO UPDATE SET payload = excluded.payload;\n")
-    return {"per_second": lab.pgbench(script, SQL_CLIENTS)[0]}
+    return {"per_second": lab.pgbench(script, SQL_CLIENTS, 6000)[0]}
 
 
 SELECT = (f"\\set n random(1000000000, {1_000_000_000 + COLD_KEYS - 1})\n"
@@ -171,7 +171,7 @@ SELECT = (f"\\set n random(1000000000, {1_000_000_000 + COLD_KEYS - 1})\n"
 def get_cold(depth):
     """Nothing is trusted any more, so each key is fetched from the table once."""
     def run(lab):
-        lab.everywhere()
+        lab.everywhere(nice=0)
         lab.sql("SELECT ringfence.everything()")
         port, pid = lab.proxy()
         figures = lab.load(port, prefix="cold:", keys=COLD_KEYS, once="yes", clients=SQL_CLIENTS, pipeline=depth,
@@ -181,19 +181,19 @@ def get_cold(depth):
 
 
 def pgbench_select(lab):
-    lab.everywhere()
-    return {"per_second": lab.pgbench(SELECT, SQL_CLIENTS)[0]}
+    lab.everywhere(nice=0)
+    return {"per_second": lab.pgbench(SELECT, SQL_CLIENTS, 24000)[0]}
 
 
 def miss_alone(lab):
-    lab.everywhere()
+    lab.everywhere(nice=0)
     lab.sql("SELECT ringfence.everything()")
     return lab.load(lab.proxy()[0], prefix="cold:", keys=COLD_KEYS, once="yes", clients=1, pipeline=1)
 
 
 def select_alone(lab):
-    lab.everywhere()
-    rate, latencies = lab.pgbench(SELECT, 1, log=True)
+    lab.everywhere(nice=0)
+    rate, latencies = lab.pgbench(SELECT, 1, 6000, log=True)
     return {"per_second": rate, "latency_us": {"p50": latencies[len(latencies) // 2], "p99": latencies[len(latencies) * 99 // 100]}}
 
 
@@ -215,11 +215,11 @@ def redis_benchmark(target):
     def run(lab):
         port, pid = target(lab)
         lab.apart(pid)
-        cores, before = lab.load_cores, process_cpu_s(pid)
-        began = time.monotonic()
-        subprocess.run(["redis-benchmark", "-p", str(port), "-c", str(CLIENTS), "-P", "16", "-n", str(count), "-r", str(KEYS),
-                        "-q", "GET", "bench:1__rand_int__"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                       preexec_fn=(lambda: __import__("os").sched_setaffinity(0, cores)) if cores else None)
+        before, began = process_cpu_s(pid), time.monotonic()
+        done = lab.run(["redis-benchmark", "-p", str(port), "-c", str(CLIENTS), "-P", "16", "-n", str(count), "-r", str(KEYS), "-q",
+                        "GET", "bench:1__rand_int__"])
+        if done.returncode != 0:
+            raise Failed(f"redis-benchmark: {done.stderr[-300:]}")
         return {"per_second": count / (time.monotonic() - began),
                 "cpu_us_per_request": {"proxy": (process_cpu_s(pid) - before) * 1e6 / count}}
     return run
@@ -227,8 +227,10 @@ def redis_benchmark(target):
 
 def growth(lab):
     """Micro benchmarks: what 1,000 nodes and 10^7 keys add to a lookup, over what a GET costs its process."""
-    text = subprocess.run([f"{HERE}/build/release/bin/micro_growth"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    return {name: float(value) for name, value in (line.split()[:2] for line in text.splitlines())}
+    def make():
+        text = subprocess.run([f"{HERE}/build/release/bin/micro_growth"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        return {name: float(value) for name, value in (line.split()[:2] for line in text.splitlines())}
+    return lab.once("growth", make)
 
 
 def growth_ratio(small, large, scenario, role):
