@@ -1,6 +1,7 @@
 #include "ring.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "hash.h"
 
@@ -14,9 +15,25 @@ struct ring {
     size_t count;
     struct point *points; /* sorted by place; equal places: by name, the smaller first */
     size_t points_count;
-    uint32_t *index; /* by the top bits of a hash: the first point that is not before that prefix */
-    unsigned index_shift;
+    struct bucket *buckets; /* by the top bits of a hash */
+    unsigned buckets_bits;
 };
+
+/*
+ * The points of one prefix in one cache line, so that a lookup in a ring that no cache can hold
+ * waits for memory once. A place is kept as the 32 bits behind the prefix; where they do not tell
+ * (equal to the hash's own, or more points than fit) the sorted points are searched.
+ */
+enum { BUCKET_POINTS = 10, BUCKET_FULL = BUCKET_POINTS + 1 };
+
+struct bucket {
+    uint16_t behind; /* the member that owns what comes behind the last of them */
+    uint16_t count;  /* BUCKET_FULL: search */
+    uint32_t at[BUCKET_POINTS];
+    uint16_t member[BUCKET_POINTS];
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct bucket) == 64 && RING_MEMBERS_MAX <= UINT16_MAX, "one cache line");
 
 const char *ring_state_name(enum ring_state state) {
     static const char *const NAMES[] = {
@@ -66,20 +83,47 @@ static bool make_points(struct ring *ring) {
     return true;
 }
 
-/* Twice as many prefixes as points, so a lookup steps over half a point on average. */
-static bool make_index(struct ring *ring) {
-    unsigned bits = 1;
-    while (((size_t)1 << bits) < ring->points_count * 2)
-        bits++;
-    ring->index_shift = 64 - bits;
-    ring->index = malloc(((size_t)1 << bits) * sizeof(*ring->index));
-    if (ring->index == NULL)
+static uint64_t prefix_of(const struct ring *ring, uint64_t hash) {
+    return hash >> (64 - ring->buckets_bits);
+}
+
+static uint32_t behind_prefix(const struct ring *ring, uint64_t hash) {
+    return (uint32_t)(hash << ring->buckets_bits >> 32);
+}
+
+/* Huge pages: a large ring is read all over, and would miss in the page tables as well. */
+static struct bucket *allocate(size_t count) {
+    enum { HUGE_PAGE_BYTES = 2 << 20 };
+    size_t bytes = count * sizeof(struct bucket);
+    bool is_large = bytes >= HUGE_PAGE_BYTES; /* both are powers of two */
+    void *buckets = aligned_alloc(is_large ? HUGE_PAGE_BYTES : sizeof(struct bucket), bytes);
+    if (buckets != NULL && is_large)
+        madvise(buckets, bytes, MADV_HUGEPAGE); /* a hint: without it all is only slower */
+    return buckets;
+}
+
+/* Two to four points a bucket; one of 400 has more than fit. */
+static bool make_buckets(struct ring *ring) {
+    ring->buckets_bits = 1;
+    while (((size_t)4 << ring->buckets_bits) < ring->points_count)
+        ring->buckets_bits++;
+    size_t count = (size_t)1 << ring->buckets_bits, point = 0;
+    ring->buckets = allocate(count);
+    if (ring->buckets == NULL)
         return false;
-    size_t point = 0;
-    for (size_t prefix = 0; prefix < (size_t)1 << bits; prefix++) {
-        while (point < ring->points_count && ring->points[point].at >> ring->index_shift < prefix)
-            point++;
-        ring->index[prefix] = (uint32_t)point;
+    for (size_t i = 0; i < count; i++) {
+        struct bucket *b = &ring->buckets[i];
+        *b = (struct bucket){0};
+        for (; point < ring->points_count && prefix_of(ring, ring->points[point].at) == i;
+             point++) {
+            if (b->count >= BUCKET_POINTS) {
+                b->count = BUCKET_FULL;
+                continue;
+            }
+            b->at[b->count] = behind_prefix(ring, ring->points[point].at);
+            b->member[b->count++] = (uint16_t)ring->points[point].member;
+        }
+        b->behind = (uint16_t)ring->points[point == ring->points_count ? 0 : point].member;
     }
     return true;
 }
@@ -92,7 +136,7 @@ struct ring *ring_build(const struct ring_member *members, size_t count) {
     ring->count = count;
     if (ring->members != NULL)
         memcpy(ring->members, members, count * sizeof(*members));
-    if (ring->members == NULL || !make_points(ring) || !make_index(ring))
+    if (ring->members == NULL || !make_points(ring) || !make_buckets(ring))
         ring_free(&ring);
     return ring;
 }
@@ -102,7 +146,7 @@ void ring_free(struct ring **ring) {
         return;
     free((*ring)->members);
     free((*ring)->points);
-    free((*ring)->index);
+    free((*ring)->buckets);
     free(*ring);
     *ring = NULL;
 }
@@ -110,14 +154,32 @@ void ring_free(struct ring **ring) {
 /* ---- looking up ---- */
 
 static size_t first_point(const struct ring *ring, uint64_t hash) {
-    size_t point = ring->index[hash >> ring->index_shift];
-    while (point < ring->points_count && ring->points[point].at < hash)
-        point++;
-    return point == ring->points_count ? 0 : point;
+    size_t low = 0, high = ring->points_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (ring->points[middle].at < hash)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low == ring->points_count ? 0 : low;
 }
 
 uint32_t ring_lookup(const struct ring *ring, uint64_t hash) {
-    return ring->points[first_point(ring, hash)].member;
+    const struct bucket *b = &ring->buckets[prefix_of(ring, hash)];
+    uint32_t at = behind_prefix(ring, hash);
+    unsigned i = 0;
+    if (b->count == BUCKET_FULL)
+        return ring->points[first_point(ring, hash)].member;
+    while (i < b->count && b->at[i] < at)
+        i++;
+    if (i == b->count)
+        return b->behind;
+    return b->at[i] != at ? b->member[i] : ring->points[first_point(ring, hash)].member;
+}
+
+void ring_prefetch(const struct ring *ring, uint64_t hash) {
+    __builtin_prefetch(&ring->buckets[prefix_of(ring, hash)]);
 }
 
 size_t ring_owners(const struct ring *ring, uint64_t hash, uint32_t *out, size_t max) {

@@ -50,13 +50,17 @@ struct ring *ring_build(const struct ring_member *members, size_t count);
 void ring_free(struct ring **ring);
 
 /** ring_lookup(ring, hash): index of the member that owns `hash`. Cannot fail. Cost: O(1) in
- * practice, by an index over the top bits. */
+ * practice: the points of the hash's top bits lie in one cache line. */
 uint32_t ring_lookup(const struct ring *ring, uint64_t hash);
+
+/** ring_prefetch(ring, hash): ring_lookup() of this hash follows soon: let memory bring its line
+ * meanwhile. */
+void ring_prefetch(const struct ring *ring, uint64_t hash);
 
 /**
  * ring_owners(ring, hash, out, max): the first `max` distinct members from the owner on, clockwise:
  * where a key goes when the owners before are down. Returns how many were written (all RING_UP
- * members at most). Cost: O(points walked).
+ * members at most). Cost: O(log points + points walked).
  */
 size_t ring_owners(const struct ring *ring, uint64_t hash, uint32_t *out, size_t max);
 
