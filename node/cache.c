@@ -20,6 +20,7 @@ enum {
     PACED_STEPS_MAX = 32, /* entries that a put passes, twice that when little is left, */
     PACED_BYTES = 64,     /* and one more per so many bytes of its own */
     PATIENCE_STEPS = 128, /* a put that still lacks room takes whatever comes then */
+    PREFETCH_LINES = 3,   /* of an entry whose key was guessed */
 };
 
 /* How hard a used entry is to evict: the less room is left, the less. */
@@ -86,6 +87,18 @@ static void view(struct cache_entry *e, struct cache_item *out) {
     out->deadline_ms = 0;
     if ((e->flags & CACHE_ENTRY_DEADLINE) != 0)
         memcpy(&out->deadline_ms, e->data, sizeof(out->deadline_ms));
+}
+
+void cache_prefetch(const struct cache *cache, uint64_t hash) {
+    cache_index_prefetch(&cache->index, hash);
+}
+
+void cache_prefetch_entry(const struct cache *cache, uint64_t hash) {
+    const char *e = (const char *)cache_index_guess(&cache->index, hash);
+    if (e == NULL)
+        return;
+    for (int line = 0; line < PREFETCH_LINES; line++) /* of a small value: all of it */
+        __builtin_prefetch(e + line * 64);
 }
 
 bool cache_peek(const struct cache *cache, struct span key, uint64_t hash, struct cache_item *out) {

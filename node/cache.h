@@ -48,6 +48,12 @@ uint64_t cache_hash(const struct cache *cache, struct span key);
  * lines and the entry. */
 bool cache_get(struct cache *cache, struct span key, uint64_t hash, struct cache_item *out);
 
+/** cache_prefetch(cache, hash), cache_prefetch_entry(cache, hash): cache_get() of this hash
+ * follows: let memory bring the bucket, then, some other work later, the entry. For several keys at
+ * once: their waits for memory pass together. */
+void cache_prefetch(const struct cache *cache, uint64_t hash);
+void cache_prefetch_entry(const struct cache *cache, uint64_t hash);
+
 /** cache_peek(): the same without counting as a use. */
 bool cache_peek(const struct cache *cache, struct span key, uint64_t hash, struct cache_item *out);
 

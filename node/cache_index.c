@@ -101,6 +101,19 @@ static struct cache_bucket *take_spare(struct cache_index *x) {
     return bucket;
 }
 
+void cache_index_prefetch(const struct cache_index *x, uint64_t hash) {
+    __builtin_prefetch(bucket_at(x, bucket_of(x, hash)));
+}
+
+const struct cache_entry *cache_index_guess(const struct cache_index *x, uint64_t hash) {
+    const struct cache_bucket *b = bucket_at(x, bucket_of(x, hash));
+    for (int i = 0; i < SLOTS; i++) {
+        if (b->slots[i] >> 48 == hash >> 48 && b->slots[i] != 0)
+            return cache_index_entry(b->slots[i]);
+    }
+    return NULL;
+}
+
 uint64_t *cache_index_find(const struct cache_index *x, struct span key, uint64_t hash) {
     uint64_t tag = hash >> 48;
     for (struct cache_bucket *b = bucket_at(x, bucket_of(x, hash)); b != NULL; b = b->overflow) {

@@ -41,6 +41,12 @@ size_t cache_index_growth_max(const struct cache_index *x);
  * next insert or removal. */
 uint64_t *cache_index_find(const struct cache_index *x, struct span key, uint64_t hash);
 
+/** cache_index_prefetch(x, hash): let memory bring the bucket. cache_index_guess(x, hash): the
+ * first entry in it whose slot looks like the hash, likely the one with the key; or NULL. It is not
+ * looked at. */
+void cache_index_prefetch(const struct cache_index *x, uint64_t hash);
+const struct cache_entry *cache_index_guess(const struct cache_index *x, uint64_t hash);
+
 /** cache_index_entry(slot): the entry in a slot. */
 static inline struct cache_entry *cache_index_entry(uint64_t slot) {
     return (struct cache_entry *)(uintptr_t)(slot & 0xFFFFFFFFFFFFu);

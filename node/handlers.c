@@ -186,54 +186,126 @@ static void cancel_op(struct session *session, struct op *op) {
     op_abandon(op);
 }
 
-static void read_keys(struct session *session, int command, const struct span *keys,
-                      uint32_t count) {
-    struct server *server = session_server(session);
-    int64_t now_mono_ms = conn_loop_now_us(server->loop) / 1000;
+/* Hashes of a few keys, with memory on its way: first all buckets, then all entries. */
+static void hash_keys(const struct server *server, const struct span *keys, uint32_t count,
+                      uint64_t *hashes) {
+    for (uint32_t i = 0; i < count; i++) {
+        hashes[i] = cache_hash(server->cache, keys[i]);
+        if (count > 1)
+            cache_prefetch(server->cache, hashes[i]);
+    }
+    for (uint32_t i = 0; count > 1 && i < count; i++)
+        cache_prefetch_entry(server->cache, hashes[i]);
+}
+
+/* A reply that is put together: what was written of it, and what waits. */
+struct reading {
+    struct session *session;
+    int command;
+    uint32_t count;
+    int64_t now_mono_ms;
+    struct buf *out;
+    size_t start, pieces; /* counted from the head: the buffer may move */
+    int64_t sum;
+    struct op *op; /* from the first key on that waits */
+};
+
+/* Not in memory. Returns the error that ends the whole, or -1. */
+static int fetch_key(struct reading *r, struct span key, uint64_t hash) {
+    struct server *server = session_server(r->session);
+    struct op_read *read = spare_read(server);
+    struct span value = SPAN("");
+    if (read == NULL)
+        return REPLY_OOM;
+    *read = (struct op_read){.read = {.key = key, .hash = hash, .done = on_row}};
+    enum through_status status =
+        through_fetch(server->through, r->now_mono_ms, &read->read, &value);
+    if (status == THROUGH_VALUE || status == THROUGH_ABSENT) { /* an old copy */
+        if (r->op == NULL)
+            write_piece(r->out, r->command, session_proto(r->session), status, value, &r->sum);
+        else if (!keep_piece(r->op, status, value))
+            return REPLY_OOM;
+        return -1;
+    }
+    if (status != THROUGH_PENDING)
+        return handlers_error_of(status);
+    if (r->op == NULL)
+        r->op = begin_op(r->session, r->command, r->count, r->out->head + r->pieces, r->sum);
+    if (r->op == NULL || !keep_read(server, r->op, read)) {
+        through_get_cancel(server->through, &read->read);
+        return REPLY_OOM;
+    }
+    return -1;
+}
+
+static int read_key(struct reading *r, struct span key, uint64_t hash) {
+    struct span value = SPAN("");
+    enum through_status status =
+        through_hit(session_server(r->session)->through, r->now_mono_ms, key, hash, &value);
+    if (status == THROUGH_PENDING)
+        return fetch_key(r, key, hash);
+    if (r->op == NULL)
+        write_piece(r->out, r->command, session_proto(r->session), status, value, &r->sum);
+    else if (!keep_piece(r->op, status, value))
+        return REPLY_OOM;
+    return -1;
+}
+
+/* The reply is complete, or what waits is deferred, or `error` (if not -1) takes its place. */
+static void end_reading(struct reading *r, int error) {
+    if (error >= 0) {
+        cancel_op(r->session, r->op);
+        r->out->tail = r->out->head + r->start;
+        handlers_fail(r->session, error, NULL);
+    } else if (r->op != NULL) {
+        r->out->tail = r->out->head + r->start;
+        session_defer(r->session, r->op);
+    } else if (only_counts(r->command)) {
+        resp_write_int(r->out, r->sum);
+    }
+}
+
+static struct reading begin_reading(struct session *session, int command, uint32_t count) {
     struct buf *out = session_out(session);
-    size_t start = buf_len(out), pieces; /* counted from the head: the buffer may move */
-    int64_t sum = 0;
-    struct op *op = NULL;
-    int error = -1;
+    struct reading r = {.session = session,
+                        .command = command,
+                        .count = count,
+                        .now_mono_ms = conn_loop_now_us(session_server(session)->loop) / 1000,
+                        .out = out,
+                        .start = buf_len(out)};
     if (command == COMMAND_MGET)
         resp_write_array(out, count);
-    pieces = buf_len(out);
+    r.pieces = buf_len(out);
+    return r;
+}
+
+static void read_keys(struct session *session, int command, const struct span *keys,
+                      uint32_t count) {
+    struct reading r = begin_reading(session, command, count);
+    uint64_t hashes[HANDLERS_GETS_MAX];
+    int error = -1;
     for (uint32_t i = 0; i < count && error < 0; i++) {
-        struct op_read *read = spare_read(server);
-        struct span value = SPAN("");
-        enum through_status status = THROUGH_BUSY;
-        if (read != NULL) {
-            *read = (struct op_read){.read = {.key = keys[i],
-                                              .hash = cache_hash(server->cache, keys[i]),
-                                              .done = on_row}};
-            status = through_get(server->through, now_mono_ms, &read->read, &value);
-        }
-        if (status == THROUGH_VALUE || status == THROUGH_ABSENT) {
-            if (op == NULL)
-                write_piece(out, command, session_proto(session), status, value, &sum);
-            else if (!keep_piece(op, status, value))
-                error = REPLY_OOM;
-        } else if (status == THROUGH_PENDING) {
-            if (op == NULL)
-                op = begin_op(session, command, count, out->head + pieces, sum);
-            if (op == NULL || !keep_read(server, op, read)) {
-                through_get_cancel(server->through, &read->read);
-                error = REPLY_OOM;
-            }
-        } else {
-            error = handlers_error_of(status);
-        }
+        if (i % HANDLERS_GETS_MAX == 0)
+            hash_keys(session_server(session), keys + i,
+                      count - i < HANDLERS_GETS_MAX ? count - i : HANDLERS_GETS_MAX, hashes);
+        error = read_key(&r, keys[i], hashes[i % HANDLERS_GETS_MAX]);
     }
-    if (error >= 0) {
-        cancel_op(session, op);
-        out->tail = out->head + start;
-        handlers_fail(session, error, NULL);
-    } else if (op != NULL) {
-        out->tail = out->head + start;
-        session_defer(session, op);
-    } else if (only_counts(command)) {
-        resp_write_int(out, sum);
+    end_reading(&r, error);
+}
+
+uint32_t handlers_gets(struct session *session, const struct span *keys, uint32_t count) {
+    uint64_t hashes[HANDLERS_GETS_MAX];
+    hash_keys(session_server(session), keys, count, hashes);
+    for (uint32_t i = 0; i < count; i++) {
+        if (session_waits(session))
+            return i;
+        session_server(session)->commands++;
+        if (!handlers_check_key(session, keys[i]))
+            continue;
+        struct reading r = begin_reading(session, COMMAND_GET, 1);
+        end_reading(&r, read_key(&r, keys[i], hashes[i]));
     }
+    return count;
 }
 
 /* ---- the number of rows ---- */

@@ -15,6 +15,15 @@ struct session;
  * session_defer() was called. `argv` is borrowed. */
 void handlers_execute(struct session *session, const struct span *argv, uint32_t argc);
 
+enum { HANDLERS_GETS_MAX = 16 };
+
+/**
+ * handlers_gets(session, keys, count): that many GETs in a row, at most HANDLERS_GETS_MAX; memory
+ * is asked for all of them before the first is answered. Returns how many were taken: fewer when
+ * the session has to wait before the next (session_waits()).
+ */
+uint32_t handlers_gets(struct session *session, const struct span *keys, uint32_t count);
+
 /** handlers_local(session, id, argv, argc): a command without keys. */
 void handlers_local(struct session *session, int id, const struct span *argv, uint32_t argc);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../common/command.h"
 #include "../common/conn.h"
 #include "../common/resp_parse.h"
 #include "../common/resp_write.h"
@@ -112,39 +113,93 @@ static void on_drained(void *ctx) {
 
 /* ---- requests ---- */
 
-static size_t on_read(void *ctx, const char *data, size_t len) {
-    struct session *s = ctx;
+/* GETs that were read one after the other and are answered together. */
+struct gets {
+    struct span keys[HANDLERS_GETS_MAX];
+    size_t begins[HANDLERS_GETS_MAX]; /* where each request begins, to go back to */
+    uint32_t count;
+};
+
+bool session_waits(const struct session *s) {
+    return s->waits || conn_out_len(s->conn) > OUT_HIGH_BYTES;
+}
+
+static bool is_get(const struct resp_request *in) {
+    return in->argc == 2 && !in->is_inline && in->argv[0].len == 3 &&
+           command_find(in->argv[0]) == COMMAND_GET;
+}
+
+/* Answers them. False: the session has to wait, and `*used` is where it goes on. */
+static bool take_gets(struct session *s, struct gets *gets, size_t *used) {
+    uint32_t count = gets->count, taken = handlers_gets(s, gets->keys, count);
+    gets->count = 0;
+    if (taken == count)
+        return true;
+    *used = gets->begins[taken];
+    resp_parser_release(&s->parser); /* it may be inside a request behind them */
+    return false;
+}
+
+static void protocol_error(struct session *s) {
+    struct buf *out = conn_out(s->conn);
+    buf_append(out, "-ERR Protocol error: ", 21);
+    buf_append_span(out, span_str(s->parser.error));
+    buf_append(out, "\r\n", 2);
+    session_end(s);
+}
+
+/* Whole requests from `data`. Returns the bytes taken; s->stalled: what follows has to wait. */
+static size_t take_requests(struct session *s, const char *data, size_t len) {
     const struct node_conf *conf = s->server->conf;
     const struct resp_limits limits = {.args_max = (uint32_t)conf->args_max,
                                        .bulk_bytes_max =
                                            (uint32_t)conf->value_bytes_max + (IN_EXTRA_BYTES >> 1),
                                        .inline_bytes_max = 64 << 10};
+    struct gets gets;
+    gets.count = 0;
     size_t used = 0;
-    s->stalled = false;
-    while (used < len && !s->ended) {
+    enum resp_result result = RESP_OK;
+    while (used < len && !s->ended && !s->stalled) {
         struct resp_request in = {0};
-        if (s->waits || conn_out_len(s->conn) > OUT_HIGH_BYTES) {
+        if (gets.count == 0 && session_waits(s)) {
             s->stalled = true;
             break;
         }
-        enum resp_result result =
-            resp_parse_request(&s->parser, data + used, len - used, &limits, &in);
-        if (result == RESP_PARTIAL)
+        result = resp_parse_request(&s->parser, data + used, len - used, &limits, &in);
+        if (result != RESP_OK)
             break;
-        if (result == RESP_ERROR) {
-            struct buf *out = conn_out(s->conn);
-            buf_append(out, "-ERR Protocol error: ", 21);
-            buf_append_span(out, span_str(s->parser.error));
-            buf_append(out, "\r\n", 2);
-            session_end(s);
-            break;
+        if (is_get(&in)) {
+            gets.keys[gets.count] = in.argv[1];
+            gets.begins[gets.count++] = used;
+            used += in.size;
+            if (gets.count == HANDLERS_GETS_MAX)
+                s->stalled = !take_gets(s, &gets, &used);
+            continue;
         }
+        s->stalled = (gets.count != 0 && !take_gets(s, &gets, &used)) || session_waits(s);
+        if (s->stalled)
+            break;
         used += in.size;
         if (in.argc != 0) {
             s->server->commands++;
             handlers_execute(s, in.argv, in.argc);
         }
     }
+    if (gets.count != 0)
+        s->stalled = !take_gets(s, &gets, &used);
+    if (result == RESP_ERROR && !s->stalled && !session_waits(s)) {
+        protocol_error(s);
+    } else if (result == RESP_ERROR) { /* in its turn */
+        s->stalled = true;
+        resp_parser_release(&s->parser);
+    }
+    return used;
+}
+
+static size_t on_read(void *ctx, const char *data, size_t len) {
+    struct session *s = ctx;
+    s->stalled = false;
+    size_t used = take_requests(s, data, len);
     conn_send(s->conn);
     if (s->ended)
         return len;

@@ -45,6 +45,10 @@ void session_watch_tell(struct server *server, struct span key);
 /** session_end(s): close once what was written is sent (QUIT). */
 void session_end(struct session *s);
 
+/** session_waits(s): its next request has to wait: for the answer to the one before (a plain
+ * client's), or until it has read its replies. */
+bool session_waits(const struct session *s);
+
 /** session_defer(s, op): the request just read is answered later, by session_late(). The session
  * keeps `op` on its list, to cancel it. */
 void session_defer(struct session *s, struct op *op);

@@ -167,8 +167,9 @@ static enum store_status start_fill(struct through *t, struct through_flight *fl
     return STORE_OK;
 }
 
-static enum through_status fetch(struct through *t, int64_t now_mono_ms, struct through_read *read,
-                                 struct span *value) {
+enum through_status through_fetch(struct through *t, int64_t now_mono_ms, struct through_read *read,
+                                  struct span *value) {
+    t->counters.misses++;
     if (t->pending >= t->conf.pending_max)
         return THROUGH_BUSY;
     if (!store_up(t->store))
@@ -192,17 +193,21 @@ static enum through_status fetch(struct through *t, int64_t now_mono_ms, struct 
     return THROUGH_PENDING;
 }
 
+enum through_status through_hit(struct through *t, int64_t now_mono_ms, struct span key,
+                                uint64_t hash, struct span *value) {
+    struct cache_item item;
+    if (!cache_get(t->cache, key, hash, &item) || !is_trusted(t, &item, now_mono_ms) ||
+        is_expired(&item, now_mono_ms))
+        return THROUGH_PENDING;
+    t->counters.hits++;
+    t->counters.negative_hits += item.absent;
+    return answer_from(&item, value);
+}
+
 enum through_status through_get(struct through *t, int64_t now_mono_ms, struct through_read *read,
                                 struct span *value) {
-    struct cache_item item;
-    if (cache_get(t->cache, read->key, read->hash, &item) && is_trusted(t, &item, now_mono_ms) &&
-        !is_expired(&item, now_mono_ms)) {
-        t->counters.hits++;
-        t->counters.negative_hits += item.absent;
-        return answer_from(&item, value);
-    }
-    t->counters.misses++;
-    return fetch(t, now_mono_ms, read, value);
+    enum through_status status = through_hit(t, now_mono_ms, read->key, read->hash, value);
+    return status != THROUGH_PENDING ? status : through_fetch(t, now_mono_ms, read, value);
 }
 
 void through_get_cancel(struct through *t, struct through_read *read) {

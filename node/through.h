@@ -72,6 +72,17 @@ void through_free(struct through **through);
 enum through_status through_get(struct through *through, int64_t now_mono_ms,
                                 struct through_read *read, struct span *value);
 
+/** through_hit(through, now_mono_ms, key, hash, value): through_get() from memory alone:
+ * THROUGH_VALUE or THROUGH_ABSENT; THROUGH_PENDING: through_fetch() must be asked. Needs no read.
+ */
+enum through_status through_hit(struct through *through, int64_t now_mono_ms, struct span key,
+                                uint64_t hash, struct span *value);
+
+/** through_fetch(through, now_mono_ms, read, value): the rest of through_get(), after through_hit()
+ * had nothing. */
+enum through_status through_fetch(struct through *through, int64_t now_mono_ms,
+                                  struct through_read *read, struct span *value);
+
 /** through_get_cancel(through, read): its asker is gone; `done` will not run. */
 void through_get_cancel(struct through *through, struct through_read *read);
 
