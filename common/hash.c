@@ -9,7 +9,7 @@
 #include "clock.h"
 
 struct span hash_tag(struct span key) {
-    const char *open = memchr(key.ptr, '{', key.len);
+    const char *open = key.len == 0 ? NULL : memchr(key.ptr, '{', key.len);
     if (open == NULL)
         return key;
     const char *inside = open + 1;
