@@ -1,12 +1,14 @@
 #include "conf.h"
 
+#include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
-enum { LINE_BYTES_MAX = 4096, OPTIONS_MAX = 128 };
+enum { LINE_BYTES_MAX = 4095, OPTIONS_MAX = 128 };
 
 static int64_t *number(const struct conf_row *row, void *conf) {
     return (int64_t *)((char *)conf + row->offset);
@@ -40,7 +42,7 @@ static bool parse_number(const struct conf_row *row, const char *value, int64_t 
     char *end;
     errno = 0;
     long long n = strtoll(value, &end, 10);
-    if (end == value || errno != 0)
+    if (end == value || errno != 0 || isspace((unsigned char)value[0]) || value[0] == '+')
         return false;
     int64_t factor = *end == '\0' ? 1 : 0;
     for (size_t i = 0; row->type == CONF_BYTES && i < sizeof(UNITS) / sizeof(UNITS[0]); i++) {
@@ -153,9 +155,11 @@ static const char *split(char *line, char **name, char **value) {
         *end++ = '\0';
     } else {
         *value = end;
-        end += strcspn(end, " \t#");
+        if (*end == '\0' || *end == '#')
+            return "an option needs a value";
+        end += strcspn(end, " \t"); /* a '#' within a word is a part of it */
         if (*end == '\0')
-            return **value == '\0' ? "an option needs a value" : NULL;
+            return NULL;
         *end++ = '\0';
     }
     end += strspn(end, " \t");
@@ -164,17 +168,37 @@ static const char *split(char *line, char **name, char **value) {
                : "one option a line (values with blanks go in double quotes)";
 }
 
+/* The next line, without its end. Returns false at the end of the file; *why: NULL, or what is
+ * wrong with the line. */
+static bool read_line(FILE *file, char *line, const char **why) {
+    size_t len = 0;
+    int c;
+    *why = NULL;
+    while ((c = getc(file)) != EOF && c != '\n' && *why == NULL) {
+        if (c == '\0')
+            *why = "a byte that is no text";
+        else if (len == LINE_BYTES_MAX)
+            *why = "longer than 4095 bytes";
+        else
+            line[len++] = (char)c;
+    }
+    line[len > 0 && line[len - 1] == '\r' ? len - 1 : len] = '\0';
+    return c != EOF || len != 0 || *why != NULL;
+}
+
 static bool load_lines(const struct conf_row *rows, size_t count, void *conf, const char *path,
                        FILE *file, struct conf_error *error) {
-    char line[LINE_BYTES_MAX];
+    char line[LINE_BYTES_MAX + 1];
     bool seen[OPTIONS_MAX] = {false};
-    for (unsigned number_of = 1; fgets(line, sizeof(line), file) != NULL; number_of++) {
-        line[strcspn(line, "\r\n")] = '\0';
+    const char *why;
+    assert(count <= OPTIONS_MAX);
+    for (unsigned number_of = 1; read_line(file, line, &why); number_of++) {
         char *name, *value;
         const char *start = line + strspn(line, " \t");
-        if (*start == '\0' || *start == '#')
+        if (why == NULL && (*start == '\0' || *start == '#'))
             continue;
-        const char *why = split(line, &name, &value);
+        if (why == NULL)
+            why = split(line, &name, &value);
         const struct conf_row *row = why == NULL ? find(rows, count, name) : NULL;
         struct conf_error inner;
         if (why != NULL)
@@ -187,7 +211,7 @@ static bool load_lines(const struct conf_row *rows, size_t count, void *conf, co
         if (!set_row(row, conf, value, &inner))
             return fail(error, "%s:%u: %.300s", path, number_of, inner.text);
     }
-    return true;
+    return ferror(file) == 0 ? true : fail(error, "%s: %s", path, strerror(errno));
 }
 
 bool conf_load(const struct conf_row *rows, size_t count, void *conf, const char *path,
@@ -221,8 +245,9 @@ bool conf_args(const struct conf_row *rows, size_t count, void *conf, int argc, 
         char name[64];
         const char *equals = strchr(argv[i], '=');
         size_t len = equals != NULL ? (size_t)(equals - argv[i] - 2) : strlen(argv[i] + 2);
-        snprintf(name, sizeof(name), "%.*s", len < sizeof(name) ? (int)len : (int)sizeof(name) - 1,
-                 argv[i] + 2);
+        if (len >= sizeof(name))
+            return fail(error, "unknown option '%.100s'", argv[i] + 2);
+        snprintf(name, sizeof(name), "%.*s", (int)len, argv[i] + 2);
         if (equals == NULL && i + 1 == argc)
             return fail(error, "--%s needs a value", name);
         if (!conf_set(rows, count, conf, name, equals != NULL ? equals + 1 : argv[++i], error))

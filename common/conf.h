@@ -1,7 +1,8 @@
 /*
  * conf: options, declared once per program as a table of rows. The parser of the file and of the
  * command line, CONFIG GET, --help, and the check of configs/ and README all read the rows.
- * File format: `name value` lines as in redis.conf, '#' comments, values may be in double quotes.
+ * File format: `name value` lines as in redis.conf, values may be in double quotes; a '#' at the
+ * beginning of a word begins a comment.
  * Command line: --name value overrides the file.
  */
 #ifndef RINGFENCE_CONF_H
