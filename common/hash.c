@@ -26,7 +26,13 @@ uint64_t hash_ring(struct span key) {
 }
 
 uint64_t hash_point(struct span name, uint64_t index) {
-    return XXH3_64bits_withSeed(name.ptr, name.len, index);
+    /* The index is not the seed: XXH3 of up to three bytes is an avalanche of (bytes XOR (constant
+     * + seed)), so that the names n10 and n11 would have the same points, in another order. */
+    unsigned char little_endian[8];
+    for (int i = 0; i < 8; i++)
+        little_endian[i] = (unsigned char)(index >> 8 * i);
+    return XXH3_64bits_withSeed(little_endian, sizeof(little_endian),
+                                XXH3_64bits(name.ptr, name.len));
 }
 
 uint64_t hash_table(struct span key, uint64_t seed) {

@@ -19,8 +19,10 @@ struct span hash_tag(struct span key);
 /** hash_ring(key): XXH3_64bits of hash_tag(key), seed 0. Cost: O(length). */
 uint64_t hash_ring(struct span key);
 
-/** hash_point(name, index): place of point `index` of the node `name`: XXH3_64bits_withSeed(name,
- * index). */
+/**
+ * hash_point(name, index): place of point `index` of the node `name`: XXH3_64bits_withSeed of the
+ * index as eight bytes, the lowest first; the seed is XXH3_64bits of the name.
+ */
 uint64_t hash_point(struct span name, uint64_t index);
 
 /** hash_table(key, seed): XXH3_64bits_withSeed of the whole key. Cost: O(length). */

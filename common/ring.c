@@ -17,6 +17,7 @@ struct ring {
     size_t points_count;
     struct bucket *buckets; /* by the top bits of a hash */
     unsigned buckets_bits;
+    uint32_t *shares; /* parts per million of each member */
 };
 
 /*
@@ -61,8 +62,10 @@ static bool make_points(struct ring *ring) {
         if (ring->members[i].state == RING_UP)
             count += (size_t)ring->members[i].weight * RING_POINTS_PER_WEIGHT;
     }
-    struct sort_entry *sorted = count == 0 ? NULL : malloc(count * sizeof(*sorted));
-    ring->points = malloc((count + 1) * sizeof(*ring->points));
+    if (count == 0 || count > (size_t)RING_WEIGHT_SUM_MAX * RING_POINTS_PER_WEIGHT)
+        return false;
+    struct sort_entry *sorted = malloc(count * sizeof(*sorted));
+    ring->points = malloc(count * sizeof(*ring->points));
     if (sorted == NULL || ring->points == NULL) {
         free(sorted);
         return false;
@@ -128,6 +131,30 @@ static bool make_buckets(struct ring *ring) {
     return true;
 }
 
+static uint32_t to_ppm(unsigned __int128 part) {
+    return (uint32_t)(part * 1000000 >> 64);
+}
+
+/* A point owns the arc that ends at it, its end included; the first one's comes round from the last
+ * point. */
+static bool make_shares(struct ring *ring) {
+    unsigned __int128 *sums = calloc(ring->count, sizeof(*sums));
+    ring->shares = malloc(ring->count * sizeof(*ring->shares));
+    if (sums == NULL || ring->shares == NULL) {
+        free(sums);
+        return false;
+    }
+    uint64_t last = ring->points[ring->points_count - 1].at;
+    for (size_t i = 0; i < ring->points_count; i++) {
+        sums[ring->points[i].member] += ring->points[i].at - last;
+        last = ring->points[i].at;
+    }
+    for (size_t i = 0; i < ring->count; i++)
+        ring->shares[i] = to_ppm(sums[i]);
+    free(sums);
+    return true;
+}
+
 struct ring *ring_build(const struct ring_member *members, size_t count) {
     struct ring *ring = count == 0 || count > RING_MEMBERS_MAX ? NULL : calloc(1, sizeof(*ring));
     if (ring == NULL)
@@ -136,7 +163,7 @@ struct ring *ring_build(const struct ring_member *members, size_t count) {
     ring->count = count;
     if (ring->members != NULL)
         memcpy(ring->members, members, count * sizeof(*members));
-    if (ring->members == NULL || !make_points(ring) || !make_buckets(ring))
+    if (ring->members == NULL || !make_points(ring) || !make_buckets(ring) || !make_shares(ring))
         ring_free(&ring);
     return ring;
 }
@@ -147,6 +174,7 @@ void ring_free(struct ring **ring) {
     free((*ring)->members);
     free((*ring)->points);
     free((*ring)->buckets);
+    free((*ring)->shares);
     free(*ring);
     *ring = NULL;
 }
@@ -223,28 +251,8 @@ uint64_t ring_checksum(const struct ring *ring) {
     return sum;
 }
 
-/* The arc that ends at point `i`, its end included. The first one comes round from the last point.
- */
-static uint64_t arc(const struct ring *ring, size_t i) {
-    return ring->points[i].at - ring->points[i == 0 ? ring->points_count - 1 : i - 1].at;
-}
-
-static uint32_t to_ppm(unsigned __int128 part) {
-    return (uint32_t)(part * 1000000 >> 64);
-}
-
 uint32_t ring_share(const struct ring *ring, uint32_t index) {
-    if (ring->points_count == 1)
-        return ring->points[0].member == index ? 1000000 : 0;
-    unsigned __int128 sum = 0;
-    bool all = true;
-    for (size_t i = 0; i < ring->points_count; i++) {
-        if (ring->points[i].member == index)
-            sum += arc(ring, i);
-        else
-            all = false;
-    }
-    return all ? 1000000 : to_ppm(sum);
+    return ring->shares[index];
 }
 
 uint32_t ring_moved(const struct ring *from, const struct ring *to) {

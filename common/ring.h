@@ -19,7 +19,8 @@ enum {
     RING_NAME_BYTES_MAX = 64,
     RING_HOST_BYTES_MAX = 255,
     RING_MEMBERS_MAX = 4096,
-    RING_WEIGHT_MAX = 100
+    RING_WEIGHT_MAX = 100,
+    RING_WEIGHT_SUM_MAX = 4096 /* of the members that are up: 4 million points, 140 MB */
 };
 
 enum ring_state {
@@ -43,8 +44,8 @@ const char *ring_state_name(enum ring_state state);
 
 /**
  * ring_build(members, count): a ring over copies of the members; indices are as given. NULL without
- * memory, or if no member is RING_UP, or above RING_MEMBERS_MAX. Two points at one place: the
- * member with the smaller name wins. Cost: O(points log points).
+ * memory, or if no member is RING_UP, or above RING_MEMBERS_MAX or RING_WEIGHT_SUM_MAX. Two points
+ * at one place: the member with the smaller name wins. Cost: O(points log points).
  */
 struct ring *ring_build(const struct ring_member *members, size_t count);
 void ring_free(struct ring **ring);
@@ -75,8 +76,8 @@ int ring_find(const struct ring *ring, const char *name);
  * file; equal in every proxy with the same placement. */
 uint64_t ring_checksum(const struct ring *ring);
 
-/** ring_share(ring, index): exact share of the hash space that a member owns, in parts per million
- * (integer arithmetic). */
+/** ring_share(ring, index): exact share of the hash space that a member owns, in parts per million,
+ * rounded down. Cost: O(1). */
 uint32_t ring_share(const struct ring *ring, uint32_t index);
 
 /** ring_moved(from, to): exact share of the hash space whose owner's name differs, in parts per

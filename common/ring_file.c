@@ -38,12 +38,21 @@ static bool fail(struct parse *p, const char *fmt, ...) {
     return false;
 }
 
-static bool parse_name(struct parse *p, struct span word, struct ring_member *m) {
+/* Letters, digits, '_', '.', '-' and what is in `more`. */
+static bool is_plain(struct span word, const char *more) {
     for (size_t i = 0; i < word.len; i++) {
-        if (!isalnum((unsigned char)word.ptr[i]) && strchr("_.-", word.ptr[i]) == NULL)
-            return fail(p, "node name '%.*s': only letters, digits, '_', '.' and '-'",
-                        (int)word.len, word.ptr);
+        char c = word.ptr[i];
+        if (!isalnum((unsigned char)c) && (c == '\0' || strchr("_.-", c) == NULL) &&
+            (c == '\0' || strchr(more, c) == NULL))
+            return false;
     }
+    return true;
+}
+
+static bool parse_name(struct parse *p, struct span word, struct ring_member *m) {
+    if (!is_plain(word, ""))
+        return fail(p, "node name '%.*s': only letters, digits, '_', '.' and '-'", (int)word.len,
+                    word.ptr);
     if (word.len > RING_NAME_BYTES_MAX)
         return fail(p, "node name is longer than %d bytes", RING_NAME_BYTES_MAX);
     memcpy(m->name, word.ptr, word.len);
@@ -60,48 +69,68 @@ static bool parse_address(struct parse *p, struct span word, struct ring_member 
     if (!span_to_int64(span_of(colon + 1, word.len - host.len - 1), &port) || port < 1 ||
         port > 65535)
         return fail(p, "port of '%.*s' is not from 1 to 65535", (int)word.len, word.ptr);
-    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+    bool is_ipv6 = host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']';
+    if (is_ipv6)
         host = span_of(host.ptr + 1, host.len - 2);
     else if (memchr(host.ptr, ':', host.len) != NULL)
         return fail(p, "an IPv6 address goes in brackets: '[%.*s]:%d'", (int)host.len, host.ptr,
                     (int)port);
     if (host.len == 0 || host.len > RING_HOST_BYTES_MAX)
         return fail(p, "host of '%.*s' is empty or too long", (int)word.len, word.ptr);
+    if (!is_plain(host, is_ipv6 ? ":%" : "") ||
+        (is_ipv6 && memchr(host.ptr, ':', host.len) == NULL))
+        return fail(p, "host '%.*s' has a character that no host has", (int)host.len, host.ptr);
     memcpy(m->host, host.ptr, host.len);
     m->port = (uint16_t)port;
     return true;
 }
 
-static bool parse_attribute(struct parse *p, struct span word, struct ring_member *m) {
-    static const enum ring_state STATES[] = {RING_UP, RING_DRAIN, RING_DOWN};
+enum attribute { WEIGHT = 1 << 0, STATE = 1 << 1 };
+
+static bool parse_weight(struct parse *p, struct span text, struct ring_member *m) {
     int64_t n;
-    if (word.len > 7 && memcmp(word.ptr, "weight=", 7) == 0) {
-        if (!span_to_int64(span_of(word.ptr + 7, word.len - 7), &n) || n < 1 || n > RING_WEIGHT_MAX)
-            return fail(p, "weight is not from 1 to %d", RING_WEIGHT_MAX);
-        m->weight = (uint16_t)n;
-        return true;
-    }
-    if (word.len > 6 && memcmp(word.ptr, "state=", 6) == 0) {
-        for (size_t i = 0; i < sizeof(STATES) / sizeof(STATES[0]); i++) {
-            if (span_equal(span_of(word.ptr + 6, word.len - 6),
-                           span_str(ring_state_name(STATES[i])))) {
-                m->state = STATES[i];
-                return true;
-            }
+    if (!span_to_int64(text, &n) || n < 1 || n > RING_WEIGHT_MAX)
+        return fail(p, "weight is not from 1 to %d", RING_WEIGHT_MAX);
+    m->weight = (uint16_t)n;
+    return true;
+}
+
+static bool parse_state(struct parse *p, struct span text, struct ring_member *m) {
+    static const enum ring_state STATES[] = {RING_UP, RING_DRAIN, RING_DOWN};
+    for (size_t i = 0; i < sizeof(STATES) / sizeof(STATES[0]); i++) {
+        if (span_equal(text, span_str(ring_state_name(STATES[i])))) {
+            m->state = STATES[i];
+            return true;
         }
-        return fail(p, "state is none of up, drain, down");
     }
-    return fail(p, "unknown word '%.*s' (weight=N or state=up|drain|down)",
-                (int)(word.len > 100 ? 100 : word.len), word.ptr);
+    return fail(p, "state is none of up, drain, down");
+}
+
+/* One of the words behind the address; `seen` has those before it. */
+static bool parse_attribute(struct parse *p, struct span word, struct ring_member *m,
+                            unsigned *seen) {
+    bool is_weight = word.len >= 7 && memcmp(word.ptr, "weight=", 7) == 0;
+    bool is_state = word.len >= 6 && memcmp(word.ptr, "state=", 6) == 0;
+    if (!is_weight && !is_state)
+        return fail(p, "unknown word '%.*s' (weight=N or state=up|drain|down)",
+                    (int)(word.len > 100 ? 100 : word.len), word.ptr);
+    unsigned which = is_weight ? WEIGHT : STATE;
+    if ((*seen & which) != 0)
+        return fail(p, "%s was given before", is_weight ? "weight" : "state");
+    *seen |= which;
+    return is_weight ? parse_weight(p, span_of(word.ptr + 7, word.len - 7), m)
+                     : parse_state(p, span_of(word.ptr + 6, word.len - 6), m);
 }
 
 static bool add(struct parse *p, const struct ring_member *m) {
+    char address[RING_FILE_ADDRESS_SIZE];
+    ring_file_address(m, address, sizeof(address));
     for (size_t i = 0; i < p->count; i++) {
         if (strcmp(p->members[i].name, m->name) == 0)
             return fail(p, "node '%s' stands twice", m->name);
         if (p->members[i].port == m->port && strcmp(p->members[i].host, m->host) == 0)
-            return fail(p, "nodes '%s' and '%s' have one address, %s:%u", p->members[i].name,
-                        m->name, m->host, m->port);
+            return fail(p, "nodes '%s' and '%s' have one address, %s", p->members[i].name, m->name,
+                        address);
     }
     if (p->count == RING_MEMBERS_MAX)
         return fail(p, "more than %d nodes", RING_MEMBERS_MAX);
@@ -138,11 +167,12 @@ static bool parse_line(struct parse *p, const struct span *words, unsigned count
                     (int)(words[0].len > 100 ? 100 : words[0].len), words[0].ptr);
     if (count < 3)
         return fail(p, "'node NAME HOST:PORT [weight=N] [state=up|drain|down]'");
+    unsigned seen = 0;
     struct ring_member m = {.weight = 1, .state = RING_UP};
     if (!parse_name(p, words[1], &m) || !parse_address(p, words[2], &m))
         return false;
     for (unsigned i = 3; i < count; i++) {
-        if (!parse_attribute(p, words[i], &m))
+        if (!parse_attribute(p, words[i], &m, &seen))
             return false;
     }
     return add(p, &m);
@@ -167,8 +197,7 @@ static bool split(struct span line, struct span *words, unsigned *count) {
 }
 
 static bool parse_text(struct parse *p, struct span text) {
-    size_t at = 0;
-    bool any_up = false;
+    size_t at = 0, weights = 0;
     while (at < text.len) {
         const char *end = memchr(text.ptr + at, '\n', text.len - at);
         size_t len = end == NULL ? text.len - at : (size_t)(end - (text.ptr + at));
@@ -183,8 +212,13 @@ static bool parse_text(struct parse *p, struct span text) {
     }
     p->line = 0;
     for (size_t i = 0; i < p->count; i++)
-        any_up = any_up || p->members[i].state == RING_UP;
-    return any_up ? true : fail(p, p->count == 0 ? "no node in it" : "no node is up");
+        weights += p->members[i].state == RING_UP ? p->members[i].weight : 0;
+    if (weights == 0)
+        return fail(p, p->count == 0 ? "no node in it" : "no node is up");
+    if (weights > RING_WEIGHT_SUM_MAX)
+        return fail(p, "the weights of all nodes that are up make more than %d",
+                    RING_WEIGHT_SUM_MAX);
+    return true;
 }
 
 struct ring *ring_file_parse(struct span text, const char *path, uint64_t *epoch_out,

@@ -23,8 +23,9 @@ enum { RING_FILE_ADDRESS_SIZE = 255 + sizeof("[]:65535") };
 
 /**
  * ring_file_parse(text, path, epoch_out, error): build a ring from text; `path` only names it in
- * errors. NULL with a text for: unknown word, bad name, host, port, weight or state, duplicate name
- * or address, no member that is up, too many. The caller owns the ring.
+ * errors. NULL with a text for: unknown word, bad name, host, port, weight or state, a name, an
+ * address or an attribute that was given before, no member that is up, too many members, too much
+ * weight. The caller owns the ring.
  */
 struct ring *ring_file_parse(struct span text, const char *path, uint64_t *epoch_out,
                              struct ring_file_error *error);

@@ -30,11 +30,12 @@ static const struct {
     const char *name;
     uint64_t index, hash;
 } POINTS[] = {
-    {"node1", 0, 0x52039e369c1b4eb7},
-    {"node1", 1, 0xb844af3c747e89a9},
-    {"node1", 1023, 0xe04bb028d487e372},
-    {"a", 7, 0x9ed5888bc5a2a094},
-    {"cache-10.example_b", 102399, 0xc545dc41b0f4de45},
+    {"node1", 0, 0xf571115c38106160},
+    {"node1", 1, 0x8905de381e3daa37},
+    {"node1", 1023, 0xf996e77687952654},
+    {"a", 7, 0xb21985d296025d42},
+    {"cache-10.example_b", 102399, 0x049b6a370e7e2746},
+    {"", 0x0102030405060708, 0x2a4762598de8ec39}, /* which end of the index comes first */
 };
 
 Test(hash, puts_points_where_it_always_did) {
