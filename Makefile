@@ -143,6 +143,14 @@ fuzz: $(FUZZ:%=build/fuzz/%)
 bench-push: all
 	@bench/push.py
 
+# `make check`: the rules of the house (tests/check): layers, headers, format, texts, sizes, documents. Globals are looked for in
+# build/debug, which is built without whole-program optimisation.
+check:
+	@ctl/packages.sh check
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) all
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) FLAVOUR=debug build/debug/lib.a
+	@tests/check/run.sh
+
 clean:
 	rm -rf build
 

@@ -39,6 +39,43 @@ static const char *const TEXTS[] = {
     [REPLY_REFUSED] = "ERR database refused: %s",
     [REPLY_CLIENTS_MAX] = "ERR max number of clients reached",
     [REPLY_INTERNAL] = "ERR internal error",
+    [REPLY_PROTOCOL] = "ERR Protocol error: %s",
+    [REPLY_CLIENT_NAME] = "ERR Client names cannot contain spaces, newlines or special characters.",
+    [REPLY_CLIENT_NAME_LONG] = "ERR Client names cannot be longer than %s bytes.",
+    [REPLY_CLIENT_INFO] = "ERR %s cannot contain spaces, newlines or special characters.",
+    [REPLY_CLIENT_INFO_LONG] = "ERR %s cannot be longer than %s bytes.",
+    [REPLY_CLIENT_OPTION] = "ERR Unrecognized option '%s'",
+    [REPLY_CLIENT_TYPE] = "ERR Unknown client type '%s'",
+    [REPLY_CLIENT_ID] = "ERR Invalid client ID",
+    [REPLY_CLIENT_IDS] = "ERR CLIENT LIST takes at most %s ids",
+    [REPLY_HELLO_OPTION] = "ERR Syntax error in HELLO option '%s'",
+    [REPLY_HELLO_VERSION] = "ERR Protocol version is not an integer or out of range",
+    [REPLY_NAMES] = "ERR at most %s commands can be asked for at once",
+    [REPLY_GETKEYS_COMMAND] = "ERR Invalid command specified",
+    [REPLY_GETKEYS_NONE] = "ERR The command has no key arguments",
+    [REPLY_GETKEYS_ARITY] = "ERR Invalid number of arguments specified for command",
+    [REPLY_PATTERNS] = "ERR CONFIG GET takes at most %s patterns",
+    [REPLY_TRACKING_RESP3] =
+        "ERR Client tracking needs RESP3 here (HELLO 3), REDIRECT is not supported",
+    [REPLY_TRACKING_REDIRECT] = "ERR REDIRECT is not supported here: use RESP3 (HELLO 3)",
+    [REPLY_TRACKING_PREFIXES] = "ERR CLIENT TRACKING takes at most %s prefixes",
+    [REPLY_TRACKING_PREFIX] = "ERR PREFIX option requires BCAST mode to be enabled",
+    [REPLY_TRACKING_OVERLAP] = "ERR Prefix '%s' overlaps with an existing prefix '%s'. Prefixes "
+                               "for a single client must not overlap.",
+    [REPLY_TRACKING_OVERLAPS] = "ERR Prefix '%s' overlaps with another provided prefix '%s'. "
+                                "Prefixes for a single client must not overlap.",
+    [REPLY_TRACKING_BCAST] = "ERR You can't switch BCAST mode on/off before disabling tracking for "
+                             "this client, and then re-enabling it with a different mode.",
+    [REPLY_TRACKING_OPT_BCAST] = "ERR OPTIN and OPTOUT are not compatible with BCAST",
+    [REPLY_TRACKING_OPT_BOTH] = "ERR You can't specify both OPTIN mode and OPTOUT mode",
+    [REPLY_TRACKING_OPT] = "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for "
+                           "this client, and then re-enabling it with a different mode.",
+    [REPLY_TRACKING_NOLOOP] =
+        "ERR NOLOOP is not supported with BCAST here: the feed does not say who wrote",
+    [REPLY_CACHING_OFF] = "ERR CLIENT CACHING can be called only when the client is in tracking "
+                          "mode with OPTIN or OPTOUT mode enabled",
+    [REPLY_CACHING_MODE] =
+        "ERR CLIENT CACHING %s is only valid when tracking is enabled in %s mode.",
 };
 
 const char *reply_text(enum reply_error error) {
@@ -46,28 +83,48 @@ const char *reply_text(enum reply_error error) {
 }
 
 /* Length of `text`, or of what fits into `len_max` bytes without half a UTF-8 character. */
-static size_t cut(const char *text, size_t len_max) {
-    size_t len = strnlen(text, len_max + 1);
-    if (len <= len_max)
-        return len;
-    len = len_max;
-    while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
+static size_t cut(struct span text, size_t len_max) {
+    if (text.len <= len_max)
+        return text.len;
+    size_t len = len_max;
+    while (len > 0 && ((unsigned char)text.ptr[len] & 0xC0) == 0x80)
         len--;
     return len;
 }
 
-void reply_error(struct buf *b, enum reply_error error, const char *detail) {
-    const char *text = TEXTS[error], *hole = strstr(text, "%s");
-    if (hole == NULL) {
-        resp_write_error(b, span_str(text));
-        return;
-    }
-    if (detail == NULL)
-        detail = "";
+/* The text with its holes filled, each detail cut at `detail_max` bytes; a hole without one stays
+ * empty. */
+static void fill(struct buf *b, enum reply_error error, const struct span *details, uint32_t count,
+                 size_t detail_max) {
+    const char *text = TEXTS[error];
     char line[DETAIL_BYTES_MAX + 200];
-    int n = snprintf(line, sizeof(line), "%.*s%.*s%s", (int)(hole - text), text,
-                     (int)cut(detail, DETAIL_BYTES_MAX), detail, hole + 2);
-    resp_write_error(b, span_of(line, (size_t)n));
+    size_t at = 0, room = sizeof(line);
+    for (uint32_t i = 0; *text != '\0' && at < room; i++) {
+        const char *hole = strstr(text, "%s");
+        size_t len = hole != NULL ? (size_t)(hole - text) : strlen(text);
+        len = len < room - at ? len : room - at;
+        memcpy(line + at, text, len);
+        at += len;
+        if (hole == NULL)
+            break;
+        size_t left = room - at < detail_max ? room - at : detail_max;
+        size_t take = i < count ? cut(details[i], left) : 0;
+        if (take != 0)
+            memcpy(line + at, details[i].ptr, take);
+        at += take;
+        text = hole + 2;
+    }
+    resp_write_error(b, span_of(line, at));
+}
+
+void reply_error(struct buf *b, enum reply_error error, const char *detail) {
+    const struct span span = span_str(detail == NULL ? "" : detail);
+    fill(b, error, &span, 1, DETAIL_BYTES_MAX);
+}
+
+void reply_error_with(struct buf *b, enum reply_error error, const struct span *details,
+                      uint32_t count) {
+    fill(b, error, details, count, ECHO_BYTES_MAX);
 }
 
 void reply_error_number(struct buf *b, enum reply_error error, uint64_t n) {

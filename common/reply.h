@@ -35,7 +35,37 @@ enum reply_error {
     REPLY_REFUSED,      /* ERR database refused: <text> */
     REPLY_CLIENTS_MAX,  /* ERR max number of clients reached */
     REPLY_INTERNAL,     /* ERR internal error; a bug of ours, logged */
-    REPLY_ERROR_COUNT   /* number of rows; not an error */
+    /* connection and server commands, in Redis' words where it has any; the texts are in reply.c */
+    REPLY_PROTOCOL,
+    REPLY_CLIENT_NAME,
+    REPLY_CLIENT_NAME_LONG,
+    REPLY_CLIENT_INFO,
+    REPLY_CLIENT_INFO_LONG,
+    REPLY_CLIENT_OPTION,
+    REPLY_CLIENT_TYPE,
+    REPLY_CLIENT_ID,
+    REPLY_CLIENT_IDS,
+    REPLY_HELLO_OPTION,
+    REPLY_HELLO_VERSION,
+    REPLY_NAMES,
+    REPLY_GETKEYS_COMMAND,
+    REPLY_GETKEYS_NONE,
+    REPLY_GETKEYS_ARITY,
+    REPLY_PATTERNS,
+    REPLY_TRACKING_RESP3,
+    REPLY_TRACKING_REDIRECT,
+    REPLY_TRACKING_PREFIXES,
+    REPLY_TRACKING_PREFIX,
+    REPLY_TRACKING_OVERLAP,
+    REPLY_TRACKING_OVERLAPS,
+    REPLY_TRACKING_BCAST,
+    REPLY_TRACKING_OPT_BCAST,
+    REPLY_TRACKING_OPT_BOTH,
+    REPLY_TRACKING_OPT,
+    REPLY_TRACKING_NOLOOP,
+    REPLY_CACHING_OFF,
+    REPLY_CACHING_MODE,
+    REPLY_ERROR_COUNT /* number of rows; not an error */
 };
 
 /** reply_text(error): its text; may hold one %s for a detail. Never NULL. */
@@ -44,6 +74,11 @@ const char *reply_text(enum reply_error error);
 /** reply_error(b, error, detail): append `-text\r\n`; `detail` fills the %s (cleaned and cut), NULL
  * for none. */
 void reply_error(struct buf *b, enum reply_error error, const char *detail);
+
+/** reply_error_with(b, error, details, count): the same for texts with one %s or more, filled in
+ * their order, each cut at 128 bytes. */
+void reply_error_with(struct buf *b, enum reply_error error, const struct span *details,
+                      uint32_t count);
 
 /** reply_error_number(b, error, n): the same with a number as the detail. */
 void reply_error_number(struct buf *b, enum reply_error error, uint64_t n);

@@ -5,6 +5,7 @@
 
 #include "../common/command.h"
 #include "../common/conn.h"
+#include "../common/reply.h"
 #include "../common/resp_parse.h"
 #include "../common/resp_write.h"
 #include "handlers.h"
@@ -36,14 +37,21 @@ static void on_drained(void *ctx);
 static const struct conn_handlers HANDLERS = {
     .on_read = on_read, .on_end = on_end, .on_drained = on_drained};
 
+static void refuse(int fd) {
+    struct buf text;
+    buf_init(&text, 0);
+    reply_error(&text, REPLY_CLIENTS_MAX, NULL);
+    ssize_t ignored = write(fd, buf_head(&text), buf_len(&text));
+    (void)ignored; /* it is closed either way */
+    buf_release(&text);
+    close(fd);
+}
+
 void session_open(struct server *server, int fd) {
     struct session *s =
         server->sessions_count >= server->conf->clients_max ? NULL : calloc(1, sizeof(*s));
     if (s == NULL) {
-        static const char REFUSAL[] = "-ERR max number of clients reached\r\n";
-        ssize_t ignored = write(fd, REFUSAL, sizeof(REFUSAL) - 1);
-        (void)ignored; /* it is closed either way */
-        close(fd);
+        refuse(fd);
         server->sessions_refused++;
         return;
     }
@@ -141,10 +149,7 @@ static bool take_gets(struct session *s, struct gets *gets, size_t *used) {
 }
 
 static void protocol_error(struct session *s) {
-    struct buf *out = conn_out(s->conn);
-    buf_append(out, "-ERR Protocol error: ", 21);
-    buf_append_span(out, span_str(s->parser.error));
-    buf_append(out, "\r\n", 2);
+    reply_error(conn_out(s->conn), REPLY_PROTOCOL, s->parser.error);
     session_end(s);
 }
 

@@ -135,9 +135,7 @@ static void protocol_error(struct client *c, const char *why) {
         out_of_memory(c);
         return;
     }
-    char text[160];
-    snprintf(text, sizeof(text), "ERR Protocol error: %s", why);
-    resp_write_error(out, span_str(text));
+    reply_error(out, REPLY_PROTOCOL, why);
     client_close_reply(c, r, true);
 }
 

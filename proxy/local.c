@@ -1,7 +1,6 @@
 #include "local.h"
 
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "../common/buf.h"
@@ -14,16 +13,6 @@
 #include "proxy_conf.h"
 #include "registry.h"
 #include "tracking.h"
-
-void local_error(const struct local_call *call, const char *fmt, ...) {
-    char line[400];
-    va_list args;
-    va_start(args, fmt);
-    int n = vsnprintf(line, sizeof(line), fmt, args);
-    va_end(args);
-    size_t len = n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
-    resp_write_error(call->out, span_of(line, len));
-}
 
 void local_write_int(const struct local_call *call, const char *name, int64_t n) {
     resp_write_bulk(call->out, span_str(name));
@@ -47,10 +36,9 @@ bool local_name_is_clean(struct span name) {
 
 static bool name_fits(const struct local_call *call, struct span name) {
     if (!local_name_is_clean(name))
-        local_error(call,
-                    "ERR Client names cannot contain spaces, newlines or special characters.");
+        reply_error(call->out, REPLY_CLIENT_NAME, NULL);
     else if (name.len >= LOCAL_NAME_BYTES)
-        local_error(call, "ERR Client names cannot be longer than %d bytes.", LOCAL_NAME_BYTES - 1);
+        reply_error_number(call->out, REPLY_CLIENT_NAME_LONG, LOCAL_NAME_BYTES - 1);
     else
         return true;
     return false;
@@ -160,7 +148,7 @@ static bool hello_option(const struct local_call *call, uint32_t *at, struct hel
         hello->name = call->argv[*at - 1];
         return name_fits(call, hello->name);
     }
-    local_error(call, "ERR Syntax error in HELLO option '%.*s'", LOCAL_SPAN(option));
+    reply_error_with(call->out, REPLY_HELLO_OPTION, &option, 1);
     return false;
 }
 
@@ -191,7 +179,7 @@ static void hello(const struct local_call *call) {
     int64_t proto;
     if (call->argc > 1) {
         if (!span_to_int64(call->argv[1], &proto)) {
-            local_error(call, "ERR Protocol version is not an integer or out of range");
+            reply_error(call->out, REPLY_HELLO_VERSION, NULL);
             return;
         }
         if (proto != 2 && proto != 3) {

@@ -33,13 +33,14 @@ static void setinfo(const struct local_call *call) {
                : span_equal_nocase(option, SPAN("lib-ver")) ? call->client->lib_ver
                                                             : NULL;
     if (to == NULL) {
-        local_error(call, "ERR Unrecognized option '%.*s'", LOCAL_SPAN(option));
+        reply_error_with(call->out, REPLY_CLIENT_OPTION, &option, 1);
     } else if (!local_name_is_clean(value)) {
-        local_error(call, "ERR %.*s cannot contain spaces, newlines or special characters.",
-                    LOCAL_SPAN(option));
+        reply_error_with(call->out, REPLY_CLIENT_INFO, &option, 1);
     } else if (value.len >= LOCAL_NAME_BYTES) {
-        local_error(call, "ERR %.*s cannot be longer than %d bytes.", LOCAL_SPAN(option),
-                    LOCAL_NAME_BYTES - 1);
+        char most[16];
+        snprintf(most, sizeof(most), "%d", LOCAL_NAME_BYTES - 1);
+        reply_error_with(call->out, REPLY_CLIENT_INFO_LONG, (struct span[]){option, span_str(most)},
+                         2);
     } else {
         registry_lock(call->server->registry);
         if (value.len != 0)
@@ -113,7 +114,7 @@ static bool filter_by_type(const struct local_call *call, struct list_filter *ou
             return true;
         }
     }
-    local_error(call, "ERR Unknown client type '%.*s'", LOCAL_SPAN(call->argv[3]));
+    reply_error_with(call->out, REPLY_CLIENT_TYPE, &call->argv[3], 1);
     return false;
 }
 
@@ -134,13 +135,13 @@ static bool parse_filter(const struct local_call *call, struct list_filter *out)
     out->ids = call->argv + 3;
     out->ids_count = call->argc - 3;
     if (out->ids_count > LIST_IDS_MAX) {
-        local_error(call, "ERR CLIENT LIST takes at most %d ids", LIST_IDS_MAX);
+        reply_error_number(call->out, REPLY_CLIENT_IDS, LIST_IDS_MAX);
         return false;
     }
     for (uint32_t i = 0; i < out->ids_count; i++) {
         int64_t ignored;
         if (!span_to_int64(out->ids[i], &ignored)) {
-            local_error(call, "ERR Invalid client ID");
+            reply_error(call->out, REPLY_CLIENT_ID, NULL);
             return false;
         }
     }

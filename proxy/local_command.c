@@ -202,7 +202,7 @@ void local_command_all(const struct local_call *call) {
 bool local_too_many_names(const struct local_call *call) {
     if (call->argc - 2 <= NAMES_MAX)
         return false;
-    local_error(call, "ERR at most %d commands can be asked for at once", NAMES_MAX);
+    reply_error_number(call->out, REPLY_NAMES, NAMES_MAX);
     return true;
 }
 
@@ -297,16 +297,16 @@ static void getkeys(const struct local_call *call) {
     int id = call->argv[2].len == 0 ? -1 : command_find(call->argv[2]);
     uint32_t argc = call->argc - 2;
     if (id < 0 || !local_entry_visible(id)) {
-        local_error(call, "ERR Invalid command specified");
+        reply_error(call->out, REPLY_GETKEYS_COMMAND, NULL);
         return;
     }
     const struct command *row = command_row(id);
     if (row->first_key == 0) {
-        local_error(call, "ERR The command has no key arguments");
+        reply_error(call->out, REPLY_GETKEYS_NONE, NULL);
         return;
     }
     if (!command_arity_ok(id, argc)) {
-        local_error(call, "ERR Invalid number of arguments specified for command");
+        reply_error(call->out, REPLY_GETKEYS_ARITY, NULL);
         return;
     }
     uint32_t first = (uint32_t)row->first_key, step = (uint32_t)row->key_step;

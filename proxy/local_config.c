@@ -5,6 +5,7 @@
 #include "../common/command.h"
 #include "../common/conf.h"
 #include "../common/glob.h"
+#include "../common/reply.h"
 #include "../common/resp_write.h"
 #include "local_private.h"
 #include "proxy_conf.h"
@@ -88,7 +89,7 @@ static void get(const struct local_call *call) {
     size_t count;
     const struct conf_row *rows = proxy_conf_rows(&count);
     if (call->argc - 2 > PATTERNS_MAX) {
-        local_error(call, "ERR CONFIG GET takes at most %d patterns", PATTERNS_MAX);
+        reply_error_number(call->out, REPLY_PATTERNS, PATTERNS_MAX);
         return;
     }
     uint64_t pairs = 0;

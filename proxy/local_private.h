@@ -39,15 +39,6 @@ extern const struct local_subcommand LOCAL_CLIENT_ROWS[], LOCAL_COMMAND_ROWS[], 
 /** local_help(call, id): HELP, made from the rows. */
 void local_help(const struct local_call *call, int id);
 
-/** local_error(call, fmt, ...): an error reply of at most 400 bytes. */
-void local_error(const struct local_call *call, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-/* "%.*s" of a span, cut so that an error text stays short. */
-enum { LOCAL_ECHO_BYTES_MAX = 128 };
-#define LOCAL_SPAN(s)                                                                              \
-    (int)((s).len < LOCAL_ECHO_BYTES_MAX ? (s).len : LOCAL_ECHO_BYTES_MAX), (s).ptr
-
 /** local_name_is_clean(name): printable ASCII without blanks, as Redis wants names of clients. */
 bool local_name_is_clean(struct span name);
 

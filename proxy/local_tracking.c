@@ -30,8 +30,7 @@ static bool parse_option(const struct local_call *call, uint32_t *at, struct opt
     }
     if (span_equal_nocase(word, SPAN("PREFIX")) && more) {
         if (o->prefixes_count == TRACKING_PREFIXES_MAX) {
-            local_error(call, "ERR CLIENT TRACKING takes at most %d prefixes",
-                        TRACKING_PREFIXES_MAX);
+            reply_error_number(call->out, REPLY_TRACKING_PREFIXES, TRACKING_PREFIXES_MAX);
             return false;
         }
         o->prefixes[o->prefixes_count++] = call->argv[(*at)++];
@@ -42,7 +41,7 @@ static bool parse_option(const struct local_call *call, uint32_t *at, struct opt
         if (!span_to_int64(call->argv[(*at)++], &id))
             reply_error(call->out, REPLY_NOT_INTEGER, NULL);
         else
-            local_error(call, "ERR REDIRECT is not supported here: use RESP3 (HELLO 3)");
+            reply_error(call->out, REPLY_TRACKING_REDIRECT, NULL);
         return false;
     }
     reply_error(call->out, REPLY_SYNTAX, NULL);
@@ -62,20 +61,14 @@ static bool prefixes_are_apart(const struct local_call *call, const struct optio
         for (uint32_t j = 0; j < t->prefixes_count; j++) {
             struct span b = span_of(t->prefixes[j], t->prefixes_len[j]);
             if (is_prefix(a, b) || is_prefix(b, a)) {
-                local_error(call,
-                            "ERR Prefix '%.*s' overlaps with an existing prefix '%.*s'. Prefixes "
-                            "for a single client must not overlap.",
-                            LOCAL_SPAN(a), LOCAL_SPAN(b));
+                reply_error_with(call->out, REPLY_TRACKING_OVERLAP, (struct span[]){a, b}, 2);
                 return false;
             }
         }
         for (uint32_t j = i + 1; j < o->prefixes_count; j++) {
             struct span b = o->prefixes[j];
             if (is_prefix(a, b) || is_prefix(b, a)) {
-                local_error(call,
-                            "ERR Prefix '%.*s' overlaps with another provided prefix '%.*s'. "
-                            "Prefixes for a single client must not overlap.",
-                            LOCAL_SPAN(a), LOCAL_SPAN(b));
+                reply_error_with(call->out, REPLY_TRACKING_OVERLAPS, (struct span[]){a, b}, 2);
                 return false;
             }
         }
@@ -86,27 +79,25 @@ static bool prefixes_are_apart(const struct local_call *call, const struct optio
 static bool options_fit(const struct local_call *call, const struct options *o) {
     const struct tracking_client *t = call->client->tracking;
     const unsigned opts = TRACKING_OPTIN | TRACKING_OPTOUT;
-    const char *why = NULL;
+    int why = -1;
     if (call->client->proto != 3)
-        why = "ERR Client tracking needs RESP3 here (HELLO 3), REDIRECT is not supported";
+        why = REPLY_TRACKING_RESP3;
     else if (o->prefixes_count != 0 && (o->flags & TRACKING_BCAST) == 0)
-        why = "ERR PREFIX option requires BCAST mode to be enabled";
+        why = REPLY_TRACKING_PREFIX;
     else if (t->on && ((o->flags ^ t->flags) & TRACKING_BCAST) != 0)
-        why = "ERR You can't switch BCAST mode on/off before disabling tracking for this client, "
-              "and then re-enabling it with a different mode.";
+        why = REPLY_TRACKING_BCAST;
     else if ((o->flags & TRACKING_BCAST) != 0 && (o->flags & opts) != 0)
-        why = "ERR OPTIN and OPTOUT are not compatible with BCAST";
+        why = REPLY_TRACKING_OPT_BCAST;
     else if ((o->flags & opts) == opts)
-        why = "ERR You can't specify both OPTIN mode and OPTOUT mode";
+        why = REPLY_TRACKING_OPT_BOTH;
     else if (t->on && (((o->flags & TRACKING_OPTIN) != 0 && (t->flags & TRACKING_OPTOUT) != 0) ||
                        ((o->flags & TRACKING_OPTOUT) != 0 && (t->flags & TRACKING_OPTIN) != 0)))
-        why = "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, "
-              "and then re-enabling it with a different mode.";
+        why = REPLY_TRACKING_OPT;
     else if ((o->flags & TRACKING_BCAST) != 0 && (o->flags & TRACKING_NOLOOP) != 0)
-        why = "ERR NOLOOP is not supported with BCAST here: the feed does not say who wrote";
-    if (why != NULL)
-        local_error(call, "%s", why);
-    return why == NULL;
+        why = REPLY_TRACKING_NOLOOP;
+    if (why >= 0)
+        reply_error(call->out, (enum reply_error)why, NULL);
+    return why < 0;
 }
 
 void local_tracking(const struct local_call *call) {
@@ -138,14 +129,14 @@ void local_caching(const struct local_call *call) {
     struct tracking_client *t = call->client->tracking;
     bool yes = span_equal_nocase(call->argv[2], SPAN("YES"));
     if (!t->on) {
-        local_error(call, "ERR CLIENT CACHING can be called only when the client is in tracking "
-                          "mode with OPTIN or OPTOUT mode enabled");
+        reply_error(call->out, REPLY_CACHING_OFF, NULL);
     } else if (!yes && !span_equal_nocase(call->argv[2], SPAN("NO"))) {
         reply_error(call->out, REPLY_SYNTAX, NULL);
     } else if ((t->flags & (yes ? TRACKING_OPTIN : TRACKING_OPTOUT)) == 0) {
-        local_error(call,
-                    "ERR CLIENT CACHING %s is only valid when tracking is enabled in %s mode.",
-                    yes ? "YES" : "NO", yes ? "OPTIN" : "OPTOUT");
+        reply_error_with(call->out, REPLY_CACHING_MODE,
+                         yes ? (struct span[]){SPAN("YES"), SPAN("OPTIN")}
+                             : (struct span[]){SPAN("NO"), SPAN("OPTOUT")},
+                         2);
     } else {
         t->caching = yes ? TRACKING_CACHING_YES : TRACKING_CACHING_NO;
         resp_write_status(call->out, "OK");

@@ -9,10 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../common/buf.h"
 #include "../common/clock.h"
 #include "../common/conf.h"
 #include "../common/hash.h"
 #include "../common/log.h"
+#include "../common/reply.h"
 #include "../common/service.h"
 #include "../common/version.h"
 #include "local.h"
@@ -53,6 +55,16 @@ static uint64_t load_of(const struct proxy *p, unsigned worker) {
     return stats_get(&p->stats[worker][PROXY_STAT_CLIENTS]) + (p->handed[worker] - opened);
 }
 
+static void refuse(int fd) {
+    struct buf text;
+    buf_init(&text, 0);
+    reply_error(&text, REPLY_CLIENTS_MAX, NULL);
+    ssize_t ignored = write(fd, buf_head(&text), buf_len(&text));
+    (void)ignored; /* it is closed either way */
+    buf_release(&text);
+    close(fd);
+}
+
 static void on_accept(int fd, void *ctx) {
     struct proxy *p = ctx;
     uint64_t all = 0;
@@ -63,10 +75,7 @@ static void on_accept(int fd, void *ctx) {
             best = i;
     }
     if (all >= p->clients_max || !worker_give_client(p->workers[best], fd)) {
-        static const char REFUSAL[] = "-ERR max number of clients reached\r\n";
-        ssize_t ignored = write(fd, REFUSAL, sizeof(REFUSAL) - 1);
-        (void)ignored; /* it is closed either way */
-        close(fd);
+        refuse(fd);
         /* The main thread has no counter of its own: worker 0's is written by nobody else. */
         stats_add(&p->stats[0][PROXY_STAT_CONNECTIONS_REFUSED], 1);
         return;

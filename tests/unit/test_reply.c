@@ -32,10 +32,32 @@ Test(reply, has_a_text_for_every_error) {
         cr_expect_gt(word, 1u);
         for (size_t i = 0; i < word; i++)
             cr_expect(text[i] >= 'A' && text[i] <= 'Z', "%s begins with its code", text);
-        const char *hole = strchr(text, '%');
-        cr_expect(hole == NULL || (hole[1] == 's' && strchr(hole + 1, '%') == NULL), "%s", text);
+        int holes = 0;
+        for (const char *hole = text; (hole = strchr(hole, '%')) != NULL; hole++, holes++)
+            cr_expect_eq(hole[1], 's', "%s", text);
+        cr_expect_leq(holes, 2, "%s", text);
         cr_expect_null(strpbrk(text, "\r\n"));
     }
+}
+
+Test(reply, fills_several_holes_in_their_order_and_cuts_each) {
+    char most[301];
+    struct buf b;
+    buf_init(&b, 0);
+    reply_error_with(&b, REPLY_CACHING_MODE, (struct span[]){SPAN("YES"), SPAN("OPTIN")}, 2);
+    expect(&b, "-ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.\r\n");
+    reply_error_with(&b, REPLY_CACHING_MODE, (struct span[]){SPAN("%s"), SPAN("")}, 2);
+    expect(&b, "-ERR CLIENT CACHING %s is only valid when tracking is enabled in  mode.\r\n");
+    reply_error_with(&b, REPLY_CACHING_MODE, (struct span[]){SPAN("NO")}, 1);
+    expect(&b, "-ERR CLIENT CACHING NO is only valid when tracking is enabled in  mode.\r\n");
+    memset(most, 'x', sizeof(most));
+    struct span word = span_of(most, sizeof(most) - 1);
+    reply_error_with(&b, REPLY_TRACKING_OVERLAPS, (struct span[]){word, word}, 2);
+    cr_expect_eq(buf_len(&b), strlen(reply_text(REPLY_TRACKING_OVERLAPS)) - 4 + 2 * 128 + 3);
+    expect_one_line(&b);
+    reply_error_with(&b, REPLY_CLIENT_OPTION, (struct span[]){SPAN("a\r\nb")}, 1);
+    expect_one_line(&b);
+    buf_release(&b);
 }
 
 Test(reply, begins_with_the_code_that_clients_retry_by) {
