@@ -30,7 +30,7 @@ struct load_conf {
     char *prefix;
     int64_t seed;
     int64_t key_offset; /* added to each rank: other offsets, other keys (cold ones) */
-    bool once; /* every key exactly once instead of drawn: to fill, or to read cold */
+    bool once;          /* every key exactly once instead of drawn: to fill, or to read cold */
     char *json_file;
     bool timeline;
     bool quiet;
