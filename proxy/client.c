@@ -4,6 +4,7 @@
 #include <event2/util.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "../common/clock.h"
@@ -100,30 +101,54 @@ void client_list_free(struct client_list **pointer) {
     free(list);
 }
 
-static void end_when_answered(struct client *c) {
-    c->ended = true;
-    if (c->head == NULL && !c->dead)
-        conn_end_after_send(c->conn);
+void client_finish(struct client *c) {
+    if (c->dead || c->finishing)
+        return;
+    c->ended = c->finishing = true;
+    c->finish_us = conn_loop_now_us(c->env->loop);
+    c->finish_out = conn_out_total(c->conn);
+    conn_end_after_send(c->conn);
 }
 
-void client_list_drain(struct client_list *list) {
+void client_finish_drained(struct client *c) {
+    int unread = 0;
+    if (!c->list->draining || c->dead || c->head != NULL || c->unparsed != 0 ||
+        (ioctl(conn_fd(c->conn), FIONREAD, &unread) == 0 && unread > 0))
+        return;
+    client_finish(c);
+}
+
+void client_list_drain(struct client_list *list, int64_t now_us) {
     list->draining = true;
-    for (struct client *c = list->first, *next; c != NULL; c = next) {
-        next = c->next;
-        if (c->head == NULL && !c->dead)
-            conn_end_after_send(c->conn);
+    list->drain_us = now_us;
+}
+
+static bool is_idle(const struct client *c, int64_t now_us, int64_t idle_us) {
+    int64_t asked_us = (int64_t)stats_get(&c->local.last_mono_ms) * 1000;
+    return c->head == NULL && now_us - asked_us > idle_us;
+}
+
+static void tick(struct client *c, int64_t now_us) {
+    const struct client_list *list = c->list;
+    int64_t idle_us = list->env->conf->client_idle_s * 1000000;
+    if (c->finishing && c->finish_out != conn_out_total(c->conn)) {
+        c->finish_out = conn_out_total(c->conn);
+        c->finish_us = now_us;
+    } else if (c->finishing && now_us - c->finish_us > CLIENT_LINGER_US) {
+        leave(c);
+    } else if (idle_us != 0 && is_idle(c, now_us, idle_us)) {
+        client_finish(c);
+    } else if (list->draining && now_us - list->drain_us > CLIENT_DRAIN_IDLE_US &&
+               is_idle(c, now_us, CLIENT_DRAIN_IDLE_US)) {
+        client_finish_drained(c);
     }
 }
 
 void client_list_tick(struct client_list *list, int64_t now_us) {
-    int64_t idle_ms = list->env->conf->client_idle_s * 1000;
-    if (idle_ms == 0)
-        return;
     for (struct client *c = list->first, *next; c != NULL; c = next) {
         next = c->next;
-        if (!c->dead && c->head == NULL &&
-            now_us / 1000 - (int64_t)stats_get(&c->local.last_mono_ms) > idle_ms)
-            end_when_answered(c);
+        if (!c->dead)
+            tick(c, now_us);
     }
 }
 
@@ -147,6 +172,7 @@ static void name_address(int fd, char *out, size_t size) {
 void client_open(struct client_list *list, int fd) {
     const struct proxy_env *env = list->env;
     struct client *c = calloc(1, sizeof(*c));
+    stats_add(&env->stats[PROXY_STAT_CONNECTIONS], 1); /* also when it fails: main counts on it */
     if (c == NULL) {
         shutdown(fd, SHUT_RDWR);
         evutil_closesocket(fd);
@@ -174,7 +200,6 @@ void client_open(struct client_list *list, int fd) {
     list->first = c;
     list->count++;
     stats_add(&env->stats[PROXY_STAT_CLIENTS], 1);
-    stats_add(&env->stats[PROXY_STAT_CONNECTIONS], 1);
 }
 
 static void on_end(void *ctx, enum conn_end why) {
@@ -184,12 +209,14 @@ static void on_end(void *ctx, enum conn_end why) {
         log_event(LOG_LEVEL_WARN, "client_overflow", "id=%llu addr=%s",
                   (unsigned long long)c->local.id, c->local.addr);
     }
-    if (why == CONN_END_EOF &&
-        c->head != NULL) { /* `printf ... | nc`: what was asked is answered */
-        c->ended = true;
+    bool owed = c->head != NULL || conn_out_len(c->conn) != 0;
+    if (why != CONN_END_EOF || c->finishing || !owed) {
+        leave(c);
         return;
     }
-    leave(c);
+    c->ended = true; /* `printf ... | nc`: what was asked is answered */
+    if (c->head == NULL)
+        client_finish(c);
 }
 
 static void on_drained(void *ctx) {

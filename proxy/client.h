@@ -24,12 +24,14 @@ void client_list_free(struct client_list **list);
 /** client_list_count(list): connected clients. */
 uint32_t client_list_count(const struct client_list *list);
 
-/** client_list_drain(list): close clients that wait for nothing, now and as soon as they wait for
- * nothing. */
-void client_list_drain(struct client_list *list);
+/** client_list_drain(list, now_us): from now on each client is closed right behind its next reply,
+ * as soon as nothing that it sent is unread; those that ask for nothing for a while are closed by
+ * client_list_tick(). */
+void client_list_drain(struct client_list *list, int64_t now_us);
 
-/** client_list_tick(list, now_us): close clients that were idle for longer than client-idle-s.
- * Cost: O(clients); call it every second or so. */
+/** client_list_tick(list, now_us): close clients that were idle for longer than client-idle-s, or
+ * for a moment while draining, and those that do not take their last replies. Cost: O(clients);
+ * call it every second or so, more often while draining. */
 void client_list_tick(struct client_list *list, int64_t now_us);
 
 /** client_open(list, fd): a client connected; `fd` is taken over, also when memory runs out (then

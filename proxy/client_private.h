@@ -17,6 +17,9 @@ enum {
     CLIENT_OUT_HIGH_BYTES =
         1 << 20, /* replies that a client has not read: then we read no more of its requests */
     CLIENT_IN_BYTES_MAX = 64 << 20, /* one request */
+    CLIENT_LINGER_US =
+        10 * 1000 * 1000,              /* without progress of its last replies: then it is closed */
+    CLIENT_DRAIN_IDLE_US = 250 * 1000, /* while draining: silent for so long, so it is closed */
 };
 
 struct client_list {
@@ -26,6 +29,7 @@ struct client_list {
     struct request *pool; /* idle objects */
     uint32_t pool_count;
     bool draining;
+    int64_t drain_us; /* since when */
     struct resp_limits limits;
     struct conn_conf conn_conf;
 };
@@ -35,13 +39,17 @@ struct client {
     const struct proxy_env *env;
     struct conn *conn;
     struct resp_parser parser;
-    struct request *head, *tail; /* in order; answered ones wait for those before them */
-    uint32_t queued;             /* requests in that list */
-    uint32_t open_reads, open_writes,
-        open_multi;       /* without an answer; `open_multi` counts those again */
-    bool stalled;         /* its next request waits */
-    bool ended;           /* it sends no more, or we take no more */
-    bool dead;            /* on its way out: replies go nowhere */
+    struct request *head, *tail;      /* in order; answered ones wait for those before them */
+    uint32_t queued;                  /* requests in that list */
+    uint32_t open_reads, open_writes; /* without an answer */
+    size_t held_bytes;                /* memory of replies that wait for those before them */
+    size_t unparsed;   /* bytes of requests that it sent and that were not taken yet */
+    bool stalled;      /* its next request waits */
+    bool ended;        /* it sends no more, or we take no more */
+    bool finishing;    /* ended, and answered: its connection closes once all is sent */
+    bool dead;         /* on its way out: replies go nowhere */
+    int64_t finish_us; /* when it last took some of its last replies */
+    uint64_t finish_out;
     uint64_t out_counted; /* of its output, in the counters already */
     struct client *next, *prev;
     struct tracking_client tracking;
@@ -57,6 +65,12 @@ void request_free(struct client_list *list, struct request *r);
 
 /** client_free(c): it left, and nothing is owed to it. */
 void client_free(struct client *c);
+
+/** client_finish(c): it was answered, and no more is taken from it: close once all is sent.
+ * client_finish_drained(c): the same if we drain, it is owed nothing, and nothing that it sent is
+ * unread: so close right behind a reply, where a client can see it before it asks again. */
+void client_finish(struct client *c);
+void client_finish_drained(struct client *c);
 
 /** client_count_out(c): what was sent since the last call goes into the counters. */
 void client_count_out(struct client *c);

@@ -21,7 +21,7 @@ static bool must_wait(const struct client *c, bool is_write, bool is_multi, uint
     for (const struct request *r = c->head; r != NULL; r = r->next) {
         if (r->answered || (!is_write && !r->is_write))
             continue;
-        if (r->is_multi || r->entry.hash == hash)
+        if (r->is_multi || r->is_all || r->entry.hash == hash)
             return true;
     }
     return false;
@@ -48,7 +48,7 @@ void client_close_reply(struct client *c, struct request *r, bool end) {
     }
     conn_send(c->conn);
     if (end)
-        conn_end_after_send(c->conn);
+        client_finish(c);
 }
 
 enum taken { TAKEN, TAKEN_LAST /* read no further */, NOT_YET };
@@ -91,7 +91,15 @@ static enum taken execute_local(struct client *c, const struct resp_request *in,
     return result == LOCAL_CLOSE ? TAKEN_LAST : TAKEN;
 }
 
+/* It has been given all that it may have waiting: requests, and replies that it has not read. */
+static bool is_full(const struct client *c) {
+    return c->queued >= c->env->conf->pipeline_max ||
+           conn_out_len(c->conn) + c->held_bytes > CLIENT_OUT_HIGH_BYTES;
+}
+
 static enum taken execute(struct client *c, const struct resp_request *in, const char *raw) {
+    if (is_full(c))
+        return NOT_YET;
     int id = command_find(in->argv[0]);
     const struct command *row = id < 0 ? NULL : command_row(id);
     if (row == NULL || (row->flags & COMMAND_LINK) != 0 || !command_arity_ok(id, in->argc))
@@ -102,10 +110,9 @@ static enum taken execute(struct client *c, const struct resp_request *in, const
     bool is_write = (row->flags & COMMAND_WRITE) != 0;
     bool is_multi =
         (row->flags & COMMAND_MULTI) != 0 && in->argc > (unsigned)(row->first_key + row->key_step);
+    bool is_all = row->first_key == 0; /* no key: all of them matter */
     uint64_t hash = forward_hash(id, in->argv);
-    if (c->queued >= c->env->conf->pipeline_max || conn_out_len(c->conn) > CLIENT_OUT_HIGH_BYTES)
-        return NOT_YET;
-    if (must_wait(c, is_write, is_multi || row->first_key == 0, hash)) {
+    if (must_wait(c, is_write, is_multi || is_all, hash)) {
         stats_add(&c->env->stats[PROXY_STAT_WAITED], c->stalled ? 0 : 1);
         return NOT_YET;
     }
@@ -114,10 +121,10 @@ static enum taken execute(struct client *c, const struct resp_request *in, const
         return out_of_memory(c);
     r->is_write = is_write;
     r->is_multi = is_multi;
+    r->is_all = is_all;
     r->entry.hash = hash;
     if (c->tracking.on)
         client_track(c, id, in->argv, in->argc);
-    c->open_multi += is_multi;
     if (is_write)
         c->open_writes++;
     else
@@ -184,6 +191,9 @@ size_t client_on_read(void *ctx, const char *data, size_t len) {
         stats_set(&c->local.last_mono_ms, (uint64_t)(conn_loop_now_us(env->loop) / 1000));
         stats_add(&c->local.commands, commands);
     }
+    c->unparsed = c->ended ? 0 : len - used;
+    if (commands != 0)
+        client_finish_drained(c);
     if (c->ended)
         return len;
     c->stalled = taken == NOT_YET;

@@ -37,7 +37,8 @@ struct request *request_open(struct client *c, int id) {
     r->client = c;
     r->command = id;
     r->proto = (uint8_t)c->local.proto;
-    r->is_write = r->is_multi = r->answered = r->ends_client = false;
+    r->is_write = r->is_multi = r->is_all = r->answered = r->ends_client = false;
+    r->held_bytes = 0;
     buf_init(&r->held, (size_t)c->env->conf->output_bytes_max);
     if (c->tail == NULL)
         c->head = r;
@@ -58,11 +59,20 @@ struct buf *request_reply(struct request *r) {
 /* `r` has its answer: what waits behind it for its key may go on. */
 static void close_request(struct client *c, struct request *r) {
     r->answered = true;
-    c->open_multi -= r->is_multi;
     if (r->is_write)
         c->open_writes--;
     else
         c->open_reads--;
+}
+
+/* Its reply has to wait. What waits is bounded as what was sent and not read is. */
+static void hold(struct client *c, struct request *r) {
+    r->held_bytes = sizeof(*r) + r->held.cap;
+    c->held_bytes += r->held_bytes;
+    if (c->held_bytes > (size_t)c->env->conf->output_bytes_max) {
+        conn_out(c->conn)->failed = true;
+        conn_send(c->conn);
+    }
 }
 
 void request_done(struct request *r) {
@@ -77,8 +87,10 @@ void request_done(struct request *r) {
     }
     if (c->stalled)
         conn_read_again(c->conn);
-    if (c->head != r)
+    if (c->head != r) {
+        hold(c, r);
         return;
+    }
     struct buf *out = conn_out(c->conn);
     bool end = false;
     while (c->head != NULL && c->head->answered) {
@@ -90,13 +102,16 @@ void request_done(struct request *r) {
         end = end || first->ends_client;
         c->head = first->next;
         c->queued--;
+        c->held_bytes -= first->held_bytes;
         request_free(c->list, first);
     }
     if (c->head == NULL)
         c->tail = NULL;
     conn_send(c->conn);
-    if (end || (c->head == NULL && (c->ended || c->list->draining)))
-        conn_end_after_send(c->conn);
+    if (end || (c->head == NULL && c->ended))
+        client_finish(c);
+    else
+        client_finish_drained(c);
 }
 
 void request_answer(struct request *r, struct span reply) {

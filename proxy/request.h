@@ -19,9 +19,12 @@ struct request {
     struct client *client;       /* NULL: it left; the reply goes nowhere */
     struct upstream_entry entry; /* of a request that goes to one node as it is */
     struct buf held;             /* its reply, while it is not the client's next */
+    size_t held_bytes;           /* memory of that, as counted in the client */
     int command;                 /* command_id */
     uint8_t proto;               /* the client's when it asked */
-    bool is_write, is_multi, answered, ends_client;
+    bool is_write, is_multi;     /* may change keys; has several */
+    bool is_all;                 /* reads all keys there are */
+    bool answered, ends_client;
 };
 
 /** request_reply(r): where the whole reply is appended; then call request_done(). */

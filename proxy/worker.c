@@ -60,7 +60,7 @@ static void on_message(void *ctx, const struct mailbox_message *message) {
         break;
     case MESSAGE_DRAIN:
         w->draining = true;
-        client_list_drain(w->clients);
+        client_list_drain(w->clients, conn_loop_now_us(w->env.loop));
         arm(w, 10);
         break;
     case MESSAGE_STOP:

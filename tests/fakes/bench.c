@@ -35,6 +35,7 @@ struct bench *bench_new(unsigned nodes) {
     size_t count;
     const struct conf_row *rows = proxy_conf_rows(&count);
     conf_init(rows, count, &b->conf);
+    b->conf.health_interval_ms = 600000;
     log_set_level(LOG_LEVEL_ERROR);
     struct event_config *config = event_config_new();
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK); /* as a worker's */
@@ -111,6 +112,21 @@ void bench_open(struct bench *b) {
     b->clients = client_list_new(&b->env);
     must(b->env.topology != NULL && b->clients != NULL, "bench");
     bench_swap(b, (1u << b->nodes_count) - 1);
+}
+
+static bool all_heard(const struct bench *b) {
+    for (unsigned i = 0; i < b->nodes_count; i++) {
+        struct topology_node node;
+        topology_node(b->env.topology, i, &node);
+        if (node.status.len == 0)
+            return false;
+    }
+    return true;
+}
+
+void bench_up(struct bench *b) {
+    bench_open(b);
+    must(BENCH_UNTIL(b, all_heard(b)), "bench: a node is not up");
 }
 
 int64_t bench_now_ms(void) {

@@ -40,8 +40,11 @@ struct bench {
 struct bench *bench_new(unsigned nodes);
 void bench_free(struct bench **bench);
 
-/** bench_open(bench): the topology over all nodes, "n0" and so on, and the list of clients. */
+/** bench_open(bench): the topology over all nodes, "n0" and so on, and the list of clients.
+ * bench_up(bench): that, and turns until every node is connected and has told its status (once: the
+ * bench's health-interval-ms is long), so that the requests of the test are the only ones. */
 void bench_open(struct bench *bench);
+void bench_up(struct bench *bench);
 
 /** bench_swap(bench, mask): a new ring of the nodes whose bits are set. */
 void bench_swap(struct bench *bench, unsigned mask);
