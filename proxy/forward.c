@@ -10,6 +10,7 @@
 #include "../common/resp_write.h"
 #include "env.h"
 #include "gather.h"
+#include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "request.h"
 #include "topology.h"
@@ -52,8 +53,35 @@ static void on_answer(struct upstream_entry *entry, struct span reply) {
     request_done(r);
 }
 
+/* A node would say so too, once it had read it all. Returns REPLY_ERROR_COUNT if nothing is. */
+static int too_long(const struct proxy_conf *conf, int id, const struct resp_request *in,
+                    uint64_t *limit_out) {
+    const struct command *row = command_row(id);
+    bool has_value =
+        id == COMMAND_SET || id == COMMAND_SETNX || id == COMMAND_GETSET || id == COMMAND_MSET;
+    uint32_t end = row->last_key < 0 ? in->argc : (uint32_t)row->last_key + 1;
+    for (uint32_t i = (uint32_t)row->first_key; row->first_key != 0 && i < end;
+         i += (uint32_t)row->key_step) {
+        if (in->argv[i].len > (size_t)conf->key_bytes_max) {
+            *limit_out = (uint64_t)conf->key_bytes_max;
+            return REPLY_KEY_LONG;
+        }
+        if (has_value && in->argv[i + 1].len > (size_t)conf->value_bytes_max) {
+            *limit_out = (uint64_t)conf->value_bytes_max;
+            return REPLY_VALUE_LONG;
+        }
+    }
+    return REPLY_ERROR_COUNT;
+}
+
 void forward_request(const struct proxy_env *env, struct request *r, const struct resp_request *in,
                      struct span raw) {
+    uint64_t limit;
+    int wrong = too_long(env->conf, r->command, in, &limit);
+    if (wrong != REPLY_ERROR_COUNT) {
+        request_fail_number(r, wrong, limit);
+        return;
+    }
     if (r->is_multi && gather_is_split(env, r->command, in->argv, in->argc)) {
         gather_start(env, r, in, raw);
         return;

@@ -1,5 +1,6 @@
 #include "gather.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -16,20 +17,25 @@
 #include "request.h"
 #include "topology.h"
 
-/* What one node is asked. */
+enum { PART_BYTES_MAX = 32 << 20 /* of a reply to one part, by the longest values there may be */ };
+
+/* What one node is asked at once. */
 struct part {
     struct upstream_entry entry;
     struct gather *gather;
     struct upstream *to; /* only while the parts are made: the ring may change later */
     uint32_t first_key, last_key, keys; /* a list through gather->next_key */
-    char *text;     /* its reply; for a write's other owners: the RF.DROP to send */
+    uint32_t next;  /* the part that the same node is asked for after this one; 0: none */
+    bool is_next;   /* it is one of those */
+    char *text;     /* its reply; before it was asked: the request */
     size_t len, at; /* `at`: merged so far */
 };
 
 struct gather {
     const struct proxy_env *env;
     struct request *request;
-    uint32_t left; /* parts without an answer */
+    uint32_t left;     /* parts without an answer */
+    size_t held_bytes; /* of the replies of parts */
     uint32_t parts_count, keys_count;
     uint32_t *part_of;  /* by key */
     uint32_t *next_key; /* by key: the next one of the same part; 0: none */
@@ -54,8 +60,17 @@ static unsigned key_count(int id, unsigned argc) {
            (unsigned)row->key_step;
 }
 
+/* How many values one node is asked for at once, so that a reply fits into what a connection may
+ * hold; the others on it must not suffer. */
+static unsigned part_keys_max(const struct proxy_env *env, int id) {
+    unsigned keys = (unsigned)(PART_BYTES_MAX / (env->conf->value_bytes_max + 64));
+    return id != COMMAND_MGET ? UINT_MAX : keys == 0 ? 1 : keys;
+}
+
 int gather_is_split(const struct proxy_env *env, int id, const struct span *argv, unsigned argc) {
     unsigned count = key_count(id, argc);
+    if (count > part_keys_max(env, id))
+        return true;
     struct upstream *first = topology_pick(env->topology, hash_ring(argv[key_at(id, 0)]));
     for (unsigned i = 1; i < count; i++) {
         if (topology_pick(env->topology, hash_ring(argv[key_at(id, i)])) != first)
@@ -65,7 +80,7 @@ int gather_is_split(const struct proxy_env *env, int id, const struct span *argv
 }
 
 static struct gather *make(const struct proxy_env *env, struct request *r, unsigned keys) {
-    size_t parts_max = keys; /* and never more than there are nodes, but those may change */
+    size_t parts_max = keys;
     struct gather *g =
         calloc(1, sizeof(*g) + parts_max * sizeof(struct part) + 2 * keys * sizeof(uint32_t));
     if (g == NULL)
@@ -84,19 +99,25 @@ static void release(struct gather *g) {
     free(g);
 }
 
-/* The part of the node that owns `hash`; a new one if it is the first key there. NULL: no node can
- * be reached. */
+/* The part of the node that owns `hash`; a new one if it is the first key there, or if the last one
+ * there is full. NULL: no node can be reached. */
 static struct part *part_for(struct gather *g, uint64_t hash) {
     struct upstream *to = topology_pick(g->env->topology, hash);
     if (to == NULL)
         return NULL;
+    struct part *full = NULL;
     for (uint32_t p = 0; p < g->parts_count; p++) {
-        if (g->parts[p].to == to)
-            return &g->parts[p];
+        struct part *part = &g->parts[p];
+        if (part->to == to && part->keys < part_keys_max(g->env, g->request->command))
+            return part;
+        full = part->to == to ? part : full;
     }
+    if (full != NULL)
+        full->next = g->parts_count;
     struct part *part = &g->parts[g->parts_count++];
     part->gather = g;
     part->to = to;
+    part->is_next = full != NULL;
     part->entry.hash = hash;
     part->entry.start_us = conn_loop_now_us(g->env->loop);
     return part;
@@ -215,10 +236,46 @@ static void merge(struct gather *g) {
     release(g);
 }
 
+static void ask_read(struct part *part, struct span request) {
+    struct gather *g = part->gather;
+    part->entry.done = on_read_answer;
+    int error = topology_send(g->env->topology, &part->entry, request);
+    if (error == REPLY_ERROR_COUNT)
+        return;
+    struct buf text;
+    buf_init(&text, 0);
+    reply_error(&text, (enum reply_error)error, NULL);
+    on_read_answer(&part->entry, span_of(buf_head(&text), buf_len(&text)));
+    buf_release(&text);
+}
+
+/* The parts from this one on at its node: the first of them now, when its request was kept and the
+ * replies are not too much already; it asks for those after it when it has its answer. Those that
+ * are left out stay without a text, which merge() sees. */
+static void ask_from(struct gather *g, uint32_t index) {
+    do {
+        struct part *part = &g->parts[index];
+        char *request = part->text;
+        part->text = NULL;
+        if (request != NULL && g->held_bytes <= (size_t)g->env->conf->output_bytes_max) {
+            ask_read(part, span_of(request, part->len));
+            free(request);
+            return;
+        }
+        free(request);
+        g->left--;
+        index = part->next;
+    } while (index != 0);
+}
+
 static void on_read_answer(struct upstream_entry *entry, struct span reply) {
     struct part *part = (struct part *)((char *)entry - offsetof(struct part, entry));
     struct gather *g = part->gather;
-    hold(part, reply); /* without memory text stays NULL, which merge() sees */
+    g->held_bytes += reply.len;
+    if (g->held_bytes <= (size_t)g->env->conf->output_bytes_max)
+        hold(part, reply); /* else, or without memory, text stays NULL, which merge() sees */
+    if (part->next != 0)
+        ask_from(g, part->next); /* it cannot end it: this part is still counted */
     if (--g->left == 0)
         merge(g);
 }
@@ -226,27 +283,24 @@ static void on_read_answer(struct upstream_entry *entry, struct span reply) {
 static void start_read(struct gather *g, const struct span *argv) {
     struct span name = span_str(command_row(g->request->command)->name);
     uint32_t count = g->parts_count;
-    g->left = count;
+    g->left = count + 1; /* one too many, so that no answer within the loops ends it */
     stats_add(&g->env->stats[PROXY_STAT_SPLIT], 1);
-    for (uint32_t p = 0; p < count;
-         p++) { /* the last answer frees `g`; it cannot come before the last part is sent */
-        struct part *part = &g->parts[p];
+    for (uint32_t p = count; p > 0;) { /* from the last one, so that those to come are kept */
+        struct part *part = &g->parts[--p];
         struct buf bytes;
         buf_init(&bytes, 0);
         write_part(&bytes, g, part, name, argv);
-        part->entry.done = on_read_answer;
-        int error = bytes.failed ? REPLY_OOM
-                                 : topology_send(g->env->topology, &part->entry,
-                                                 span_of(buf_head(&bytes), buf_len(&bytes)));
+        struct span request = span_of(buf_head(&bytes), buf_len(&bytes));
+        if (part->is_next && !bytes.failed)
+            hold(part, request);
+        else if (!part->is_next && !bytes.failed)
+            ask_read(part, request);
+        else if (!part->is_next)
+            ask_from(g, p);
         buf_release(&bytes);
-        if (error != REPLY_ERROR_COUNT) {
-            struct buf text;
-            buf_init(&text, 0);
-            reply_error(&text, (enum reply_error)error, NULL);
-            on_read_answer(&part->entry, span_of(buf_head(&text), buf_len(&text)));
-            buf_release(&text);
-        }
     }
+    if (--g->left == 0)
+        merge(g);
 }
 
 /* ---- writes: one transaction, then tell the other owners ---- */
@@ -264,7 +318,9 @@ static void finish_write(struct gather *g) {
 static void on_drop_answer(struct upstream_entry *entry, struct span reply) {
     struct part *part = (struct part *)((char *)entry - offsetof(struct part, entry));
     struct gather *g = part->gather;
-    if (reply.ptr[0] == '-') /* it is committed all the same; for that owner the feed has to do */
+    /* It is committed all the same. An owner that could not be told, or another one in its place:
+     * for that owner the feed has to do. */
+    if (reply.ptr[0] == '-' || entry->tries != 0)
         stats_add(&g->env->stats[PROXY_STAT_DROP_FAILED], 1);
     if (--g->left == 0)
         finish_write(g);

@@ -9,14 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../common/buf.h"
 #include "../common/clock.h"
 #include "../common/conf.h"
 #include "../common/hash.h"
 #include "../common/log.h"
-#include "../common/reply.h"
 #include "../common/service.h"
 #include "../common/version.h"
+#include "balance.h"
 #include "local.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
@@ -39,7 +38,7 @@ struct proxy {
     struct local_server servers[WORKERS_MAX];
     stats_value (*stats)[PROXY_STAT_COUNT];
     const stats_value *stats_of[WORKERS_MAX];
-    uint64_t handed[WORKERS_MAX]; /* connections given to each worker */
+    struct balance *balance;
     unsigned workers_count;
     uint64_t clients_max;
     bool draining;
@@ -47,43 +46,11 @@ struct proxy {
     char run_id[41];
 };
 
-/* ---- accepting ---- */
-
-/* Clients a worker has, those on their way to it included. */
-static uint64_t load_of(const struct proxy *p, unsigned worker) {
-    uint64_t opened = stats_get(&p->stats[worker][PROXY_STAT_CONNECTIONS]);
-    return stats_get(&p->stats[worker][PROXY_STAT_CLIENTS]) + (p->handed[worker] - opened);
-}
-
-static void refuse(int fd) {
-    struct buf text;
-    buf_init(&text, 0);
-    reply_error(&text, REPLY_CLIENTS_MAX, NULL);
-    ssize_t ignored = write(fd, buf_head(&text), buf_len(&text));
-    (void)ignored; /* it is closed either way */
-    buf_release(&text);
-    close(fd);
-}
+/* ---- signals ---- */
 
 static void on_accept(int fd, void *ctx) {
-    struct proxy *p = ctx;
-    uint64_t all = 0;
-    unsigned best = 0;
-    for (unsigned i = 0; i < p->workers_count; i++) {
-        all += load_of(p, i);
-        if (load_of(p, i) < load_of(p, best))
-            best = i;
-    }
-    if (all >= p->clients_max || !worker_give_client(p->workers[best], fd)) {
-        refuse(fd);
-        /* The main thread has no counter of its own: worker 0's is written by nobody else. */
-        stats_add(&p->stats[0][PROXY_STAT_CONNECTIONS_REFUSED], 1);
-        return;
-    }
-    p->handed[best]++;
+    balance_accept(((struct proxy *)ctx)->balance, fd);
 }
-
-/* ---- signals ---- */
 
 static void on_drain_check(evutil_socket_t fd, short what, void *arg) {
     struct proxy *p = arg;
@@ -198,6 +165,9 @@ static bool start(struct proxy *p, const char *config_file) {
                   "to=%llu why=\"limit of open files is %llu\"", (unsigned long long)p->clients_max,
                   (unsigned long long)fds);
     }
+    p->balance = balance_new(p->workers, p->stats, p->workers_count, p->clients_max);
+    if (p->balance == NULL)
+        return false;
     p->listener = service_listen(p->base, p->conf.bind, (uint16_t)p->conf.port, on_accept, p, error,
                                  sizeof(error));
     if (p->listener == NULL) {
@@ -226,6 +196,7 @@ static void stop(struct proxy *p) {
     }
     for (unsigned i = 0; i < p->workers_count; i++)
         worker_join(&p->workers[i]);
+    balance_free(&p->balance);
     service_signals_free(&p->signals);
     registry_free(&p->registry);
     reload_free(&p->reload);

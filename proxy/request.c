@@ -126,3 +126,9 @@ void request_fail(struct request *r, int error) {
     reply_error(request_reply(r), (enum reply_error)error, NULL);
     request_done(r);
 }
+
+void request_fail_number(struct request *r, int error, uint64_t n) {
+    stats_add(&r->client->env->stats[PROXY_STAT_ERRORS], 1);
+    reply_error_number(request_reply(r), (enum reply_error)error, n);
+    request_done(r);
+}

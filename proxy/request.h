@@ -37,7 +37,9 @@ void request_done(struct request *r);
  * errors. */
 void request_answer(struct request *r, struct span reply);
 
-/** request_fail(r, error): reply with an error of the table. `error`: enum reply_error. */
+/** request_fail(r, error): reply with an error of the table. `error`: enum reply_error.
+ * request_fail_number(r, error, n): with a number in its text. */
 void request_fail(struct request *r, int error);
+void request_fail_number(struct request *r, int error, uint64_t n);
 
 #endif

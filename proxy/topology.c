@@ -223,11 +223,11 @@ static void leave(struct topology *t, struct upstream *u) {
     t->leavers = leaver;
 }
 
-bool topology_swap(struct topology *t, struct ring *ring, uint64_t epoch) {
-    size_t count = ring_count(ring), old_count = t->ring == NULL ? 0 : ring_count(t->ring);
-    struct upstream **nodes = calloc(count, sizeof(struct upstream *));
-    bool complete = nodes != NULL;
-    for (size_t i = 0; complete && i < count; i++) {
+/* A connection for each member that may be used; those that stay keep theirs. Returns false if one
+ * has none for want of memory. */
+static bool connect_all(struct topology *t, const struct ring *ring, struct upstream **nodes) {
+    bool complete = true;
+    for (size_t i = 0; i < ring_count(ring); i++) {
         const struct ring_member *member = ring_at(ring, (uint32_t)i);
         if (member->state != RING_UP)
             continue;
@@ -235,16 +235,22 @@ bool topology_swap(struct topology *t, struct ring *ring, uint64_t epoch) {
         if (nodes[i] == NULL)
             nodes[i] = upstream_new(t->env, member->name, member->host, member->port,
                                     &UPSTREAM_HANDLERS, t);
-        complete = nodes[i] != NULL;
+        complete = complete && nodes[i] != NULL;
     }
-    if (!complete && t->ring == NULL) { /* nothing was kept */
-        for (size_t i = 0; nodes != NULL && i < count; i++)
-            upstream_free(&nodes[i]);
-        free(nodes);
+    return complete;
+}
+
+bool topology_swap(struct topology *t, struct ring *ring, uint64_t epoch) {
+    size_t count = ring_count(ring), old_count = t->ring == NULL ? 0 : ring_count(t->ring);
+    struct upstream **nodes = calloc(count, sizeof(struct upstream *));
+    if (nodes == NULL) {
         ring_free(&ring);
         return false;
     }
-    if (nodes == NULL) {
+    if (!connect_all(t, ring, nodes) && t->ring == NULL) { /* no way to begin */
+        for (size_t i = 0; i < count; i++)
+            upstream_free(&nodes[i]);
+        free(nodes);
         ring_free(&ring);
         return false;
     }

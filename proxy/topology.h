@@ -27,7 +27,8 @@ void topology_free(struct topology **t);
 /**
  * topology_swap(t, ring, epoch): from now on requests go by `ring`, which is owned by the topology
  * from here on. Nodes that stay (same name and address) keep their connections; nodes that left
- * drain. Returns false, the old ring stays and the new one is freed, without memory.
+ * drain. Returns false, the old ring stays and the new one is freed, without memory for it; a node
+ * without memory for its connection has none, and its keys go to the next owner.
  */
 bool topology_swap(struct topology *t, struct ring *ring, uint64_t epoch);
 

@@ -105,6 +105,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
         must(result != RESP_ERROR, "node_fake: not RESP");
         if (result == RESP_PARTIAL)
             break;
+        must(!in.is_inline, "node_fake: an inline request");
         link->node->newest = link;
         if (in.argc != 0)
             obey(link, in.argv, in.argc);

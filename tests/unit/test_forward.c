@@ -1,0 +1,105 @@
+// needs: fakes/bench.c fakes/node_fake.c
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../common/command.h"
+#include "../../common/hash.h"
+#include "../../proxy/forward.h"
+#include "../fakes/bench.h"
+
+static struct bench *start(void) {
+    struct bench *b = bench_new(1);
+    b->conf.request_timeout_ms = b->conf.write_timeout_ms = 600000;
+    b->conf.key_bytes_max = 8;
+    b->conf.value_bytes_max = 4;
+    bench_up(b);
+    return b;
+}
+
+Test(forward, a_request_goes_by_the_hash_of_its_first_key) {
+    struct span argv[] = {SPAN("get"), SPAN("a{tag}b"), SPAN("x")};
+    cr_assert_eq(forward_hash(COMMAND_GET, argv), hash_ring(SPAN("tag")));
+    cr_assert_eq(forward_hash(COMMAND_MSET, argv), hash_ring(SPAN("tag")));
+    cr_assert_eq(forward_hash(COMMAND_DBSIZE, argv), 0);
+}
+
+Test(forward, an_inline_request_is_written_anew) { /* the fake takes no other */
+    struct bench *b = start();
+    struct bench_client *c = bench_client_new(b);
+    bench_say(c, "  SET   'k 1'  \"v\\x41\"\r\n");
+    cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 1));
+    cr_assert_str_eq(node_fake_request(b->nodes[0], 0), "SET k 1 vA");
+    bench_client_free(&c);
+    bench_free(&b);
+}
+
+/* A RESP2 client is told in RESP2, whatever stands in an array. */
+Test(forward, replies_are_passed_on_as_the_client_speaks) {
+    static const struct {
+        const char *from_node, *resp2;
+    } CASES[] = {
+        {"$3\r\nabc\r\n", "$3\r\nabc\r\n"},
+        {"$0\r\n\r\n", "$0\r\n\r\n"},
+        {"_\r\n", "$-1\r\n"},
+        {":-5\r\n", ":-5\r\n"},
+        {"-DBDOWN x\r\n", "-DBDOWN x\r\n"},
+        {"*0\r\n", "*0\r\n"},
+        {"*3\r\n_\r\n$3\r\n_\r\n\r\n*1\r\n_\r\n", "*3\r\n$-1\r\n$3\r\n_\r\n\r\n*1\r\n$-1\r\n"},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct bench *b = start();
+        struct bench_client *c = bench_client_new(b);
+        bench_say(c, "MGET a\r\n");
+        cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 1));
+        node_fake_say(b->nodes[0], CASES[i].from_node);
+        cr_assert(bench_hears(c, CASES[i].resp2), "%s", CASES[i].from_node);
+        bench_client_free(&c);
+        bench_free(&b);
+    }
+}
+
+Test(forward, what_is_too_long_is_refused_before_it_is_sent) {
+    static const struct {
+        const char *request, *reply;
+    } CASES[] = {
+        {"GET 123456789\r\n", "-ERR key is longer than 8 bytes\r\n"},
+        {"SET 123456789 1\r\n", "-ERR key is longer than 8 bytes\r\n"},
+        {"SET k 12345\r\n", "-ERR value is longer than 4 bytes\r\n"},
+        {"SETNX k 12345\r\n", "-ERR value is longer than 4 bytes\r\n"},
+        {"GETSET k 12345\r\n", "-ERR value is longer than 4 bytes\r\n"},
+        {"MSET a 1 b 12345\r\n", "-ERR value is longer than 4 bytes\r\n"},
+        {"MSET a 1 123456789 1\r\n", "-ERR key is longer than 8 bytes\r\n"},
+        {"MGET a 123456789\r\n", "-ERR key is longer than 8 bytes\r\n"},
+        {"DEL a 123456789\r\n", "-ERR key is longer than 8 bytes\r\n"},
+    };
+    struct bench *b = start();
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct bench_client *c = bench_client_new(b);
+        bench_say(c, CASES[i].request);
+        cr_assert(bench_hears(c, CASES[i].reply), "%s", CASES[i].request);
+        bench_client_free(&c);
+    }
+    cr_assert_eq(node_fake_heard(b->nodes[0]), 0);
+    cr_assert_eq(bench_stat(b, PROXY_STAT_ERRORS), sizeof(CASES) / sizeof(CASES[0]));
+    bench_free(&b);
+}
+
+Test(forward, what_is_as_long_as_it_may_be_is_sent) {
+    static const char *const REQUESTS[] = {"GET 12345678",         "SET 12345678 1234",
+                                           "DEL 12345678",         "MSET a 1234 b 1234",
+                                           "SET k 1 EX 123456789", "GETDEL 12345678"};
+    struct bench *b = start();
+    struct bench_client *c = bench_client_new(b);
+    for (unsigned i = 0; i < sizeof(REQUESTS) / sizeof(REQUESTS[0]); i++) {
+        bench_say(c, REQUESTS[i]);
+        bench_say(c, "\r\n");
+        cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == i + 1), "%s", REQUESTS[i]);
+        cr_assert_str_eq(node_fake_request(b->nodes[0], i), REQUESTS[i]);
+        node_fake_say(b->nodes[0], "_\r\n");
+        cr_assert(BENCH_UNTIL(b, (bench_listen(c), c->len == 5 * (i + 1))));
+    }
+    bench_client_free(&c);
+    bench_free(&b);
+}
