@@ -17,7 +17,7 @@
 
 enum {
     TICK_MS = 10,
-    TICK_AT_REST_MS = 100, /* while no node owes an answer */
+    TICK_AT_REST_MS = 100, /* while no node owes an answer, be it to a question of our own */
     OWNERS_MAX = 16,       /* owners of a key that are tried */
     TRIES_MAX = 4,         /* nodes that one request is sent to */
 };
@@ -290,15 +290,15 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
     struct topology *t = arg;
     int64_t now_us = conn_loop_now_us(t->env->loop);
     size_t count = t->ring == NULL ? 0 : ring_count(t->ring);
-    bool owed = t->leavers != NULL;
+    bool awaited = t->leavers != NULL;
     for (size_t i = 0; i < count; i++) {
         if (t->nodes[i] == NULL)
             continue;
         upstream_tick(t->nodes[i], now_us);
-        owed = owed || upstream_inflight(t->nodes[i]) != 0;
+        awaited = awaited || upstream_awaits(t->nodes[i]);
     }
     tick_leavers(t, now_us);
-    arm_tick(t, !owed);
+    arm_tick(t, !awaited);
 }
 
 /* ---- facts ---- */

@@ -262,6 +262,10 @@ void upstream_tick(struct upstream *u, int64_t now_us) {
 
 /* ---- facts ---- */
 
+bool upstream_awaits(const struct upstream *u) {
+    return u->fifo.held + u->late.held != 0;
+}
+
 uint32_t upstream_inflight(const struct upstream *u) {
     return u->owed;
 }

@@ -81,14 +81,17 @@ bool upstream_idle(const struct upstream *u);
 void upstream_watch(struct upstream *u);
 
 /**
- * upstream_tick(u, now_us): time-outs, health, reconnects; call it every 10 ms while something
- * is awaited, every 100 ms otherwise. A request that
+ * upstream_tick(u, now_us): time-outs, health, reconnects; call it every 10 ms while
+ * upstream_awaits(), every 100 ms otherwise. A request that
  * waits for as long as it may (request-timeout-ms, write-timeout-ms) is lost as LATE. A node that
  * is silent for half of request-timeout-ms while something is awaited hangs: reads, and what was
  * not sent, are lost at once, so that they can be asked elsewhere; writes that were sent are waited
  * for until their time is over, and then the connection is closed.
  */
 void upstream_tick(struct upstream *u, int64_t now_us);
+
+/** upstream_awaits(u): it owes an answer, be it to a question of our own. */
+bool upstream_awaits(const struct upstream *u);
 
 /** upstream_inflight(u): requests without an answer, deferred ones included. */
 uint32_t upstream_inflight(const struct upstream *u);

@@ -329,6 +329,17 @@ Test(topology, a_hung_node_holds_up_its_reads_for_half_a_budget_and_nobody_elses
     bench_free(&b);
 }
 
+Test(topology, a_hung_node_is_found_although_nobody_asks_it_anything) {
+    struct bench *b = prepare(2);
+    b->conf.health_interval_ms = 50;
+    b->conf.request_timeout_ms = 100;
+    bench_up(b);
+    node_fake_hang(b->nodes[0], true);
+    cr_assert(BENCH_UNTIL(b, !is_reachable(b, 0)));
+    cr_assert(is_reachable(b, 1));
+    bench_free(&b);
+}
+
 /* ---- swapping rings ---- */
 
 Test(topology, nodes_that_stay_keep_their_connections) {
