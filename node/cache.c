@@ -10,8 +10,8 @@
 
 enum {
     FREQ_MAX = 7,
-    SMALL_PERCENT = 5,  /* the small log's share of the bytes */
-    GHOST_SHARE = 64,   /* memory of the ghost: one byte in so many */
+    SMALL_PERCENT = 3,  /* the small log's share of the bytes */
+    GHOST_SHARE = 256,  /* memory of the ghost: one byte in so many */
     SEGMENTS_MIN = 256, /* the budget is at least so many segments */
     SEGMENT_BYTES_MAX = 1 << 20,
     SEGMENT_BYTES_MIN = 16 << 10,
@@ -32,14 +32,14 @@ struct cache {
     struct cache_index index;
     struct cache_log small, main;
     struct cache_spare spare;
-    uint32_t *ghost; /* fingerprints of what left the small log; later ones overwrite */
+    uint16_t *ghost; /* fingerprints of what left the small log; later ones overwrite */
     uint64_t ghost_slots;
     uint64_t absent_items, bytes_live, evicted, inserted, promoted, passed;
 };
 
 static size_t held(const struct cache *c) {
     return sizeof(*c) + c->index.bytes + c->small.bytes + c->main.bytes + c->spare.bytes +
-           c->ghost_slots * sizeof(uint32_t);
+           c->ghost_slots * sizeof(uint16_t);
 }
 
 struct cache *cache_new(size_t bytes_max, uint64_t seed) {
@@ -54,8 +54,8 @@ struct cache *cache_new(size_t bytes_max, uint64_t seed) {
     c->seed = seed;
     cache_log_init(&c->small, segment, &c->spare);
     cache_log_init(&c->main, segment, &c->spare);
-    c->ghost_slots = bytes_max / GHOST_SHARE / sizeof(uint32_t);
-    c->ghost = calloc(c->ghost_slots, sizeof(uint32_t));
+    c->ghost_slots = bytes_max / GHOST_SHARE / sizeof(uint16_t);
+    c->ghost = calloc(c->ghost_slots, sizeof(uint16_t));
     if (c->ghost == NULL || !cache_index_init(&c->index, seed))
         cache_free(&c);
     return c;
@@ -139,7 +139,7 @@ bool cache_drop(struct cache *cache, struct span key, uint64_t hash) {
     if (slot == NULL)
         return false;
     bury(cache, cache_index_entry(*slot));
-    cache_index_remove(&cache->index, slot);
+    cache_index_remove(&cache->index, slot, hash);
     return true;
 }
 
@@ -165,12 +165,12 @@ void cache_clear(struct cache *cache) {
 
 /* ---- eviction: S3-FIFO, see cache.h ---- */
 
-static uint32_t *ghost_slot(const struct cache *c, uint64_t hash) {
+static uint16_t *ghost_slot(const struct cache *c, uint64_t hash) {
     return &c->ghost[(uint64_t)((unsigned __int128)hash * c->ghost_slots >> 64)];
 }
 
 static bool ghost_take(struct cache *c, uint64_t hash) {
-    uint32_t *slot = ghost_slot(c, hash), print = (uint32_t)hash | 1;
+    uint16_t *slot = ghost_slot(c, hash), print = (uint16_t)hash | 1;
     if (*slot != print)
         return false;
     *slot = 0;
@@ -178,7 +178,7 @@ static bool ghost_take(struct cache *c, uint64_t hash) {
 }
 
 static void ghost_add(struct cache *c, uint64_t hash) {
-    *ghost_slot(c, hash) = (uint32_t)hash | 1;
+    *ghost_slot(c, hash) = (uint16_t)hash | 1;
 }
 
 /* Copy the entry under the hand to the tail of `to`. False when the budget or the memory has no
@@ -229,7 +229,7 @@ static bool judge(struct cache *c, struct cache_log *log, struct cache_entry *e,
     if (log == &c->small && !absent)
         ghost_add(c, hash);
     bury(c, e);
-    cache_index_remove(&c->index, slot);
+    cache_index_remove(&c->index, slot, hash);
     c->evicted++;
     return false;
 }
@@ -340,7 +340,7 @@ bool cache_put(struct cache *cache, struct span key, uint64_t hash, const struct
         }
         flags |= place;
         bury(cache, old);
-        cache_index_remove(&cache->index, slot);
+        cache_index_remove(&cache->index, slot, hash);
     } else if (!item->absent && ghost_take(cache, hash)) {
         flags |= CACHE_ENTRY_MAIN;
     }

@@ -114,11 +114,12 @@ const struct cache_entry *cache_index_guess(const struct cache_index *x, uint64_
     return NULL;
 }
 
+/* A chain has no holes: its first empty slot ends it. */
 uint64_t *cache_index_find(const struct cache_index *x, struct span key, uint64_t hash) {
     uint64_t tag = hash >> 48;
     for (struct cache_bucket *b = bucket_at(x, bucket_of(x, hash)); b != NULL; b = b->overflow) {
-        for (int i = 0; i < SLOTS; i++) {
-            if (b->slots[i] >> 48 != tag || b->slots[i] == 0)
+        for (int i = 0; i < SLOTS && b->slots[i] != 0; i++) {
+            if (b->slots[i] >> 48 != tag)
                 continue;
             const struct cache_entry *e = cache_index_entry(b->slots[i]);
             if (e->key_len == key.len && memcmp(cache_entry_key_span(e).ptr, key.ptr, key.len) == 0)
@@ -191,7 +192,21 @@ bool cache_index_insert(struct cache_index *x, uint64_t hash, const struct cache
     return true;
 }
 
-void cache_index_remove(struct cache_index *x, uint64_t *slot) {
-    *slot = 0;
+/* The chain's last entry takes the empty place; an overflow bucket without entries is spare again.
+ */
+void cache_index_remove(struct cache_index *x, uint64_t *slot, uint64_t hash) {
+    struct cache_bucket *last = bucket_at(x, bucket_of(x, hash)), *before = NULL;
+    for (; last->overflow != NULL; last = last->overflow)
+        before = last;
+    int i = SLOTS - 1;
+    while (last->slots[i] == 0)
+        i--;
+    *slot = last->slots[i];
+    last->slots[i] = 0;
+    if (i == 0 && before != NULL) {
+        before->overflow = NULL;
+        last->overflow = x->spare;
+        x->spare = last;
+    }
     x->items--;
 }

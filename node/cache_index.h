@@ -59,7 +59,8 @@ void cache_index_point(uint64_t *slot, uint64_t hash, const struct cache_entry *
  * bucket. False without memory. */
 bool cache_index_insert(struct cache_index *x, uint64_t hash, const struct cache_entry *entry);
 
-/** cache_index_remove(x, slot, hash): empty a slot that cache_index_find() returned. */
-void cache_index_remove(struct cache_index *x, uint64_t *slot);
+/** cache_index_remove(x, slot, hash): take out the entry in a slot that cache_index_find() returned
+ * for `hash`. */
+void cache_index_remove(struct cache_index *x, uint64_t *slot, uint64_t hash);
 
 #endif

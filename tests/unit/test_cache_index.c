@@ -107,7 +107,7 @@ Test(cache_index, what_was_removed_is_not_found_and_the_rest_is) {
         cr_assert(cache_index_insert(&x, hash_of(entries[i]), entries[i]));
     }
     for (uint64_t i = 0; i < COUNT; i += 3)
-        cache_index_remove(&x, find(&x, entries[i]));
+        cache_index_remove(&x, find(&x, entries[i]), hash_of(entries[i]));
     cr_assert_eq(x.items, COUNT - (COUNT + 2) / 3);
     for (uint64_t i = 0; i < COUNT; i++)
         cr_assert_eq(find(&x, entries[i]) == NULL, i % 3 == 0, "%zu", (size_t)i);
@@ -126,11 +126,34 @@ Test(cache_index, slots_and_overflow_buckets_are_used_again) {
     uint64_t buckets = x.buckets;
     for (int round = 0; round < 10000; round++) {
         struct cache_entry *e = entries[round % 64];
-        cache_index_remove(&x, find(&x, e));
+        cache_index_remove(&x, find(&x, e), hash_of(e));
         cr_assert(cache_index_insert(&x, hash_of(e), e));
     }
     cr_assert_eq(x.bytes, bytes);
     cr_assert_eq(x.buckets, buckets);
+    cache_index_release(&x);
+}
+
+/* Others come as often as some go: the chains do not keep what they once needed. */
+Test(cache_index, memory_stays_as_it_was_while_entries_are_exchanged) {
+    enum { COUNT = 20000 };
+    static struct cache_entry *entries[COUNT];
+    struct cache_index x;
+    start(&x);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        entries[i] = numbered(i);
+        cr_assert(cache_index_insert(&x, hash_of(entries[i]), entries[i]));
+    }
+    size_t bytes = x.bytes;
+    for (uint64_t i = COUNT; i < 15 * COUNT; i++) {
+        struct cache_entry **e = &entries[i * 7919 % COUNT];
+        cache_index_remove(&x, find(&x, *e), hash_of(*e));
+        *e = numbered(i);
+        cr_assert(cache_index_insert(&x, hash_of(*e), *e));
+    }
+    cr_assert_leq(x.bytes, bytes + bytes / 20, "%zu bytes became %zu", bytes, x.bytes);
+    for (uint64_t i = 0; i < COUNT; i++)
+        cr_assert_eq(cache_index_entry(*find(&x, entries[i])), entries[i]);
     cache_index_release(&x);
 }
 
@@ -154,6 +177,15 @@ Test(cache_index, equal_hashes_are_told_apart_by_their_keys) {
         cr_assert_eq(cache_index_entry(*slot), entries[i], "%d", i);
     }
     cr_assert_null(cache_index_find(&x, SPAN("k99"), hash));
+    for (int i = 0; i < COUNT; i++) { /* from the front, the middle and the end of the chain */
+        struct span key = cache_entry_key_span(entries[i * 7 % COUNT]);
+        cache_index_remove(&x, cache_index_find(&x, key, hash), hash);
+        cr_assert_null(cache_index_find(&x, key, hash));
+        for (int j = i + 1; j < COUNT; j++)
+            cr_assert_not_null(
+                cache_index_find(&x, cache_entry_key_span(entries[j * 7 % COUNT]), hash));
+    }
+    cr_assert_eq(x.items, 0);
     cr_assert_null(cache_index_find(&x, SPAN("k0"), hash), "a beginning is not the key");
     cache_index_release(&x);
 }
