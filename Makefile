@@ -122,6 +122,20 @@ bench-check: bench-tools
 bench-record: bench-tools
 	$(BENCH) --record
 
+# `make bench-miss`: misses against an exact LRU. `make bench-memory`: bytes per item, and pauses.
+NODE_BENCH := $B/bin/bench_miss_ratio $B/bin/bench_memory
+$(NODE_BENCH): $B/bin/bench_%: $B/bench/%.o $B/bench/cpu.o $B/bench/draw.o $B/bench/histogram.o $B/tests/fakes/cache_race.o \
+    $B/tests/fakes/lru_model.o $B/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_all) $^ -o $@ $(LIBS)
+
+bench-miss: $B/bin/bench_miss_ratio
+	@$<
+bench-memory: $B/bin/bench_memory
+	@$<
+$B/tests/test_cache_eviction: $B/bench/draw.o
+.PHONY: bench-miss bench-memory
+
 # `make fuzz SECONDS_EACH=60`: each target for so long. A target's first line names the sources it needs.
 # What is found worth keeping goes to build/fuzz/corpus; tests/fuzz/corpus is where it starts.
 SECONDS_EACH ?= 60
