@@ -64,7 +64,7 @@ static uint16_t bound_port(evutil_socket_t fd) {
 }
 
 static bool listen_on(struct service_listener *listener, struct event_base *base,
-                      const struct addrinfo *a) {
+                      const struct addrinfo *a, bool shared) {
     struct sockaddr_storage addr;
     memcpy(&addr, a->ai_addr, a->ai_addrlen);
     if (a->ai_family == AF_INET6)
@@ -72,7 +72,7 @@ static bool listen_on(struct service_listener *listener, struct event_base *base
     else
         ((struct sockaddr_in *)&addr)->sin_port = htons(listener->port);
     unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
-                     LEV_OPT_REUSEABLE_PORT |
+                     (shared ? LEV_OPT_REUSEABLE_PORT : 0) |
                      (a->ai_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0);
     struct evconnlistener *socket = evconnlistener_new_bind(
         base, on_accept, listener, flags, BACKLOG, (struct sockaddr *)&addr, (int)a->ai_addrlen);
@@ -84,28 +84,19 @@ static bool listen_on(struct service_listener *listener, struct event_base *base
     return true;
 }
 
-/* Somebody else's socket on the port: SO_REUSEPORT would let us share it with him, and clients
- * would reach either. */
-static bool is_taken(const struct addrinfo *a, uint16_t port) {
-    struct sockaddr_storage addr;
-    memcpy(&addr, a->ai_addr, a->ai_addrlen);
-    if (a->ai_family == AF_INET6)
-        ((struct sockaddr_in6 *)&addr)->sin6_port = htons(port);
-    else
-        ((struct sockaddr_in *)&addr)->sin_port = htons(port);
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-    if (fd < 0)
-        return false;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    bool taken = bind(fd, (struct sockaddr *)&addr, a->ai_addrlen) != 0 && errno == EADDRINUSE;
-    close(fd);
-    return taken;
+/* A name may give an address twice. */
+static bool is_repeated(const struct addrinfo *list, const struct addrinfo *a) {
+    for (; list != a; list = list->ai_next) {
+        if (list->ai_addrlen == a->ai_addrlen &&
+            memcmp(list->ai_addr, a->ai_addr, a->ai_addrlen) == 0)
+            return true;
+    }
+    return false;
 }
 
 struct service_listener *service_listen(struct event_base *base, const char *host, uint16_t port,
-                                        service_accept_fn *accept_cb, void *ctx, char *error,
-                                        unsigned error_size) {
+                                        bool shared, service_accept_fn *accept_cb, void *ctx,
+                                        char *error, unsigned error_size) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list = NULL;
     int rc = getaddrinfo(host, NULL, &hints, &list);
     if (rc != 0) {
@@ -116,20 +107,22 @@ struct service_listener *service_listen(struct event_base *base, const char *hos
     if (listener != NULL)
         listener->rested = evtimer_new(base, on_rested, listener);
     int why = ENOMEM;
+    bool taken = false;
     if (listener != NULL && listener->rested != NULL) {
         listener->port = port;
         listener->accept_cb = accept_cb;
         listener->ctx = ctx;
-        for (struct addrinfo *a = list; a != NULL && listener->count < SOCKETS_MAX;
+        for (struct addrinfo *a = list; a != NULL && listener->count < SOCKETS_MAX && !taken;
              a = a->ai_next) {
-            if (port != 0 && is_taken(a, port))
-                why = EADDRINUSE;
-            else if (!listen_on(listener, base, a))
-                why = listener->count == 0 ? errno : why;
+            if (!is_repeated(list, a) && !listen_on(listener, base, a, shared)) {
+                /* Half of a name's addresses would send half of the clients to somebody else. */
+                taken = port != 0 && errno == EADDRINUSE;
+                why = taken || listener->count == 0 ? errno : why;
+            }
         }
     }
     freeaddrinfo(list);
-    if (listener == NULL || listener->count == 0) {
+    if (listener == NULL || listener->count == 0 || taken) {
         snprintf(error, error_size, "cannot listen on %s:%u: %s", host, port, strerror(why));
         service_listener_free(&listener);
     }

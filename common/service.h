@@ -18,15 +18,16 @@ struct service_listener;
 typedef void service_accept_fn(int fd, void *ctx);
 
 /**
- * service_listen(base, host, port, accept_cb, ctx, error, error_size): listen on host:port (host
- * may be a name that has several addresses: all of them; "localhost" gives 127.0.0.1 and, where
- * there is IPv6, ::1). SO_REUSEADDR and SO_REUSEPORT. Port 0 picks a free one. When accept fails
+ * service_listen(base, host, port, shared, accept_cb, ctx, error, error_size): listen on host:port
+ * (host may be a name that has several addresses: all of them, or none if one is taken; "localhost"
+ * gives 127.0.0.1 and, where there is IPv6, ::1). `shared`: also where others listen who share it
+ * (SO_REUSEPORT); the kernel then deals out connections. Port 0 picks a free one. When accept fails
  * for lack of descriptors the listener rests for 100 ms (no spin) and says so once. NULL with a
  * text naming host, port and reason.
  */
 struct service_listener *service_listen(struct event_base *base, const char *host, uint16_t port,
-                                        service_accept_fn *accept_cb, void *ctx, char *error,
-                                        unsigned error_size);
+                                        bool shared, service_accept_fn *accept_cb, void *ctx,
+                                        char *error, unsigned error_size);
 void service_listener_free(struct service_listener **listener);
 uint16_t service_listener_port(const struct service_listener *listener);
 

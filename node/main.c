@@ -203,6 +203,8 @@ static bool make_parts(struct node *n) {
         s->feed = feed_pg_new(n->base, &n->store_conf, conf->name, s->store, &FEED_HANDLERS, n);
     if (s->feed == NULL)
         fprintf(stderr, "ringfence-node: %s\n", error);
+    if (s->cache != NULL && s->store == NULL) /* the name of the table cannot be one */
+        n->status = EXIT_CONFIG;
     return s->feed != NULL;
 }
 
@@ -212,8 +214,8 @@ static bool start(struct node *n) {
     if (n->base == NULL || !make_parts(n))
         return false;
     service_raise_fd_limit((uint64_t)n->conf.clients_max + FDS_RESERVED);
-    n->listener = service_listen(n->base, n->conf.bind, (uint16_t)n->conf.port, on_accept, n, error,
-                                 sizeof(error));
+    n->listener = service_listen(n->base, n->conf.bind, (uint16_t)n->conf.port, false, on_accept, n,
+                                 error, sizeof(error));
     if (n->listener == NULL) {
         fprintf(stderr, "ringfence-node: %s\n", error);
         return false;
@@ -279,7 +281,7 @@ int main(int argc, char **argv) {
     } else if (start(&n)) {
         event_base_dispatch(n.base);
         log_event(LOG_LEVEL_INFO, "node_stopped", "name=%s status=%d", n.conf.name, n.status);
-    } else {
+    } else if (n.status == EXIT_SUCCESS) {
         n.status = EXIT_FAILURE;
     }
     stop(&n);

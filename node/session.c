@@ -98,7 +98,7 @@ void session_close_all(struct server *server) {
 
 bool session_idle(const struct server *server) {
     for (const struct session *s = server->sessions; s != NULL; s = s->next) {
-        if (s->ops != NULL)
+        if (s->ops != NULL || conn_out_len(s->conn) != 0)
             return false;
     }
     return true;

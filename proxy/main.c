@@ -168,8 +168,8 @@ static bool start(struct proxy *p, const char *config_file) {
     p->balance = balance_new(p->workers, p->stats, p->workers_count, p->clients_max);
     if (p->balance == NULL)
         return false;
-    p->listener = service_listen(p->base, p->conf.bind, (uint16_t)p->conf.port, on_accept, p, error,
-                                 sizeof(error));
+    p->listener = service_listen(p->base, p->conf.bind, (uint16_t)p->conf.port, p->conf.port_shared,
+                                 on_accept, p, error, sizeof(error));
     if (p->listener == NULL) {
         fprintf(stderr, "ringfence-proxy: %s\n", error);
         return false;

@@ -4,6 +4,7 @@
 
 #define INTEGER(field) CONF_INT, offsetof(struct proxy_conf, field)
 #define BYTES(field)   CONF_BYTES, offsetof(struct proxy_conf, field)
+#define BOOLEAN(field) CONF_BOOL, offsetof(struct proxy_conf, field)
 #define STRING(field)  CONF_STRING, offsetof(struct proxy_conf, field)
 #define CHOICE(field)  CONF_CHOICE, offsetof(struct proxy_conf, field)
 
@@ -18,6 +19,8 @@ static const struct conf_row ROWS[] = {
      "Address or name to listen on; a name stands for all its addresses."},
     {"port", INTEGER(port), "6379", 0, 65535, "", NULL, 0,
      "TCP port for clients; 0 picks a free one."},
+    {"port-shared", BOOLEAN(port_shared), "no", 0, 0, "", NULL, 0,
+     "Listen even where another proxy that shares its port listens: for taking over from it."},
     {"ring-file", STRING(ring_file), "configs/ring.conf", 0, 0, "", NULL, 0,
      "The nodes; watched, and read again when it changes or on SIGHUP."},
     {"workers", INTEGER(workers), "0", 0, 64, "threads", NULL, 0,

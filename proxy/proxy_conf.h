@@ -14,6 +14,7 @@ struct conf_row;
 struct proxy_conf {
     char *bind;                    /* "localhost" */
     int64_t port;                  /* 6379 */
+    bool port_shared;              /* false */
     char *ring_file;               /* "configs/ring.conf" */
     int64_t workers;               /* 0: one per core, at most 8 */
     int64_t clients_max;           /* 10000 */

@@ -17,6 +17,7 @@ Test(proxy_conf, defaults_are_the_documented_ones) {
     const struct conf_row *rows = rows_of(&count, &conf);
     cr_assert_str_eq(conf.bind, "localhost");
     cr_assert_eq(conf.port, 6379);
+    cr_assert_not(conf.port_shared);
     cr_assert_str_eq(conf.ring_file, "configs/ring.conf");
     cr_assert_eq(conf.workers, 0);
     cr_assert_eq(conf.clients_max, 10000);
