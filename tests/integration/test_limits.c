@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "../harness/expect.h"
 #include "../harness/program.h"
@@ -265,6 +266,24 @@ Test(limits, a_request_in_single_bytes) {
     }
     EXPECT_NEXT(c, "+OK");
     EXPECT_NEXT(c, "$\r\n");
+}
+
+/* As `printf ... | nc` does: it says all, and that it says no more; what was asked is answered. */
+Test(limits, a_client_that_only_listens_any_more) {
+    for (int i = 0; i < 20; i++) {
+        struct caller *half = expect_caller(s->proxy_port);
+        caller_say_raw(half, SPAN("SET limit:eof 1\r\nGET limit:eof\r\nSET limit:eof 2\r\n"
+                                  "MGET limit:eof limit:eof2 limit:eof3\r\nPING\r\n"));
+        expect_flush(half);
+        shutdown(caller_fd(half), SHUT_WR);
+        EXPECT_NEXT(half, "+OK");
+        EXPECT_NEXT(half, "$1");
+        EXPECT_NEXT(half, "+OK");
+        EXPECT_NEXT(half, "[$2 nil nil]");
+        EXPECT_NEXT(half, "+PONG");
+        EXPECT_NEXT(half, "closed");
+        caller_close(&half);
+    }
 }
 
 /* Half a request, and then nothing more, costs nobody else anything. */
