@@ -169,3 +169,17 @@ clean:
 	rm -rf build
 
 -include $(OBJS:.o=.d) $(MAINS:%.c=$B/%.d) $(wildcard $B/tests/unit/*.d $B/tests/fakes/*.d $B/bench/*.d) $(HARNESS:.o=.d) $(INTEGRATION:%=%.d)
+
+# `make simulate SEEDS=100000 [SEED=n]`: seeded runs of a whole Ringfence in one process (docs/simulation.md).
+SIM := $(patsubst %.c,$B/%.o,$(wildcard tests/sim/*.c))
+$B/tests/sim/simulate: $(SIM) $B/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_all) $^ -o $@ $(LIBS)
+
+SEEDS ?= 100000
+.PHONY: simulate
+simulate: $B/tests/sim/simulate
+	@$< $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+tests: $B/tests/sim/simulate
+-include $(SIM:.o=.d)

@@ -1,0 +1,212 @@
+#include "sim_client.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../../common/buf.h"
+#include "../../common/conn.h"
+#include "../../common/resp_parse.h"
+#include "../../common/resp_write.h"
+#include "sim_check.h"
+#include "sim_db.h"
+#include "sim_fakes.h"
+
+static void on_think(struct sim *sim, void *ctx, uint64_t arg);
+static void on_connect(struct sim *sim, void *ctx, uint64_t arg);
+static size_t on_read(void *ctx, const char *data, size_t len);
+static void on_end(void *ctx, enum conn_end why);
+
+static const struct conn_conf CONN_CONF = {.in_max = 64 << 20, .out_max = 64 << 20};
+static const struct conn_handlers HANDLERS = {.on_read = on_read, .on_end = on_end};
+
+/* How often each kind of request comes, out of a thousand. */
+static const unsigned WEIGHTS[SIM_OP_KINDS] = {
+    [SIM_OP_GET] = 470,   [SIM_OP_MGET] = 70,   [SIM_OP_EXISTS] = 20, [SIM_OP_SET] = 220,
+    [SIM_OP_SET_NX] = 25, [SIM_OP_SET_XX] = 25, [SIM_OP_GETSET] = 25, [SIM_OP_GETDEL] = 20,
+    [SIM_OP_MSET] = 60,   [SIM_OP_DEL] = 65};
+
+struct sim_client *sim_clients_new(struct sim *sim) {
+    unsigned count = sim_profile(sim)->clients;
+    struct sim_client *clients = sim_alloc(sim, count * sizeof(*clients));
+    for (unsigned i = 0; i < count; i++) {
+        struct sim_client *c = &clients[i];
+        snprintf(c->name, sizeof(c->name), "c%u", i);
+        c->process = (struct sim_process){.sim = sim, .name = c->name};
+        c->proxy = i % SIM_PROXIES;
+        c->loop = conn_loop_new((struct event_base *)&c->process);
+        sim_in(sim, &c->process, sim_between(sim, 0, 2000), on_connect, c, 0);
+    }
+    return clients;
+}
+
+/* ---- its connection ---- */
+
+static void on_connect(struct sim *sim, void *ctx, uint64_t arg) {
+    struct sim_client *c = ctx;
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons(sim_proxy_port(c->proxy))};
+    if (c->conn != NULL)
+        return;
+    c->conn =
+        conn_connect(c->loop, (const struct sockaddr *)&to, sizeof(to), &CONN_CONF, &HANDLERS, c);
+    sim_in(sim, &c->process, sim_between(sim, 0, sim_profile(sim)->think_us_max), on_think, c,
+           ++c->life);
+}
+
+/* What was asked and not answered may have happened, or may still. */
+static void lose(struct sim_client *c) {
+    struct sim *sim = c->process.sim;
+    conn_free(&c->conn);
+    for (struct sim_op *op = c->first; op != NULL; op = op->next)
+        op->outcome = SIM_OP_UNCERTAIN;
+    c->first = c->last = NULL;
+    c->open = 0;
+    c->life++;
+    for (unsigned key = 0; key < SIM_KEYS_MAX; key++)
+        c->floors[key] = c->write_floors[key] = 0;
+    sim_in(sim, &c->process, sim_between(sim, 100, 3000), on_connect, c, 0);
+}
+
+static void on_end(void *ctx, enum conn_end why) {
+    lose(ctx);
+}
+
+void sim_client_leave(struct sim_client *c) {
+    if (c->conn == NULL)
+        return;
+    sim_trace(c->process.sim, "%s: leaves", c->name);
+    lose(c);
+}
+
+/* ---- requests ---- */
+
+static enum sim_op_kind random_kind(struct sim *sim) {
+    uint64_t draw = sim_random(sim, 1000);
+    int kind = 0;
+    while (kind + 1 < SIM_OP_KINDS && draw >= WEIGHTS[kind])
+        draw -= WEIGHTS[kind++];
+    return (enum sim_op_kind)kind;
+}
+
+static uint32_t random_count(struct sim *sim, enum sim_op_kind kind) {
+    unsigned keys = sim_profile(sim)->keys;
+    uint32_t max = keys < SIM_OP_KEYS_MAX ? keys : SIM_OP_KEYS_MAX;
+    switch (kind) {
+    case SIM_OP_MGET:
+    case SIM_OP_MSET:
+        return 1 + (uint32_t)sim_random(sim, max);
+    case SIM_OP_EXISTS:
+    case SIM_OP_DEL:
+        return sim_chance(sim, 600) ? 1 : 1 + (uint32_t)sim_random(sim, max);
+    default:
+        return 1;
+    }
+}
+
+/* Keys may repeat, but not in an MSET, whose last one would win. */
+static void random_keys(struct sim *sim, struct sim_op *op) {
+    unsigned keys = sim_profile(sim)->keys, used = 0;
+    for (uint32_t i = 0; i < op->count; i++) {
+        unsigned key = (unsigned)sim_random(sim, keys);
+        while (op->kind == SIM_OP_MSET && (used >> key & 1) != 0)
+            key = (key + 1) % keys;
+        used |= 1u << key;
+        op->keys[i] = (uint8_t)key;
+    }
+}
+
+static bool sets(enum sim_op_kind kind) {
+    return kind == SIM_OP_SET || kind == SIM_OP_SET_NX || kind == SIM_OP_SET_XX ||
+           kind == SIM_OP_GETSET || kind == SIM_OP_MSET;
+}
+
+static void write_request(struct sim *sim, struct sim_op *op) {
+    static const char *const NAMES[SIM_OP_KINDS] = {
+        [SIM_OP_GET] = "GET",       [SIM_OP_MGET] = "MGET",     [SIM_OP_EXISTS] = "EXISTS",
+        [SIM_OP_SET] = "SET",       [SIM_OP_SET_NX] = "SET",    [SIM_OP_SET_XX] = "SET",
+        [SIM_OP_GETSET] = "GETSET", [SIM_OP_GETDEL] = "GETDEL", [SIM_OP_MSET] = "MSET",
+        [SIM_OP_DEL] = "DEL"};
+    struct span argv[2 + 2 * SIM_OP_KEYS_MAX];
+    size_t room = sim_profile(sim)->value_bytes + SIM_TEXT_BYTES;
+    char *texts = sim_alloc(sim, op->count * room);
+    uint32_t argc = 0;
+    argv[argc++] = span_str(NAMES[op->kind]);
+    for (uint32_t i = 0; i < op->count; i++) {
+        argv[argc++] = sim_key(sim, op->keys[i]);
+        if (op->values[i] != 0)
+            argv[argc++] = sim_value_text(sim, op->values[i], texts + i * room);
+    }
+    if (op->kind == SIM_OP_SET_NX || op->kind == SIM_OP_SET_XX)
+        argv[argc++] = op->kind == SIM_OP_SET_NX ? SPAN("NX") : SPAN("XX");
+    resp_write_request(conn_out(op->client->conn), argv, argc);
+    sim_trace(sim, "%s: %s %.*s%s%s", op->client->name, NAMES[op->kind], (int)argv[1].len,
+              argv[1].ptr, op->values[0] != 0 ? " " : "", op->values[0] != 0 ? argv[2].ptr : "");
+    conn_send(op->client->conn);
+}
+
+static void ask(struct sim_client *c, struct sim_op *op) {
+    struct sim *sim = c->process.sim;
+    op->client = c;
+    op->sent_us = sim_now_us(sim);
+    for (uint32_t i = 0; i < op->count && sets(op->kind); i++)
+        op->values[i] = sim_db_value(sim, op->keys[i]);
+    sim_check_ask(sim, op);
+    *(c->last != NULL ? &c->last->next : &c->first) = op;
+    c->last = op;
+    c->open++;
+    write_request(sim, op);
+}
+
+static void on_think(struct sim *sim, void *ctx, uint64_t arg) {
+    struct sim_client *c = ctx;
+    if (c->life != arg || !sim_loading(sim))
+        return;
+    uint64_t more = 1 + (sim_chance(sim, 300) ? sim_random(sim, sim_profile(sim)->pipeline) : 0);
+    for (; more != 0 && c->open < sim_profile(sim)->pipeline; more--) {
+        struct sim_op *op = sim_alloc(sim, sizeof(*op));
+        op->kind = random_kind(sim);
+        op->count = random_count(sim, op->kind);
+        random_keys(sim, op);
+        ask(c, op);
+    }
+    sim_in(sim, &c->process, sim_between(sim, 0, sim_profile(sim)->think_us_max), on_think, c, arg);
+}
+
+void sim_client_final(struct sim_client *c) {
+    struct sim *sim = c->process.sim;
+    for (unsigned key = 0; c->conn != NULL && key < sim_profile(sim)->keys; key++) {
+        struct sim_op *op = sim_alloc(sim, sizeof(*op));
+        op->final = true;
+        op->count = 1;
+        op->keys[0] = (uint8_t)key;
+        ask(c, op);
+    }
+}
+
+/* ---- replies ---- */
+
+static size_t on_read(void *ctx, const char *data, size_t len) {
+    struct sim_client *c = ctx;
+    struct sim *sim = c->process.sim;
+    size_t used = 0, size;
+    while (used < len) {
+        struct resp_scan scan = {0};
+        enum resp_result result = resp_scan_reply(&scan, data + used, len - used, &size);
+        if (result == RESP_PARTIAL)
+            break;
+        struct sim_op *op = c->first;
+        if (result == RESP_ERROR || op == NULL) {
+            sim_violation(sim, "%s: %s", c->name,
+                          op == NULL ? "a reply to nothing" : "a reply that is not RESP");
+            return len;
+        }
+        c->first = op->next;
+        if (c->first == NULL)
+            c->last = NULL;
+        c->open--;
+        sim_check_reply(sim, op, span_of(data + used, size));
+        used += size;
+    }
+    return used;
+}

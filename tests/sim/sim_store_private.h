@@ -1,0 +1,88 @@
+/*
+ * sim_store_private: what sim_store.c (queues, lanes) and sim_store_batch.c (statements) share.
+ */
+#ifndef RINGFENCE_SIM_STORE_PRIVATE_H
+#define RINGFENCE_SIM_STORE_PRIVATE_H
+
+#include "sim_store.h"
+
+enum { LANES_MAX = 6, BATCH_MAX = 16, ATTEMPTS_MAX = 2 };
+
+enum lane_kind { LANE_READ, LANE_WRITE, LANE_SLOW };
+
+struct batch;
+
+struct lane {
+    struct store *store;
+    enum lane_kind kind;
+    int server;
+    bool up;
+    uint64_t life;         /* rises with each loss */
+    struct batch *first;   /* without an answer, in the order of sending */
+    struct batch *zombies; /* lost, and not done yet: they may still be */
+    int64_t done_us;       /* when the last statement that was sent will have been done */
+    int64_t answered_us;
+};
+
+struct result {
+    bool present, stray;
+    uint32_t value;
+    uint64_t version;
+    int64_t ttl_ms;
+};
+
+struct batch {
+    struct lane *lane;
+    struct batch *next;
+    int server;
+    bool lost;      /* its connection is gone: nobody waits */
+    bool cancelled; /* and it will not be done */
+    bool done;
+    enum store_status status; /* of a write: OK, LOCKED, REFUSED */
+    uint32_t count;
+    struct store_get *gets[BATCH_MAX];
+    struct result results[BATCH_MAX];
+    struct store_write *writes[BATCH_MAX];
+    struct sim_statement *statements[BATCH_MAX];
+};
+
+struct store {
+    struct sim *sim;
+    struct sim_node *node;
+    struct sim_process *process;
+    struct lane lanes[LANES_MAX];
+    unsigned lanes_count;
+    int trusted;
+    bool cut, ended, pumping;
+    struct store_get *first_get, *last_get;
+    struct store_write *first_write, *last_write;
+    struct store_write *first_alone, *last_alone;
+    uint32_t keys_busy; /* of all writes that are here: a bit mask */
+    unsigned beat_lane;
+    bool beat_pending;
+    uint64_t strays;
+    char *text; /* of one value */
+};
+
+/** store_pump_soon(store): something may be sent. */
+void store_pump_soon(struct store *store);
+
+/** store_lose(lane): it is lost now: whoever waits for it is told. */
+void store_lose(struct lane *lane);
+
+/** store_send_reads / store_send_writes / store_send_alone(lane): what waits, as far as one batch
+ * goes. */
+void store_send_reads(struct lane *lane);
+void store_send_writes(struct lane *lane);
+void store_send_alone(struct lane *lane);
+
+/** store_take_write(first, last, write): out of its queue. store_give_write(): behind the last. */
+void store_take_write(struct store_write **first, struct store_write **last,
+                      struct store_write *write);
+void store_give_write(struct store_write **first, struct store_write **last,
+                      struct store_write *write);
+
+/** store_finish(store, write, ack): it leaves the store. */
+void store_finish(struct store *store, struct store_write *write, const struct store_ack *ack);
+
+#endif
