@@ -1,5 +1,7 @@
 #include "feed.h"
 
+#include "../common/plant.h"
+
 /* The next word of a line: up to a blank. */
 static struct span word(struct span *rest) {
     const char *end = memchr(rest->ptr, ' ', rest->len);
@@ -75,7 +77,7 @@ bool feed_parse(struct span payload, const struct feed_handlers *handlers, void 
         rest = span_of(payload.ptr + 2, payload.len - 2);
     while (understood && rest.len != 0)
         understood = item(&rest, handlers, ctx);
-    if (!understood)
+    if (!understood && !PLANTED(garbage_is_nothing))
         handlers->on_everything(ctx);
     return understood;
 }

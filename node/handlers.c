@@ -4,6 +4,7 @@
 
 #include "../common/command.h"
 #include "../common/conn.h"
+#include "../common/plant.h"
 #include "../common/reply.h"
 #include "../common/resp_write.h"
 #include "cache.h"
@@ -113,7 +114,8 @@ static void on_row(struct through_read *through_read, enum through_status status
         (struct op_read *)((char *)through_read - offsetof(struct op_read, read));
     struct op *op = read->op;
     read->waits = false;
-    if (status == THROUGH_VALUE || status == THROUGH_ABSENT)
+    if (status == THROUGH_VALUE || status == THROUGH_ABSENT ||
+        (PLANTED(nil_in_mget_for_failure) && op->command == COMMAND_MGET))
         write_piece(&read->piece, op->command, op->proto, status, value, &op->sum);
     else if (op->failure < 0)
         op->failure = handlers_error_of(status);

@@ -63,7 +63,7 @@ static void begin_epoch(struct through *t) {
 }
 
 uint32_t through_entry_epoch(const struct through *t) {
-    return t->feed_up ? t->epoch : 0;
+    return t->feed_up || PLANTED(trust_before_listen) ? t->epoch : 0;
 }
 
 int64_t through_lag_ms(const struct through *t, int64_t now_mono_ms) {
@@ -79,7 +79,7 @@ static bool is_trusted(const struct through *t, const struct cache_item *item,
 }
 
 static bool is_expired(const struct cache_item *item, int64_t now_mono_ms) {
-    return item->deadline_ms != 0 && now_mono_ms >= item->deadline_ms;
+    return item->deadline_ms != 0 && now_mono_ms >= item->deadline_ms && !PLANTED(ignore_expiry);
 }
 
 /* ---- reads ---- */
@@ -87,8 +87,9 @@ static bool is_expired(const struct cache_item *item, int64_t now_mono_ms) {
 /* The copy that is not trusted, while the database does not answer: bounded, and counted. */
 static bool stale_copy(struct through *t, struct span key, uint64_t hash, int64_t now_mono_ms,
                        struct cache_item *out) {
-    if (!t->ever_heard || now_mono_ms - t->heard_mono_ms > t->conf.stale_max_ms ||
-        !cache_peek(t->cache, key, hash, out) || is_expired(out, now_mono_ms))
+    int64_t age_ms = PLANTED(stale_for_ever) ? 0 : now_mono_ms - t->heard_mono_ms;
+    if (!t->ever_heard || age_ms > t->conf.stale_max_ms || !cache_peek(t->cache, key, hash, out) ||
+        is_expired(out, now_mono_ms))
         return false;
     t->counters.stale_served++;
     return true;
@@ -221,7 +222,7 @@ void through_get_cancel(struct through *t, struct through_read *read) {
 static void adopt(struct through *t, const struct through_fill *fill, const struct store_row *row) {
     struct span key = fill->get.key;
     uint64_t hash = fill->flight->hash;
-    if (!row->cacheable) {
+    if (!row->cacheable && !PLANTED(cache_what_others_say)) {
         cache_drop(t->cache, key, hash);
         return;
     }
@@ -233,6 +234,15 @@ static void adopt(struct through *t, const struct through_fill *fill, const stru
         row->ttl_ms >= 0) /* from the time of sending: never longer than the row lives */
         item.deadline_ms =
             fill->sent_mono_ms + row->ttl_ms > 0 ? fill->sent_mono_ms + row->ttl_ms : 1;
+    struct cache_item there;
+    char old[64];
+    if ((PLANTED(compare_versions_of_suspects) || PLANTED(keep_the_higher_version)) &&
+        cache_peek(t->cache, key, hash, &there) && !there.absent && row->present) {
+        if (PLANTED(keep_the_higher_version) && there.version > item.version)
+            return;
+        if (there.version == item.version && there.value.len <= sizeof(old))
+            item.value = span_of(memcpy(old, there.value.ptr, there.value.len), there.value.len);
+    }
     cache_put(t->cache, key, hash, &item);
 }
 
@@ -251,7 +261,8 @@ static void invalidate_by(struct through *t, const struct through_fill *fill,
     if (cache_peek(t->cache, fill->get.key, fill->flight->hash, &item) &&
         (!row->present || item.version < row->version))
         cache_drop(t->cache, fill->get.key, fill->flight->hash);
-    through_flight_mark(fill->flight);
+    if (!PLANTED(overtaken_row_marks_no_fills))
+        through_flight_mark(fill->flight);
 }
 
 static void unlink_fill(struct through_fill *fill) {
@@ -280,7 +291,7 @@ static void on_row(struct store_get *get, enum store_status status, const struct
     struct through_flight *flight = fill->flight;
     unlink_fill(fill); /* nobody joins it from here on */
     if (status == STORE_OK) {
-        if (!fill->marked && fill->epoch == t->epoch)
+        if (!fill->marked && (fill->epoch == t->epoch || PLANTED(trust_fill_across_gap)))
             adopt(t, fill, row);
         else
             invalidate_by(t, fill, row);
@@ -328,7 +339,7 @@ void through_changed(struct through *t, struct span key, uint64_t version) {
     struct cache_item item;
     t->counters.invalidations++;
     if (cache_peek(t->cache, key, hash, &item) && item.version < version &&
-        !PLANTED(ignore_version))
+        !PLANTED(ignore_version) && !(item.absent && PLANTED(absence_is_kept)))
         cache_drop(t->cache, key, hash);
     struct through_flight *flight = through_flight_find(t, key, hash);
     if (flight == NULL)
@@ -339,35 +350,40 @@ void through_changed(struct through *t, struct span key, uint64_t version) {
 }
 
 /* Entry, fills and record: nothing that is known of the key counts any more. */
-static void invalidate_fully(struct through *t, struct span key, bool keep_fills) {
+static void invalidate_fully(struct through *t, struct span key, bool keep_entry, bool keep_fills,
+                             bool keep_record) {
     uint64_t hash = cache_hash(t->cache, key);
     t->counters.invalidations++;
-    cache_drop(t->cache, key, hash);
+    if (!keep_entry)
+        cache_drop(t->cache, key, hash);
     struct through_flight *flight = through_flight_find(t, key, hash);
     if (flight == NULL)
         return;
     if (!keep_fills)
         through_flight_mark(flight);
-    through_flight_raise(flight, THROUGH_RECORD_INFINITE);
+    if (!keep_record)
+        through_flight_raise(flight, THROUGH_RECORD_INFINITE);
 }
 
 void through_gone(struct through *t, struct span key) {
-    invalidate_fully(t, key, PLANTED(no_mark_on_notification));
+    invalidate_fully(t, key, PLANTED(gone_keeps_entry), PLANTED(no_mark_on_notification), false);
 }
 
 void through_drop(struct through *t, struct span key) {
-    invalidate_fully(t, key, PLANTED(drop_keeps_fills));
+    invalidate_fully(t, key, false, PLANTED(drop_keeps_fills), PLANTED(drop_keeps_record));
 }
 
 /* A new epoch: what is cached becomes suspect; what is in flight was sent in another one, so it
  * marks nothing as trusted. */
 void through_everything(struct through *t) {
     t->counters.everything++;
-    begin_epoch(t);
+    if (!PLANTED(everything_is_nothing))
+        begin_epoch(t);
 }
 
 void through_feed_up(struct through *t) {
-    begin_epoch(t);
+    if (!PLANTED(trust_before_listen))
+        begin_epoch(t);
     t->feed_up = true;
     t->heard_since_up =
         false; /* what was heard on another connection says nothing about this one */

@@ -5,34 +5,8 @@
 #ifndef RINGFENCE_THROUGH_PRIVATE_H
 #define RINGFENCE_THROUGH_PRIVATE_H
 
+#include "../common/plant.h"
 #include "through.h"
-
-/*
- * PLANTED(name): a bug that is built in on purpose, to see that the tests find it: `make planted`.
- * Off in every other build.
- */
-#ifdef RINGFENCE_PLANT
-#define PLANTED(name) (RINGFENCE_PLANT == PLANT_##name)
-enum through_plant {
-    PLANT_no_mark_on_notification = 1,
-    PLANT_cache_marked_fill,
-    PLANT_join_marked_fill,
-    PLANT_ignore_version,
-    PLANT_no_mark_on_ack,
-    PLANT_ack_ignores_record,
-    PLANT_no_distrust_on_feed_loss,
-    PLANT_trust_without_heartbeat,
-    PLANT_ok_before_commit,
-    PLANT_nil_for_failure,
-    PLANT_keep_on_noop,
-    PLANT_drop_keeps_fills,
-    PLANT_uncertain_keeps_entry,
-    PLANT_overtaken_row_is_no_invalidation,
-    PLANT_two_writes_of_a_key,
-};
-#else
-#define PLANTED(name) 0
-#endif
 
 /* Higher than any version: what was heard cannot be compared. */
 #define THROUGH_RECORD_INFINITE UINT64_MAX

@@ -36,6 +36,10 @@ static bool is_plain_set(const struct through_own *own) {
     return own->write->op == STORE_SET && own->write->count == 1 && !own->write->want_old;
 }
 
+static bool is_single(const struct through_own *own) {
+    return own->write->count == 1;
+}
+
 static void enqueue(struct through_turn *turn) {
     struct through_flight *flight = turn->flight;
     turn->next = NULL;
@@ -105,7 +109,8 @@ static void answer_folded(struct through_own *folded, enum through_status status
 static struct through_own *fold(struct through_own *own) {
     while (is_plain_set(own)) {
         struct through_turn *next = own->turns[0].next;
-        if (next == NULL || !is_plain_set(next->own))
+        if (next == NULL ||
+            !(is_plain_set(next->own) || (PLANTED(fold_anything) && is_single(next->own))))
             break;
         struct through_own *newer = next->own;
         dequeue(&own->turns[0]);
@@ -131,7 +136,9 @@ static enum through_status status_of(enum store_status status) {
         return THROUGH_REFUSED;
     case STORE_UNCERTAIN:
     case STORE_FAILED: /* only reads fail so */
-        return THROUGH_UNCERTAIN;
+        return PLANTED(ok_for_uncertain)      ? THROUGH_DONE
+               : PLANTED(error_for_uncertain) ? THROUGH_DBDOWN
+                                              : THROUGH_UNCERTAIN;
     }
     return THROUGH_UNCERTAIN;
 }
@@ -150,7 +157,7 @@ static enum store_status hand_over(struct through *t, struct through_own *own) {
         own->turns[i].flight->writing = true;
         own->turns[i].flight->record = 0;
     }
-    if (PLANTED(ok_before_commit) && own->write->op == STORE_SET) {
+    if (PLANTED(cache_before_commit) && own->write->op == STORE_SET) {
         const struct cache_item early = {
             .value = own->write->values[0], .version = 1, .epoch = through_entry_epoch(t)};
         cache_put(t->cache, own->write->keys[0], own->write->hashes[0], &early);
@@ -298,8 +305,8 @@ static void apply(struct through *t, const struct through_own *own, uint32_t i,
         through_flight_mark(flight);
     if (version == 0 && PLANTED(keep_on_noop))
         return;
-    bool newer_met =
-        (flight->record > version || own->epoch != t->epoch) && !PLANTED(ack_ignores_record);
+    bool newer_met = (flight->record > version && !PLANTED(ack_ignores_record)) ||
+                     (own->epoch != t->epoch && !PLANTED(trust_ack_across_gap));
     bool newer_there =
         cache_peek(t->cache, write->keys[i], hash, &there) && there.version > version;
     if (version == 0 || write->op == STORE_DELETE || newer_met || newer_there || !ack->cacheable) {
@@ -364,13 +371,16 @@ static void on_ack(struct store_write *sw, const struct store_ack *ack) {
         t->counters.writes_uncertain += !own->owed;
         doubt(t, own);
     }
-    bool shared = ack->status == STORE_OK || ack->status == STORE_UNCERTAIN;
+    bool shared = ack->status == STORE_OK || ack->status == STORE_UNCERTAIN ||
+                  PLANTED(fold_shares_no_failure);
     if (shared || !unfold(t, own))
         leave_queues(t, own, true);
     struct through_own *folded = own->folded;
     answer(own, status_of(ack->status), ack);
     release(own);
-    answer_folded(folded, status_of(ack->status), ack); /* committed, and overwritten at once */
+    /* Committed, and overwritten at once. */
+    answer_folded(folded, PLANTED(fold_shares_no_failure) ? THROUGH_DONE : status_of(ack->status),
+                  ack);
 }
 
 /* ---- time ---- */
@@ -381,7 +391,7 @@ static void time_out(struct through *t, struct through_own *own) {
         list_remove(t, own);
         t->counters.writes_uncertain++;
         doubt(t, own);
-        answer(own, THROUGH_UNCERTAIN, NULL);
+        answer(own, PLANTED(timeout_for_uncertain) ? THROUGH_TIMEOUT : THROUGH_UNCERTAIN, NULL);
         return;
     }
     if (own->folded_by != NULL) { /* never sent, whatever becomes of the newer one */

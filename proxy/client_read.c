@@ -5,6 +5,7 @@
 
 #include "../common/command.h"
 #include "../common/log.h"
+#include "../common/plant.h"
 #include "../common/reply.h"
 #include "../common/resp_write.h"
 #include "forward.h"
@@ -13,7 +14,8 @@
 
 /* Program order: may this request be sent before the client's earlier ones are answered? */
 static bool must_wait(const struct client *c, bool is_write, bool is_multi, uint64_t hash) {
-    if (c->open_reads + c->open_writes == 0 || (!is_write && c->open_writes == 0))
+    if (c->open_reads + c->open_writes == 0 || (!is_write && c->open_writes == 0) ||
+        PLANTED(no_program_order))
         return false;
     /* Several keys: wait for all that could matter rather than compare key by key. */
     if (is_multi)

@@ -8,6 +8,7 @@
 #include "../common/command.h"
 #include "../common/conn.h"
 #include "../common/hash.h"
+#include "../common/plant.h"
 #include "../common/reply.h"
 #include "../common/resp_parse.h"
 #include "../common/resp_write.h"
@@ -332,7 +333,7 @@ static void on_write_answer(struct upstream_entry *entry, struct span reply) {
     hold(part, reply);
     bool maybe_written =
         reply.ptr[0] != '-' || (reply.len > 9 && memcmp(reply.ptr, "-UNCERTAIN", 10) == 0);
-    if (!maybe_written) {
+    if (!maybe_written || PLANTED(no_drop_at_other_owners)) {
         finish_write(g);
         return;
     }

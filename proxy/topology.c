@@ -7,6 +7,7 @@
 #include "../common/buf.h"
 #include "../common/clock.h"
 #include "../common/conn.h"
+#include "../common/plant.h"
 #include "../common/reply.h"
 #include "../common/ring.h"
 #include "env.h"
@@ -72,7 +73,6 @@ struct topology *topology_new(const struct proxy_env *env, const char *path) {
 
 void topology_free(struct topology **pointer) {
     struct topology *t = *pointer;
-    *pointer = NULL;
     if (t == NULL)
         return;
     size_t count = t->ring != NULL ? ring_count(t->ring) : 0;
@@ -91,6 +91,7 @@ void topology_free(struct topology **pointer) {
         event_free(t->tick);
     ring_free(&t->ring);
     free(t);
+    *pointer = NULL; /* last: an answer above may look for a node once more */
 }
 
 /* ---- choosing ---- */
@@ -112,6 +113,8 @@ static struct upstream *pick_another(const struct topology *t, uint64_t hash) {
 }
 
 static struct upstream *pick(const struct topology *t, uint64_t hash, bool *is_owner) {
+    if (PLANTED(wrong_owner) && stats_get(&t->env->stats[PROXY_STAT_FORWARDED]) % 16 == 0)
+        hash = ~hash;
     struct upstream *owner = t->nodes == NULL ? NULL : t->nodes[ring_lookup(t->ring, hash)];
     *is_owner = owner != NULL && upstream_usable(owner);
     if (*is_owner || t->nodes == NULL)
@@ -154,9 +157,9 @@ static void give_up(struct topology *t, struct upstream_entry *entry, enum reply
 static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
                     struct span bytes) {
     struct topology *t = ctx;
-    if (entry->is_write && why != UPSTREAM_LOST_UNSENT) {
+    if (entry->is_write && why != UPSTREAM_LOST_UNSENT && !PLANTED(resend_sent_write)) {
         stats_add(&t->env->stats[PROXY_STAT_UNCERTAIN], 1);
-        give_up(t, entry, REPLY_UNCERTAIN);
+        give_up(t, entry, PLANTED(nodedown_for_uncertain) ? REPLY_NODEDOWN : REPLY_UNCERTAIN);
         return;
     }
     int64_t budget_us =

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/plant.h"
 #include "proxy_stats.h"
 #include "upstream_private.h"
 
@@ -80,6 +81,8 @@ static bool on_push(struct upstream *u, struct span push) {
         if (number >= u->late.end)
             return false;
         struct upstream_entry *entry = window_take(&u->late, number);
+        if (entry == NULL && PLANTED(reuse_after_timeout))
+            entry = window_pop(&u->late);
         if (entry != NULL) /* else its time was over, and it was answered so */
             answer(u, entry, span_of(push.ptr + rest, push.len - rest));
         return true;

@@ -1,6 +1,6 @@
 /*
  * simulate: seeded runs of a whole Ringfence (docs/simulation.md).
- *   simulate [--seeds N] [--from SEED] [--seconds N]    N runs, from that seed on
+ *   simulate [--seeds N] [--from SEED] [--seconds N] [--failures N]    N runs, from that seed on
  *   simulate --seed SEED                                one run, with the end of its trace
  * The last line is `N passed, N failed`; a seed that fails is named and shown again with its trace.
  */
@@ -15,8 +15,6 @@
 #include "../../common/log.h"
 #include "sim.h"
 #include "sim_fakes.h"
-
-enum { FAILURES_MAX = 3 /* then it is enough */ };
 
 static volatile uint64_t running;
 
@@ -65,7 +63,7 @@ static uint64_t number(const char *text) {
 }
 
 int main(int argc, char **argv) {
-    uint64_t seeds = 2000, from = 1, passed = 0, failed = 0, events = 0;
+    uint64_t seeds = 2000, from = 1, failures_max = 3, passed = 0, failed = 0, events = 0;
     double seconds_max = 1e9, start = seconds();
     bool one = false;
     for (int i = 1; i + 1 < argc; i += 2) {
@@ -73,6 +71,8 @@ int main(int argc, char **argv) {
             seeds = number(argv[i + 1]);
         else if (strcmp(argv[i], "--from") == 0)
             from = number(argv[i + 1]);
+        else if (strcmp(argv[i], "--failures") == 0)
+            failures_max = number(argv[i + 1]);
         else if (strcmp(argv[i], "--seconds") == 0)
             seconds_max = (double)number(argv[i + 1]);
         else if (strcmp(argv[i], "--seed") == 0)
@@ -85,7 +85,7 @@ int main(int argc, char **argv) {
     mallopt(M_MMAP_THRESHOLD, 16 << 20);
     signal(SIGABRT, on_crash);
     signal(SIGSEGV, on_crash);
-    for (uint64_t i = 0; i < (one ? 1 : seeds) && failed < FAILURES_MAX; i++) {
+    for (uint64_t i = 0; i < (one ? 1 : seeds) && failed < failures_max; i++) {
         struct sim_result result;
         if (run_one(from + i, one, &result)) {
             passed++;

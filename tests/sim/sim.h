@@ -87,7 +87,8 @@ enum sim_fault {
     SIM_FAULT_RING = 1 << 10,       /* the ring is edited */
     SIM_FAULT_CLIENT = 1 << 11,     /* a client leaves */
     SIM_FAULT_NOTIFY = 1 << 12,     /* somebody else NOTIFYs on our channel */
-    SIM_FAULT_EVICT = 1 << 13,
+    SIM_FAULT_PROXY = 1 << 13,      /* a proxy ends in the midst of it, and is started again */
+    SIM_FAULT_EVICT = 1 << 14,
 };
 
 struct sim_profile {
@@ -97,7 +98,9 @@ struct sim_profile {
     unsigned faults;    /* enum sim_fault */
     int64_t load_us, settle_us;
     int64_t net_us_max, statement_us_max, feed_us_max, think_us_max;
-    int64_t fault_every_us, edit_every_us;
+    unsigned slow_permille; /* statements that take twenty times as long */
+    int64_t fault_every_us, edit_every_us, evict_every_us;
+    const unsigned *mix; /* how often each kind of request comes, out of a thousand */
     int64_t fence_ms, beat_ms, stale_max_ms, read_timeout_ms, write_timeout_ms;
     size_t value_bytes, cache_bytes;
     unsigned pipeline; /* requests that a client has open at most */
@@ -118,8 +121,11 @@ struct sim_parts {
 };
 struct sim_parts *sim_parts(struct sim *sim);
 
-/** sim_loading(sim): clients still begin new requests; sim_faulty(): and things may still break. */
+/** sim_loading(sim): clients still begin new requests, and things may still break. */
 bool sim_loading(const struct sim *sim);
+
+/** sim_calm(sim, us): a longest delay; when the load is over, a fraction of it. */
+int64_t sim_calm(const struct sim *sim, int64_t us);
 
 /** sim_key(sim, i): its text. sim_key_index(key): which one it is. */
 struct span sim_key(struct sim *sim, unsigned i);

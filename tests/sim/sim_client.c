@@ -21,10 +21,28 @@ static const struct conn_conf CONN_CONF = {.in_max = 64 << 20, .out_max = 64 << 
 static const struct conn_handlers HANDLERS = {.on_read = on_read, .on_end = on_end};
 
 /* How often each kind of request comes, out of a thousand. */
-static const unsigned WEIGHTS[SIM_OP_KINDS] = {
-    [SIM_OP_GET] = 470,   [SIM_OP_MGET] = 70,   [SIM_OP_EXISTS] = 20, [SIM_OP_SET] = 220,
-    [SIM_OP_SET_NX] = 25, [SIM_OP_SET_XX] = 25, [SIM_OP_GETSET] = 25, [SIM_OP_GETDEL] = 20,
-    [SIM_OP_MSET] = 60,   [SIM_OP_DEL] = 65};
+static const unsigned MIXES[SIM_MIXES][SIM_OP_KINDS] = {
+    {[SIM_OP_GET] = 470,
+     [SIM_OP_MGET] = 70,
+     [SIM_OP_EXISTS] = 20,
+     [SIM_OP_SET] = 220,
+     [SIM_OP_SET_NX] = 25,
+     [SIM_OP_SET_XX] = 25,
+     [SIM_OP_GETSET] = 25,
+     [SIM_OP_GETDEL] = 20,
+     [SIM_OP_MSET] = 60,
+     [SIM_OP_DEL] = 65},
+    {[SIM_OP_GET] = 600, [SIM_OP_SET] = 350, [SIM_OP_DEL] = 50},
+    {[SIM_OP_GET] = 500,
+     [SIM_OP_MGET] = 50,
+     [SIM_OP_SET] = 50,
+     [SIM_OP_MSET] = 250,
+     [SIM_OP_DEL] = 150},
+};
+
+const unsigned *sim_client_mix(unsigned i) {
+    return MIXES[i];
+}
 
 struct sim_client *sim_clients_new(struct sim *sim) {
     unsigned count = sim_profile(sim)->clients;
@@ -84,8 +102,8 @@ void sim_client_leave(struct sim_client *c) {
 static enum sim_op_kind random_kind(struct sim *sim) {
     uint64_t draw = sim_random(sim, 1000);
     int kind = 0;
-    while (kind + 1 < SIM_OP_KINDS && draw >= WEIGHTS[kind])
-        draw -= WEIGHTS[kind++];
+    while (kind + 1 < SIM_OP_KINDS && draw >= sim_profile(sim)->mix[kind])
+        draw -= sim_profile(sim)->mix[kind++];
     return (enum sim_op_kind)kind;
 }
 

@@ -54,6 +54,10 @@ struct sim_client {
     char name[12];
 };
 
+/** sim_client_mix(i): how often each kind of request comes, out of a thousand; i < SIM_MIXES. */
+enum { SIM_MIXES = 3 };
+const unsigned *sim_client_mix(unsigned i);
+
 struct sim_client *sim_clients_new(struct sim *sim);
 
 /** sim_client_leave(client): it closes its connection, and comes back. */

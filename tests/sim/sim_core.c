@@ -193,6 +193,10 @@ bool sim_loading(const struct sim *sim) {
     return sim->loading;
 }
 
+int64_t sim_calm(const struct sim *sim, int64_t us) {
+    return sim->loading ? us : us / 8 + 10;
+}
+
 /* ---- the trace ---- */
 
 bool sim_is_traced(const struct sim *sim) {

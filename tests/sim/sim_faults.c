@@ -43,7 +43,7 @@ static void on_evict(struct sim *sim, void *ctx, uint64_t arg) {
     if (!sim_loading(sim))
         return;
     sim_node_evict(random_node(sim));
-    sim_in(sim, NULL, sim_between(sim, 500, 20000), on_evict, NULL, 0);
+    sim_in(sim, NULL, sim_between(sim, 100, sim_profile(sim)->evict_every_us), on_evict, NULL, 0);
 }
 
 /* ---- each fault ---- */
@@ -159,6 +159,9 @@ static void do_fault(struct sim *sim, enum sim_fault fault) {
     case SIM_FAULT_NOTIFY:
         notify(sim);
         return;
+    case SIM_FAULT_PROXY:
+        sim_proxy_restart(sim, &sim_parts(sim)->proxies[sim_random(sim, SIM_PROXIES)]);
+        return;
     case SIM_FAULT_STATEMENTS: /* in sim_store_batch.c, all the time */
     case SIM_FAULT_EVICT:      /* above */
         return;
@@ -170,7 +173,7 @@ static void on_fault(struct sim *sim, void *ctx, uint64_t arg) {
     if (!sim_loading(sim))
         return;
     for (int tries = 0; tries < 8; tries++) {
-        unsigned fault = 1u << sim_random(sim, 13);
+        unsigned fault = 1u << sim_random(sim, 14);
         if ((p->faults & fault) != 0) {
             do_fault(sim, (enum sim_fault)fault);
             break;

@@ -63,7 +63,7 @@ static void on_peer_end(struct sim *sim, void *ctx, uint64_t arg);
 static void on_readable(struct sim *sim, void *ctx, uint64_t arg);
 
 static int64_t delay_us(struct sim *sim) {
-    return sim_between(sim, 10, sim_profile(sim)->net_us_max);
+    return sim_between(sim, 10, sim_calm(sim, sim_profile(sim)->net_us_max));
 }
 
 struct sim_net *sim_net_new(struct sim *sim) {

@@ -57,14 +57,22 @@ struct sim_proxy *sim_proxies_new(struct sim *sim, unsigned ring) {
     return proxies;
 }
 
+static void stop(struct sim_proxy *p) {
+    topology_free(&p->env.topology); /* answers what is open, as the worker's end does */
+    client_list_free(&p->clients);
+    tracking_free(&p->env.tracking);
+    registry_free(&p->server.registry);
+}
+
 void sim_proxies_free(struct sim *sim) {
-    for (unsigned i = 0; i < SIM_PROXIES; i++) {
-        struct sim_proxy *p = &sim_parts(sim)->proxies[i];
-        topology_free(&p->env.topology); /* answers what is open, as the worker's end does */
-        client_list_free(&p->clients);
-        tracking_free(&p->env.tracking);
-        registry_free(&p->server.registry);
-    }
+    for (unsigned i = 0; i < SIM_PROXIES; i++)
+        stop(&sim_parts(sim)->proxies[i]);
+}
+
+void sim_proxy_restart(struct sim *sim, struct sim_proxy *p) {
+    sim_trace(sim, "%s: ends, and starts again", p->name);
+    stop(p);
+    start(sim, p, p->ring);
 }
 
 static void on_edit(struct sim *sim, void *ctx, uint64_t arg) {

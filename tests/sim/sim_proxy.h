@@ -28,6 +28,9 @@ struct sim_proxy {
 struct sim_proxy *sim_proxies_new(struct sim *sim, unsigned ring);
 void sim_proxies_free(struct sim *sim);
 
+/** sim_proxy_restart(sim, proxy): it ends as on a second SIGTERM, and is started again. */
+void sim_proxy_restart(struct sim *sim, struct sim_proxy *proxy);
+
 /** sim_proxies_edit_ring(sim, ring): each proxy goes over to the nodes of a bit mask, at its own
  * time. */
 void sim_proxies_edit_ring(struct sim *sim, unsigned ring);

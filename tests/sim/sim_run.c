@@ -63,7 +63,7 @@ static int64_t pick(struct sim *sim, const int64_t *choices, unsigned count) {
 enum {
     LINEAR_FAULTS = SIM_FAULT_LANE | SIM_FAULT_FEED | SIM_FAULT_FEED_SLOW | SIM_FAULT_DB_RESTART |
                     SIM_FAULT_PARTITION | SIM_FAULT_STATEMENTS | SIM_FAULT_STALL |
-                    SIM_FAULT_CLIENT | SIM_FAULT_NOTIFY | SIM_FAULT_EVICT,
+                    SIM_FAULT_CLIENT | SIM_FAULT_NOTIFY | SIM_FAULT_PROXY | SIM_FAULT_EVICT,
     ALL_FAULTS = (SIM_FAULT_EVICT << 1) - 1,
 };
 
@@ -90,10 +90,13 @@ static void draw_profile(struct sim *sim) {
     p->faults = draw_faults(sim, p->linear);
     p->load_us = PICK(sim, 200000, 400000, 700000);
     p->settle_us = 700000;
-    p->net_us_max = PICK(sim, 100, 300, 1000, 4000);
+    p->net_us_max = PICK(sim, 100, 1000, 4000, 8000);
     p->statement_us_max = PICK(sim, 300, 1500, 5000, 12000);
     p->feed_us_max = PICK(sim, 100, 1000, 5000, 20000);
     p->think_us_max = PICK(sim, 2000, 6000, 15000);
+    p->slow_permille = (unsigned)PICK(sim, 10, 60, 250);
+    p->evict_every_us = PICK(sim, 1000, 5000, 20000);
+    p->mix = sim_client_mix((unsigned)sim_random(sim, SIM_MIXES));
     p->fault_every_us = PICK(sim, 10000, 30000, 100000);
     p->edit_every_us = PICK(sim, 2000, 8000, 30000);
     p->fence_ms = PICK(sim, 100, 200);

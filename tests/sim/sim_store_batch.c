@@ -21,14 +21,20 @@ static struct batch *batch_new(struct lane *lane) {
 
 /* Mostly quick; now and then a disk, a lock or a checkpoint is in the way. */
 static int64_t work_us(struct sim *sim) {
-    int64_t max = sim_profile(sim)->statement_us_max;
-    if (sim_loading(sim) && sim_chance(sim, 15))
+    int64_t max = sim_calm(sim, sim_profile(sim)->statement_us_max);
+    if (sim_loading(sim) && sim_chance(sim, sim_profile(sim)->slow_permille))
         max *= 20;
     return sim_between(sim, 20, max);
 }
 
 static int64_t net_us(struct sim *sim) {
-    return sim_between(sim, 10, sim_profile(sim)->net_us_max);
+    return sim_between(sim, 10, sim_calm(sim, sim_profile(sim)->net_us_max));
+}
+
+/* A packet may get lost on the way back: then what was read is old when it comes. */
+static int64_t answer_us(struct sim *sim) {
+    bool slow = sim_loading(sim) && sim_chance(sim, sim_profile(sim)->slow_permille);
+    return net_us(sim) * (slow ? 10 : 1) + (slow ? work_us(sim) : 0);
 }
 
 /* One after the other on a connection. */
@@ -40,7 +46,7 @@ static int64_t done_at(struct lane *lane, int64_t at_us) {
 static void answer(struct batch *batch, sim_event_fn *fn) {
     struct lane *lane = batch->lane;
     struct store *s = lane->store;
-    int64_t at_us = sim_now_us(s->sim) + net_us(s->sim);
+    int64_t at_us = sim_now_us(s->sim) + answer_us(s->sim);
     batch->done = true;
     if (batch->lost || s->cut)
         return;

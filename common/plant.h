@@ -1,0 +1,64 @@
+/*
+ * plant: bugs that are built in on purpose, one at a time, to see that the tests find them:
+ * `make planted`. Off in every other build: PLANTED() is 0 then, and costs nothing.
+ */
+#ifndef RINGFENCE_PLANT_H
+#define RINGFENCE_PLANT_H
+
+#ifdef RINGFENCE_PLANT
+/* clang-format off */
+enum plant {
+    /* node/through.c */
+    PLANT_no_mark_on_notification = 1,      /* rule 4 */
+    PLANT_cache_marked_fill,                /* rule 4 */
+    PLANT_join_marked_fill,                 /* rule 4 */
+    PLANT_overtaken_row_is_no_invalidation, /* rule 4, F1 */
+    PLANT_overtaken_row_marks_no_fills,     /* F1, the second form */
+    PLANT_ignore_version,                   /* rule 8 */
+    PLANT_gone_keeps_entry,                 /* rule 8, F3 */
+    PLANT_absence_is_kept,                  /* rule 6, F3 */
+    PLANT_everything_is_nothing,            /* rule 8 */
+    PLANT_drop_keeps_fills,                 /* rule 11, F12 */
+    PLANT_drop_keeps_record,                /* rule 11, F12 */
+    PLANT_no_distrust_on_feed_loss,         /* rule 9 */
+    PLANT_trust_without_heartbeat,          /* rule 9 */
+    PLANT_trust_before_listen,              /* rule 9 */
+    PLANT_trust_fill_across_gap,            /* rule 9, F4 */
+    PLANT_compare_versions_of_suspects,     /* rule 9, F5 */
+    PLANT_keep_the_higher_version,          /* F5: never heals */
+    PLANT_cache_what_others_say,            /* rule 9, F6 */
+    PLANT_stale_for_ever,                   /* rule 9, stale-max-ms */
+    PLANT_nil_for_failure,                  /* promise 5 */
+    PLANT_ignore_expiry,                    /* rule 15 */
+    /* node/through_write.c */
+    PLANT_cache_before_commit,              /* rule 1 */
+    PLANT_ok_for_uncertain,                 /* rules 1 and 7, F9 */
+    PLANT_error_for_uncertain,              /* rule 7, F9 */
+    PLANT_timeout_for_uncertain,            /* rule 7, F9 */
+    PLANT_uncertain_keeps_entry,            /* rule 7 */
+    PLANT_no_mark_on_ack,                   /* rule 4 */
+    PLANT_ack_ignores_record,               /* rule 2, F2 */
+    PLANT_trust_ack_across_gap,             /* rule 9, F4 */
+    PLANT_keep_on_noop,                     /* rule 11, F12 */
+    PLANT_two_writes_of_a_key,              /* rule 5 */
+    PLANT_fold_shares_no_failure,           /* rule 13 */
+    PLANT_fold_anything,                    /* rule 13 */
+    /* node/feed.c */
+    PLANT_garbage_is_nothing,               /* rule 8, F18 */
+    /* proxy */
+    PLANT_wrong_owner,                      /* rule 10 */
+    PLANT_resend_sent_write,                /* rule 10 */
+    PLANT_nodedown_for_uncertain,           /* rule 7, F9 */
+    PLANT_reuse_after_timeout,              /* rule 14 */
+    PLANT_no_drop_at_other_owners,          /* rule 11, F12 */
+    PLANT_no_program_order,                 /* rule 5, F10 */
+    PLANT_nil_in_mget_for_failure,          /* promise 5 */
+    PLANT_COUNT_OF
+};
+/* clang-format on */
+#define PLANTED(name) (RINGFENCE_PLANT == PLANT_##name)
+#else
+#define PLANTED(name) 0
+#endif
+
+#endif
