@@ -80,7 +80,7 @@ int main(int argc, char **argv) {
         else
             number(argv[i]);
     }
-    log_set_level(LOG_LEVEL_ERROR);
+    log_set_level(one ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR);
     mallopt(M_TRIM_THRESHOLD, 256 << 20); /* each run would take it again */
     mallopt(M_MMAP_THRESHOLD, 16 << 20);
     signal(SIGABRT, on_crash);

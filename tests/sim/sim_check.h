@@ -26,7 +26,7 @@ void sim_check_node(struct sim *sim, struct sim_node *node);
  * answered OK, and is not if it was answered with an error. */
 void sim_check_rest(struct sim *sim);
 
-/** sim_check_trust(sim): after every key was read twice, its owner trusts a copy of it. */
+/** sim_check_trust(sim): after every key was read twice, somebody trusts a copy of it. */
 void sim_check_trust(struct sim *sim);
 
 #endif

@@ -87,7 +87,8 @@ void event_free(struct event *event) {
 /* ---- names of hosts ---- */
 
 struct upstream_resolve *upstream_resolve_start(const struct proxy_env *env, const char *host,
-                                                uint16_t port, upstream_resolve_fn *cb, void *ctx) {
+                                                uint16_t port, unsigned turn,
+                                                upstream_resolve_fn *cb, void *ctx) {
     const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
     cb(ctx, (const struct sockaddr *)&to, sizeof(to));
     return NULL;
