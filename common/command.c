@@ -15,67 +15,140 @@ enum {
     M = COMMAND_MULTI,
     L = COMMAND_LOCAL,
     LINK = COMMAND_LINK,
-    F = COMMAND_FAST
+    F = COMMAND_FAST,
+    T = COMMAND_TABLE
 };
 
-#define KEYS(first, last, step) .first_key = (first), .last_key = (last), .key_step = (step)
+#define KEYS(first, last, step, flags)                                                             \
+    .first_key = (first), .last_key = (last), .key_step = (step), .key_flags = (flags)
 
 /* clang-format off */
 static const struct command ROWS[] = {
     [COMMAND_GET] = {
-        .name = "get", .arity = 2, KEYS(1, 1, 1), .flags = R | F, .args = "key",
+        .name = "get", .arity = 2, KEYS(1, 1, 1, "RO access"), .flags = R | F, .args = "key",
         .group = "string", .since = "1.0.0", .complexity = "O(1)",
         .summary = "The value of a key."},
     [COMMAND_SET] = {
-        .name = "set", .arity = -3, KEYS(1, 1, 1), .flags = W, .args = "key value [NX|XX] [GET]",
+        .name = "set", .arity = -3, KEYS(1, 1, 1, "RW access update variable_flags"), .flags = W,
+        .args = "key value [NX|XX|IFEQ comparison-value] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]",
         .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
-        .summary = "Sets a key; NX: only if absent, XX: only if present, GET: returns the old value."},
+        .summary = "Sets a key, perhaps with a time to live; NX, XX, IFEQ: on a condition; GET: returns the old value."},
     [COMMAND_SETNX] = {
-        .name = "setnx", .arity = 3, KEYS(1, 1, 1), .flags = W | F, .args = "key value",
+        .name = "setnx", .arity = 3, KEYS(1, 1, 1, "OW insert"), .flags = W | F, .args = "key value",
         .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
         .summary = "Sets a key only if it is absent."},
     [COMMAND_GETSET] = {
-        .name = "getset", .arity = 3, KEYS(1, 1, 1), .flags = W | F, .args = "key value",
+        .name = "getset", .arity = 3, KEYS(1, 1, 1, "RW access update"), .flags = W | F, .args = "key value",
         .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
         .summary = "Sets a key and returns its old value."},
     [COMMAND_GETDEL] = {
-        .name = "getdel", .arity = 2, KEYS(1, 1, 1), .flags = W | F, .args = "key",
+        .name = "getdel", .arity = 2, KEYS(1, 1, 1, "RW access delete"), .flags = W | F, .args = "key",
         .group = "string", .since = "6.2.0", .complexity = "O(1) and one commit",
         .summary = "Returns the value of a key and deletes it."},
     [COMMAND_MGET] = {
-        .name = "mget", .arity = -2, KEYS(1, -1, 1), .flags = R | M | F, .args = "key [key ...]",
+        .name = "mget", .arity = -2, KEYS(1, -1, 1, "RO access"), .flags = R | M | F, .args = "key [key ...]",
         .group = "string", .since = "1.0.0", .complexity = "O(keys)",
         .summary = "The values of several keys."},
     [COMMAND_MSET] = {
-        .name = "mset", .arity = -3, KEYS(1, -1, 2), .flags = W | M, .args = "key value [key value ...]",
+        .name = "mset", .arity = -3, KEYS(1, -1, 2, "OW update"), .flags = W | M, .args = "key value [key value ...]",
         .group = "string", .since = "1.0.1", .complexity = "O(keys) and one commit",
         .summary = "Sets several keys in one transaction."},
     [COMMAND_DEL] = {
-        .name = "del", .arity = -2, KEYS(1, -1, 1), .flags = W | M, .args = "key [key ...]",
+        .name = "del", .arity = -2, KEYS(1, -1, 1, "RM delete"), .flags = W | M, .args = "key [key ...]",
         .group = "generic", .since = "1.0.0", .complexity = "O(keys) and one commit",
         .summary = "Deletes keys in one transaction."},
     [COMMAND_UNLINK] = {
-        .name = "unlink", .arity = -2, KEYS(1, -1, 1), .flags = W | M, .args = "key [key ...]",
+        .name = "unlink", .arity = -2, KEYS(1, -1, 1, "RM delete"), .flags = W | M, .args = "key [key ...]",
         .group = "generic", .since = "4.0.0", .complexity = "O(keys) and one commit",
         .summary = "Deletes keys, as DEL."},
     [COMMAND_EXISTS] = {
-        .name = "exists", .arity = -2, KEYS(1, -1, 1), .flags = R | M | F, .args = "key [key ...]",
+        .name = "exists", .arity = -2, KEYS(1, -1, 1, "RO"), .flags = R | M | F, .args = "key [key ...]",
         .group = "generic", .since = "1.0.0", .complexity = "O(keys)",
         .summary = "How many of the keys exist."},
     [COMMAND_TOUCH] = {
-        .name = "touch", .arity = -2, KEYS(1, -1, 1), .flags = R | M | F, .args = "key [key ...]",
+        .name = "touch", .arity = -2, KEYS(1, -1, 1, "RO"), .flags = R | M | F, .args = "key [key ...]",
         .group = "generic", .since = "3.2.1", .complexity = "O(keys)",
         .summary = "Counts keys that exist, and marks them as used."},
     [COMMAND_STRLEN] = {
-        .name = "strlen", .arity = 2, KEYS(1, 1, 1), .flags = R | F, .args = "key",
+        .name = "strlen", .arity = 2, KEYS(1, 1, 1, "RO"), .flags = R | F, .args = "key",
         .group = "string", .since = "2.2.0", .complexity = "O(1)",
         .summary = "The length of a value in bytes."},
     [COMMAND_TYPE] = {
-        .name = "type", .arity = 2, KEYS(1, 1, 1), .flags = R | F, .args = "key",
+        .name = "type", .arity = 2, KEYS(1, 1, 1, "RO"), .flags = R | F, .args = "key",
         .group = "generic", .since = "1.0.0", .complexity = "O(1)",
         .summary = "string, or none."},
+    [COMMAND_SETEX] = {
+        .name = "setex", .arity = 4, KEYS(1, 1, 1, "OW update"), .flags = W,
+        .args = "key seconds value",
+        .group = "string", .since = "2.0.0", .complexity = "O(1) and one commit",
+        .summary = "Sets a key with a time to live in seconds."},
+    [COMMAND_PSETEX] = {
+        .name = "psetex", .arity = 4, KEYS(1, 1, 1, "OW update"), .flags = W,
+        .args = "key milliseconds value",
+        .group = "string", .since = "2.6.0", .complexity = "O(1) and one commit",
+        .summary = "Sets a key with a time to live in milliseconds."},
+    [COMMAND_GETEX] = {
+        .name = "getex", .arity = -2, KEYS(1, 1, 1, "RW access update"), .flags = W | F,
+        .args = "key [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]",
+        .group = "string", .since = "6.2.0", .complexity = "O(1) and one commit; O(1) without an option",
+        .summary = "The value of a key, whose time to live is set or taken away."},
+    [COMMAND_EXPIRE] = {
+        .name = "expire", .arity = -3, KEYS(1, 1, 1, "RW update"), .flags = W | F,
+        .args = "key seconds [NX|XX|GT|LT]",
+        .group = "generic", .since = "1.0.0", .complexity = "O(1) and one commit",
+        .summary = "Sets the time to live of a key in seconds."},
+    [COMMAND_PEXPIRE] = {
+        .name = "pexpire", .arity = -3, KEYS(1, 1, 1, "RW update"), .flags = W | F,
+        .args = "key milliseconds [NX|XX|GT|LT]",
+        .group = "generic", .since = "2.6.0", .complexity = "O(1) and one commit",
+        .summary = "Sets the time to live of a key in milliseconds."},
+    [COMMAND_EXPIREAT] = {
+        .name = "expireat", .arity = -3, KEYS(1, 1, 1, "RW update"), .flags = W | F,
+        .args = "key unix-time-seconds [NX|XX|GT|LT]",
+        .group = "generic", .since = "1.2.0", .complexity = "O(1) and one commit",
+        .summary = "Sets the second since 1970 at which a key ends."},
+    [COMMAND_PEXPIREAT] = {
+        .name = "pexpireat", .arity = -3, KEYS(1, 1, 1, "RW update"), .flags = W | F,
+        .args = "key unix-time-milliseconds [NX|XX|GT|LT]",
+        .group = "generic", .since = "2.6.0", .complexity = "O(1) and one commit",
+        .summary = "Sets the millisecond since 1970 at which a key ends."},
+    [COMMAND_TTL] = {
+        .name = "ttl", .arity = 2, KEYS(1, 1, 1, "RO access"), .flags = R | F,
+        .args = "key",
+        .group = "generic", .since = "1.0.0", .complexity = "O(1)",
+        .summary = "How many seconds a key has to live; -1: for ever, -2: no such key."},
+    [COMMAND_PTTL] = {
+        .name = "pttl", .arity = 2, KEYS(1, 1, 1, "RO access"), .flags = R | F,
+        .args = "key",
+        .group = "generic", .since = "2.6.0", .complexity = "O(1)",
+        .summary = "How many milliseconds a key has to live; -1: for ever, -2: no such key."},
+    [COMMAND_EXPIRETIME] = {
+        .name = "expiretime", .arity = 2, KEYS(1, 1, 1, "RO access"), .flags = R | F | T,
+        .args = "key",
+        .group = "generic", .since = "7.0.0", .complexity = "O(1), asks the table",
+        .summary = "The second since 1970 at which a key ends."},
+    [COMMAND_PEXPIRETIME] = {
+        .name = "pexpiretime", .arity = 2, KEYS(1, 1, 1, "RO access"), .flags = R | F | T,
+        .args = "key",
+        .group = "generic", .since = "7.0.0", .complexity = "O(1), asks the table",
+        .summary = "The millisecond since 1970 at which a key ends."},
+    [COMMAND_PERSIST] = {
+        .name = "persist", .arity = 2, KEYS(1, 1, 1, "RW update"), .flags = W | F,
+        .args = "key",
+        .group = "generic", .since = "2.2.0", .complexity = "O(1) and one commit",
+        .summary = "Takes the time to live of a key away."},
+    [COMMAND_GETRANGE] = {
+        .name = "getrange", .arity = 4, KEYS(1, 1, 1, "RO access"), .flags = R,
+        .args = "key start end",
+        .group = "string", .since = "2.4.0", .complexity = "O(bytes)",
+        .summary = "Some bytes of a value, by their places."},
+    [COMMAND_SUBSTR] = {
+        .name = "substr", .arity = 4, KEYS(1, 1, 1, "RO access"), .flags = R,
+        .args = "key start end",
+        .group = "string", .since = "1.0.0", .complexity = "O(bytes)",
+        .summary = "Some bytes of a value, as GETRANGE."},
     [COMMAND_DBSIZE] = {
-        .name = "dbsize", .arity = 1, .flags = R, .args = "",
+        .name = "dbsize", .arity = 1, .flags = R | T, .args = "",
         .group = "server", .since = "1.0.0", .complexity = "O(rows)",
         .summary = "The number of keys in the table."},
     [COMMAND_PING] = {
@@ -134,7 +207,7 @@ static const struct command ROWS[] = {
         .group = "server", .since = "7.0.0", .complexity = "O(1)",
         .summary = "This connection takes late answers."},
     [COMMAND_RF_DROP] = {
-        .name = "rf.drop", .arity = -2, KEYS(1, -1, 1), .flags = LINK | M, .args = "key [key ...]",
+        .name = "rf.drop", .arity = -2, KEYS(1, -1, 1, "RW"), .flags = LINK | M, .args = "key [key ...]",
         .group = "generic", .since = "7.0.0", .complexity = "O(keys)",
         .summary = "Forget keys: another node changed them."},
     [COMMAND_RF_WATCH] = {
@@ -150,18 +223,22 @@ static const struct command ROWS[] = {
 
 /* Ids by length of name, the frequent ones first; -1 ends a list. A test sees to it that every row
  * is found. */
-enum { NAME_BYTES_MAX = 9, SAME_LENGTH_MAX = 10 };
+enum { NAME_BYTES_MAX = 11, SAME_LENGTH_MAX = 12 };
 static const signed char BY_LENGTH[NAME_BYTES_MAX + 1][SAME_LENGTH_MAX + 1] = {
     [0 ... 2] = {-1},
-    [3] = {COMMAND_GET, COMMAND_SET, COMMAND_DEL, -1},
-    [4] = {COMMAND_MGET, COMMAND_MSET, COMMAND_PING, COMMAND_TYPE, COMMAND_INFO, COMMAND_ECHO,
-           COMMAND_TIME, COMMAND_QUIT, COMMAND_AUTH, -1},
-    [5] = {COMMAND_TOUCH, COMMAND_SETNX, COMMAND_HELLO, COMMAND_RESET, -1},
-    [6] = {COMMAND_EXISTS, COMMAND_STRLEN, COMMAND_UNLINK, COMMAND_GETSET, COMMAND_GETDEL,
-           COMMAND_SELECT, COMMAND_CLIENT, COMMAND_CONFIG, COMMAND_DBSIZE, -1},
-    [7] = {COMMAND_COMMAND, COMMAND_RF_DROP, COMMAND_RF_LINK, -1},
-    [8] = {COMMAND_RF_WATCH, -1},
-    [9] = {COMMAND_RF_STATUS, -1},
+    [3] = {COMMAND_GET, COMMAND_SET, COMMAND_DEL, COMMAND_TTL, -1},
+    [4] = {COMMAND_MGET, COMMAND_MSET, COMMAND_PTTL, COMMAND_TYPE, COMMAND_PING, COMMAND_ECHO,
+           COMMAND_AUTH, COMMAND_QUIT, COMMAND_INFO, COMMAND_TIME, -1},
+    [5] = {COMMAND_SETEX, COMMAND_SETNX, COMMAND_TOUCH, COMMAND_GETEX, COMMAND_RESET, COMMAND_HELLO,
+           -1},
+    [6] = {COMMAND_EXISTS, COMMAND_EXPIRE, COMMAND_GETSET, COMMAND_GETDEL, COMMAND_UNLINK,
+           COMMAND_STRLEN, COMMAND_PSETEX, COMMAND_SUBSTR, COMMAND_DBSIZE, COMMAND_SELECT,
+           COMMAND_CLIENT, COMMAND_CONFIG, -1},
+    [7] = {COMMAND_PEXPIRE, COMMAND_PERSIST, COMMAND_COMMAND, COMMAND_RF_LINK, COMMAND_RF_DROP, -1},
+    [8] = {COMMAND_EXPIREAT, COMMAND_GETRANGE, COMMAND_RF_WATCH, -1},
+    [9] = {COMMAND_PEXPIREAT, COMMAND_RF_STATUS, -1},
+    [10] = {COMMAND_EXPIRETIME, -1},
+    [11] = {COMMAND_PEXPIRETIME, -1},
 };
 
 int command_find(struct span name) {

@@ -24,6 +24,20 @@ enum command_id {
     COMMAND_TOUCH,
     COMMAND_STRLEN,
     COMMAND_TYPE,
+    COMMAND_SETEX,
+    COMMAND_PSETEX,
+    COMMAND_GETEX,
+    COMMAND_EXPIRE,
+    COMMAND_PEXPIRE,
+    COMMAND_EXPIREAT,
+    COMMAND_PEXPIREAT,
+    COMMAND_TTL,
+    COMMAND_PTTL,
+    COMMAND_EXPIRETIME,
+    COMMAND_PEXPIRETIME,
+    COMMAND_PERSIST,
+    COMMAND_GETRANGE,
+    COMMAND_SUBSTR,
     COMMAND_DBSIZE,
     /* connection and server: each daemon answers them itself */
     COMMAND_PING,
@@ -53,13 +67,15 @@ enum command_flags {
     COMMAND_LOCAL = 1 << 3, /* no key: answered by the process that was asked */
     COMMAND_LINK = 1 << 4,  /* only a node knows it; for a client it is unknown */
     COMMAND_FAST = 1 << 5,  /* O(1) or O(keys), for COMMAND's flags */
+    COMMAND_TABLE = 1 << 6, /* answered by the table itself, past the cache */
 };
 
 struct command {
     const char *name; /* lower case */
     int arity;        /* as Redis: counts the name; negative: at least */
     int first_key, last_key,
-        key_step; /* as Redis' COMMAND: 0 without keys, last_key -1: to the end */
+        key_step;          /* as Redis' COMMAND: 0 without keys, last_key -1: to the end */
+    const char *key_flags; /* what it does with them, in the words of Redis' key specifications */
     unsigned flags;
     const char *args;  /* behind the name, as "key value [NX|XX] [key ...]"; "" without any */
     const char *group; /* as COMMAND DOCS: "string", "generic", "connection", "server" */

@@ -28,9 +28,15 @@ static const char *const TEXTS[] = {
     [REPLY_KEY_EMPTY] = "ERR key is empty",
     [REPLY_VALUE_LONG] = "ERR value is longer than %s bytes",
     [REPLY_SYNTAX] = "ERR syntax error",
-    [REPLY_NOT_BUILT] = "ERR option '%s' is not supported yet",
     [REPLY_NOT_INTEGER] = "ERR value is not an integer or out of range",
     [REPLY_NOT_INT32] = "ERR value is out of range, value must between -2147483648 and 2147483647",
+    [REPLY_OVERFLOW] = "ERR increment or decrement would overflow",
+    [REPLY_NOT_FLOAT] = "ERR value is not a valid float",
+    [REPLY_STRING_LONG] = "ERR string exceeds maximum allowed size (value-bytes-max)",
+    [REPLY_EXPIRE_TIME] = "ERR invalid expire time in '%s' command",
+    [REPLY_EXPIRE_NX] = "ERR NX and XX, GT or LT options at the same time are not compatible",
+    [REPLY_EXPIRE_GT_LT] = "ERR GT and LT options at the same time are not compatible",
+    [REPLY_OPTION] = "ERR Unsupported option %s",
     [REPLY_DB_INDEX] = "ERR DB index is out of range",
     [REPLY_WRONGPASS] = "WRONGPASS invalid username-password pair or user is disabled.",
     [REPLY_NO_PASSWORD] = "ERR AUTH <password> called without any password configured for the "
@@ -125,6 +131,13 @@ void reply_error(struct buf *b, enum reply_error error, const char *detail) {
 void reply_error_with(struct buf *b, enum reply_error error, const struct span *details,
                       uint32_t count) {
     fill(b, error, details, count, ECHO_BYTES_MAX);
+}
+
+void reply_error_span(struct buf *b, enum reply_error error, struct span detail) {
+    char text[ECHO_BYTES_MAX + 1];
+    snprintf(text, sizeof(text), "%.*s",
+             (int)(detail.len < ECHO_BYTES_MAX ? detail.len : ECHO_BYTES_MAX), detail.ptr);
+    reply_error(b, error, text);
 }
 
 void reply_error_number(struct buf *b, enum reply_error error, uint64_t n) {

@@ -25,9 +25,15 @@ enum reply_error {
     REPLY_KEY_EMPTY,    /* ERR key is empty */
     REPLY_VALUE_LONG,   /* ERR value is longer than N bytes */
     REPLY_SYNTAX,       /* ERR syntax error */
-    REPLY_NOT_BUILT,    /* ERR option 'X' is not supported yet */
     REPLY_NOT_INTEGER,  /* ERR value is not an integer or out of range */
     REPLY_NOT_INT32,    /* ERR value is out of range, for a database's index */
+    REPLY_OVERFLOW,     /* ERR increment or decrement would overflow */
+    REPLY_NOT_FLOAT,    /* ERR value is not a valid float */
+    REPLY_STRING_LONG,  /* ERR string exceeds maximum allowed size */
+    REPLY_EXPIRE_TIME,  /* ERR invalid expire time in 'X' command */
+    REPLY_EXPIRE_NX,    /* ERR NX and XX, GT or LT options at the same time are not compatible */
+    REPLY_EXPIRE_GT_LT, /* ERR GT and LT options at the same time are not compatible */
+    REPLY_OPTION,       /* ERR Unsupported option X */
     REPLY_DB_INDEX,     /* ERR DB index is out of range */
     REPLY_WRONGPASS,    /* WRONGPASS; a user that is not there */
     REPLY_NO_PASSWORD,  /* ERR AUTH with a password alone, and none is configured */
@@ -79,6 +85,9 @@ void reply_error(struct buf *b, enum reply_error error, const char *detail);
  * their order, each cut at 128 bytes. */
 void reply_error_with(struct buf *b, enum reply_error error, const struct span *details,
                       uint32_t count);
+
+/** reply_error_span(b, error, detail): the same with bytes of a client's as the detail. */
+void reply_error_span(struct buf *b, enum reply_error error, struct span detail);
 
 /** reply_error_number(b, error, n): the same with a number as the detail. */
 void reply_error_number(struct buf *b, enum reply_error error, uint64_t n);

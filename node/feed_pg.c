@@ -8,6 +8,7 @@
 #include "../common/clock.h"
 #include "../common/hash.h"
 #include "../common/log.h"
+#include "db_clock.h"
 #include "feed.h"
 #include "pg_conn.h"
 #include "store_pg.h"
@@ -40,6 +41,7 @@ struct feed_pg {
     int64_t sent_ms[WINDOW], next_beat_ms;
     struct beat *beat; /* outlives the feed when a connection still has it */
     char sentinel[SENTINEL_BYTES];
+    struct db_clock clock;
     bool said_silent, ever_heard;
     uint64_t beaten; /* heartbeats that were committed since LISTEN */
     int64_t heard_ms;
@@ -84,11 +86,12 @@ static const char CHECKS[] =
     "   THEN 'the sequence of versions has CACHE above 1'"
     " END FROM (SELECT 1) AS one LEFT JOIN pg_class c ON c.oid = to_regclass($1)";
 
-/* What DDL changes and no trigger tells: storage and triggers. */
+/* What DDL changes and no trigger tells: storage and triggers. And the server's clock in ms. */
 static const char BEAT[] = "SELECT pg_notify($1, $2), c.relfilenode::text || ' ' || "
                            "coalesce((SELECT string_agg(t.tgname || t.tgenabled::text ||"
                            " t.xmin::text, ',' ORDER BY t.tgname) FROM pg_trigger t WHERE "
-                           "t.tgrelid = c.oid AND NOT t.tgisinternal), '')"
+                           "t.tgrelid = c.oid AND NOT t.tgisinternal), ''),"
+                           " floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
                            " FROM pg_class c WHERE c.oid = to_regclass($3)";
 
 static void on_listen_result(struct pg_group *group, struct pg_result *result) {
@@ -117,6 +120,7 @@ static void on_listen_end(struct pg_group *group, enum pg_group_end end) {
     f->said_silent = false;
     f->beaten = 0;
     f->sentinel[0] = '\0';
+    f->clock = (struct db_clock){0};
     f->next_beat_ms = 0;
     store_pg_trust(f->store, pg_conn_identity(f->conn));
     f->handlers->on_up(f->ctx);
@@ -186,6 +190,16 @@ static void on_notify(void *ctx, const char *payload) {
 
 /* ---- heartbeats ---- */
 
+static void watch_clock(struct feed_pg *f, const char *db_ms) {
+    int64_t step_ms = db_clock_saw(&f->clock, f->sent_ms[f->counter % WINDOW], clock_mono_ms(),
+                                   strtoll(db_ms, NULL, 10));
+    if (step_ms == 0)
+        return;
+    log_event(LOG_LEVEL_WARN, "db_clock_stepped", "by_ms=%lld taken_as=everything",
+              (long long)step_ms);
+    f->handlers->on_everything(f->ctx);
+}
+
 static void on_beat_result(struct pg_group *group, struct pg_result *result) {
     struct beat *beat = (struct beat *)group;
     struct feed_pg *f = beat->feed;
@@ -201,6 +215,7 @@ static void on_beat_result(struct pg_group *group, struct pg_result *result) {
         f->handlers->on_everything(f->ctx);
     }
     snprintf(f->sentinel, sizeof(f->sentinel), "%s", now);
+    watch_clock(f, PQgetvalue(r, 0, 2));
 }
 
 static void on_beat_end(struct pg_group *group, enum pg_group_end end) {

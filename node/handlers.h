@@ -27,6 +27,12 @@ uint32_t handlers_gets(struct session *session, const struct span *keys, uint32_
 /** handlers_local(session, id, argv, argc): a command without keys. */
 void handlers_local(struct session *session, int id, const struct span *argv, uint32_t argc);
 
+/** handlers_read(session, id, argv, argc): a command that is answered from keys' values. */
+void handlers_read(struct session *session, int id, const struct span *argv, uint32_t argc);
+
+/** handlers_query(session, id, argv, argc): a command that is answered past the cache. */
+void handlers_query(struct session *session, int id, const struct span *argv, uint32_t argc);
+
 /** handlers_write(session, id, argv, argc): a command that writes. */
 void handlers_write(struct session *session, int id, const struct span *argv, uint32_t argc);
 

@@ -31,8 +31,8 @@ void op_free(struct op *op) {
 void op_abandon(struct op *op) {
     struct server *server = session_server(op->session);
     op->session = NULL;
-    if (op->write.keys != NULL)
-        return; /* `released` frees it */
+    if (op->outlives_session)
+        return; /* the last callback frees it */
     for (struct op_read *read = op->first; read != NULL; read = read->next) {
         if (read->waits)
             through_get_cancel(server->through, &read->read);

@@ -23,6 +23,11 @@ struct op_read {
     bool waits;
 };
 
+/* The part of a value that is asked for, in bytes, as Redis counts them. */
+struct op_range {
+    int64_t from, to;
+};
+
 struct op {
     struct session *session; /* NULL: it left; nobody is answered */
     struct op *next, *prev;  /* the session's */
@@ -36,10 +41,12 @@ struct op {
                     error */
     struct buf prefix; /* pieces of the keys before the first that waited */
     struct op_read *first, *last;
-    /* a write */
+    struct op_range range; /* GETRANGE */
+    /* a write, or a question to the table */
+    bool outlives_session; /* somebody else frees it */
     struct through_write write;
-    bool returns_old, is_conditional;
-    bool answered;
+    struct store_more more;
+    bool is_conditional;
     struct span *spans; /* keys, then values; hashes behind; bytes behind those: one block */
 };
 
@@ -47,8 +54,8 @@ struct op {
 struct op *op_new(struct session *session, int command);
 void op_free(struct op *op);
 
-/** op_abandon(op): its session closed: reads are cancelled and the op freed; a write goes on
- * without an asker. */
+/** op_abandon(op): its session closed: reads are cancelled and the op freed; what outlives it goes
+ * on without an asker. */
 void op_abandon(struct op *op);
 
 #endif

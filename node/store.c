@@ -51,7 +51,7 @@ bool store_up(const struct store *store) {
     return any_ready(store->reads, store->conf.read_connections);
 }
 
-static void refuse_gets(struct store *s) {
+static void refuse_reads(struct store *s) {
     struct store_get *get = s->first_get;
     s->first_get = s->last_get = NULL;
     s->gets_waiting = 0;
@@ -59,11 +59,12 @@ static void refuse_gets(struct store *s) {
         next = get->next;
         get->done(get, STORE_DOWN, NULL, NULL);
     }
-    struct store_count *count = s->counts;
-    s->counts = NULL;
-    for (struct store_count *next; count != NULL; count = next) {
-        next = count->next;
-        count->done(count, STORE_DOWN, 0);
+    struct store_query *query = s->first_query;
+    s->first_query = s->last_query = NULL;
+    s->queries_waiting = 0;
+    for (struct store_query *next; query != NULL; query = next) {
+        next = query->next;
+        query->done(query, STORE_DOWN, NULL);
     }
 }
 
@@ -83,7 +84,7 @@ static void on_down(void *ctx, struct pg_conn *conn) {
     struct store *s = lane->store;
     lane->ready = false;
     if (!any_ready(s->reads, s->conf.read_connections))
-        refuse_gets(s);
+        refuse_reads(s);
     if (!any_ready(s->writes, s->conf.write_connections))
         refuse_writes(&s->queue);
     if (!s->slow.ready)
@@ -141,7 +142,7 @@ void store_pg_free(struct store **pointer) {
     }
     s->slow.ready = false;
     pg_conn_free(&s->slow.conn);
-    refuse_gets(s);
+    refuse_reads(s);
     refuse_writes(&s->queue);
     refuse_writes(&s->alone);
     if (s->pump != NULL)
@@ -201,11 +202,15 @@ bool store_write_cancel(struct store *store, struct store_write *write) {
     return true;
 }
 
-enum store_status store_count(struct store *store, struct store_count *count) {
+enum store_status store_ask(struct store *store, struct store_query *query) {
     if (!store_up(store) || store->closing)
         return STORE_DOWN;
-    count->next = store->counts;
-    store->counts = count;
+    if (store->queries_waiting >= STORE_QUERIES_MAX)
+        return STORE_BUSY;
+    query->next = NULL;
+    *(store->last_query != NULL ? &store->last_query->next : &store->first_query) = query;
+    store->last_query = query;
+    store->queries_waiting++;
     store_pump_later(store);
     return STORE_OK;
 }
@@ -222,8 +227,8 @@ static void on_pump(evutil_socket_t fd, short what, void *arg) {
     struct store *s = arg;
     for (int64_t i = 0; i < s->conf.read_connections; i++) {
         struct store_lane *lane = &s->reads[i];
-        if (lane->ready && lane->busy == 0 && s->counts != NULL)
-            store_count_send(lane);
+        if (lane->ready && lane->busy == 0 && s->first_query != NULL)
+            store_query_send(lane);
         if (lane->ready && lane->busy == 0 && s->first_get != NULL)
             store_read_send(lane);
     }

@@ -49,30 +49,87 @@ enum store_status store_get(struct store *store, struct store_get *get);
 
 /* ---- writing, one transaction each ---- */
 
+/* "Live" is a row that is active and not expired: what a reader sees. */
 enum store_op {
-    STORE_SET,    /* upsert every key; the row becomes active, without expiry */
-    STORE_SET_NX, /* one key, only if there is no active row */
-    STORE_SET_XX, /* one key, only if there is an active row */
-    STORE_DELETE, /* soft delete of every key; keys may repeat */
+    STORE_SET, /* upsert every key; the row becomes active; its expiry as `more` says, else none */
+    STORE_DELETE, /* soft delete of every key that is live; keys may repeat */
+    /* One key each: the row is locked, looked at, changed and given back. */
+    STORE_SET_NX,      /* only if there is no live row */
+    STORE_SET_XX,      /* only if there is a live row */
+    STORE_SET_IFEQ,    /* only if there is a live row whose payload is more->compare */
+    STORE_SET_VERSION, /* only if the row, live or not, has the version more->number; 0: no row */
+    STORE_EXPIRE,      /* set the expiry of a live row; a time that is past deletes it */
+    STORE_PERSIST,     /* take the expiry of a live row away */
+    STORE_ADD,         /* add more->number to a live row's integer; no row counts as 0 */
+    STORE_ADD_DECIMAL, /* the same with the decimal number in more->compare */
+    STORE_APPEND,      /* append the value to a live row's payload; no row counts as empty */
+    STORE_OVERLAY,     /* write the value over it from byte more->number on */
+    STORE_ENABLE,      /* make a row live again that is not; a past expiry goes */
+    STORE_DISABLE,     /* make a row inactive, also one that has expired */
+};
+
+/** store_op_takes_value(op): it needs a value beside each key. */
+static inline bool store_op_takes_value(enum store_op op) {
+    return op == STORE_SET || (op >= STORE_SET_NX && op <= STORE_SET_VERSION) ||
+           op == STORE_APPEND || op == STORE_OVERLAY;
+}
+
+enum store_expiry { STORE_EXPIRY_NONE, STORE_EXPIRY_KEEP, STORE_EXPIRY_AT, STORE_EXPIRY_IN };
+
+/* Conditions of STORE_EXPIRE; no expiry counts as later than any. */
+enum store_condition {
+    STORE_IF_NONE = 1 << 0,    /* it has no expiry */
+    STORE_IF_SOME = 1 << 1,    /* it has one */
+    STORE_IF_LATER = 1 << 2,   /* the new one is later */
+    STORE_IF_EARLIER = 1 << 3, /* the new one is earlier */
+};
+
+/* What an op takes beside key and value. */
+struct store_more {
+    enum store_expiry expiry;
+    int64_t expiry_ms; /* AT: since 1970 by the database's clock; IN: from now, by that clock */
+    unsigned conditions;
+    int64_t number;
+    int64_t bytes_max;   /* APPEND, OVERLAY: longest result */
+    struct span compare; /* lives as long as keys and values */
+};
+
+/* What a one-key op came to. */
+enum store_outcome {
+    STORE_OUTCOME_FINE, /* done, or its condition did not hold */
+    STORE_OUTCOME_NOT_INTEGER,
+    STORE_OUTCOME_NOT_NUMBER,
+    STORE_OUTCOME_OVERFLOW,
+    STORE_OUTCOME_TOO_LONG,
+    STORE_OUTCOME_NOT_TEXT, /* the result would not be UTF-8 without NUL */
+};
+
+struct store_result {
+    enum store_outcome outcome;
+    bool live;           /* after it, changed or not */
+    struct span payload; /* then its payload; borrowed during the callback */
+    int64_t ttl_ms;      /* and until it expires, from the transaction's start; -1: never */
+    bool had_old;        /* with want_old: there was a live row */
+    struct span old;     /* its payload; borrowed during the callback */
 };
 
 struct store_ack {
     enum store_status status;
     const uint64_t *versions; /* per key as given: its new version; 0: nothing was done to it */
     uint32_t changed;         /* distinct keys on which something was done */
-    bool had_old;             /* with want_old: there was an active row */
-    struct span old;          /* its payload; borrowed during the callback */
-    const char *detail;       /* for STORE_REFUSED: clean, bounded text */
-    bool cacheable;           /* as in store_row */
+    const struct store_result *result; /* of a one-key op, else NULL */
+    const char *detail;                /* for STORE_REFUSED: clean, bounded text */
+    bool cacheable;                    /* as in store_row */
 };
 
 struct store_write {
     enum store_op op;
-    bool want_old; /* one key: also return what was there */
+    bool want_old; /* one key: also return what was there; makes any op a one-key op */
+    const struct store_more *more; /* NULL: none of it; makes STORE_SET a one-key op */
     uint32_t
         count; /* keys; STORE_SET with count > 1 is an MSET: all or nothing, distinct keys only */
     const struct span *keys;
-    const struct span *values; /* STORE_SET*: as many as keys */
+    const struct span *values; /* of ops that take one: as many as keys */
     void (*done)(struct store_write *write, const struct store_ack *ack);
     bool sent;                       /* the store's: a byte of it may have left */
     uint8_t attempt;                 /* the store's: how often it was tried alone */
@@ -93,15 +150,34 @@ bool store_write_cancel(struct store *store, struct store_write *write);
 /** store_up(store): a connection for reads is ready (an O(1) hint; a request may still fail). */
 bool store_up(const struct store *store);
 
-/* ---- the number of rows ---- */
+/* ---- questions past the cache ---- */
 
-struct store_count {
-    void (*done)(struct store_count *count, enum store_status status, int64_t rows);
-    struct store_count *next; /* the store's */
+enum store_question {
+    STORE_COUNT_ROWS, /* live rows; the planner's estimate if counting takes too long */
+    STORE_WHOLE_ROW,  /* the row of `key`, live or not */
 };
 
-/** store_count(store, count): active rows of the table; the planner's estimate if counting takes
- * too long. */
-enum store_status store_count(struct store *store, struct store_count *count);
+struct store_answer {
+    int64_t count; /* COUNT_ROWS */
+    /* WHOLE_ROW */
+    bool found, live, active;
+    struct span payload; /* borrowed during the callback */
+    uint64_t version;
+    int64_t expires_ms; /* since 1970 by the database's clock; -1: never */
+    int64_t updated_ms;
+};
+
+struct store_query {
+    enum store_question question;
+    struct span key;
+    /** `answer`: with STORE_OK. */
+    void (*done)(struct store_query *query, enum store_status status,
+                 const struct store_answer *answer);
+    struct store_query *next; /* the store's */
+};
+
+/** store_ask(store, query): each question is a statement of its own, on a connection for reads.
+ * STORE_OK: `query->done` will run. STORE_DOWN, STORE_BUSY: it never will. */
+enum store_status store_ask(struct store *store, struct store_query *query);
 
 #endif

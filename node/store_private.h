@@ -14,23 +14,33 @@ enum {
     STORE_CONNECTIONS_MAX = 16,
     STORE_BATCH_ROWS_MAX = 512,
     STORE_BATCH_BYTES_MAX = 4 << 20,
-    STORE_SINGLES_MAX = 64, /* conditional writes that are sent in one go, each with its own Sync */
-    STORE_ALONE_MAX = 16,   /* retries that the slow lane has under way */
+    STORE_EDITS_MAX = 64, /* one-key writes that share a transaction, each with its statement */
+    STORE_ALONE_MAX = 16, /* retries that the slow lane has under way */
     STORE_WAITING_MAX = 65536, /* requests in each queue */
+    STORE_QUERIES_MAX = 1024,  /* questions in the queue */
+    STORE_EDIT_PARAMS = 8,     /* of an edit's statement; store_sql_edit.c says what they are */
 };
 
 /* Statements, by the name they are prepared under. */
 enum store_statement {
     STORE_SQL_GET,
     STORE_SQL_PUT,
-    STORE_SQL_PUT_NX,
-    STORE_SQL_PUT_XX,
     STORE_SQL_DELETE,
-    STORE_SQL_OLD,
-    STORE_SQL_PLACEHOLDER,
     STORE_SQL_LOCK_ON,
     STORE_SQL_COUNT,
     STORE_SQL_ESTIMATE,
+    STORE_SQL_ROW,
+    /* one key each: eight parameters, one row */
+    STORE_SQL_EDIT_SET,
+    STORE_SQL_EDIT_DELETE,
+    STORE_SQL_EDIT_EXPIRE,
+    STORE_SQL_EDIT_PERSIST,
+    STORE_SQL_EDIT_ADD,
+    STORE_SQL_EDIT_ADD_DECIMAL,
+    STORE_SQL_EDIT_APPEND,
+    STORE_SQL_EDIT_OVERLAY,
+    STORE_SQL_EDIT_ENABLE,
+    STORE_SQL_EDIT_DISABLE,
     STORE_SQL_STATEMENTS
 };
 
@@ -62,7 +72,8 @@ struct store {
     unsigned lent; /* turn of store_pg_lend() */
     struct store_get *first_get, *last_get;
     uint32_t gets_waiting;
-    struct store_count *counts;
+    struct store_query *first_query, *last_query;
+    uint32_t queries_waiting;
     struct store_queue queue, alone; /* writes to send; writes to try again one by one */
     struct event *pump;              /* sends what was queued in this turn */
     bool closing;
@@ -70,9 +81,25 @@ struct store {
     char last_error[256];
 };
 
+/* Writes that share a Sync: first in store_write.c's batches and in store_edit.c's. */
+struct store_batch {
+    struct pg_group group;
+    struct store_lane *lane;
+    struct store_write *first; /* linked by next */
+    uint32_t requests;
+    bool failed, locked;
+    char detail[256];
+};
+
 /** store_sql_make(store, key, payload, active): every statement's text, with quoted names. False
  * without memory or for a bad table name. */
 bool store_sql_make(struct store *store);
+
+/** store_sql_edit(statement): an edit's text, with its names still as {K}; store_sql_edit_part(c):
+ * what {B}, {D} and {E} stand for in it. */
+const char *store_sql_edit(enum store_statement statement);
+const char *store_sql_edit_part(char part);
+extern const unsigned STORE_EDIT_TYPES[STORE_EDIT_PARAMS]; /* Oid */
 
 /** store_sql_prepare(lane): send the PREPAREs as one group; lane->ready follows. */
 void store_sql_prepare(struct store_lane *lane);
@@ -88,11 +115,32 @@ bool store_lane_trusted(const struct store_lane *lane);
 const char *store_note_error(struct store *store, const void *result);
 
 /** store_read_send(lane) / store_write_send(lane) / store_alone_send(lane): send what waits, as far
- * as a batch allows. */
+ * as a batch allows; store_query_send(lane): one question. */
 void store_read_send(struct store_lane *lane);
-void store_count_send(struct store_lane *lane);
+void store_query_send(struct store_lane *lane);
 void store_write_send(struct store_lane *lane);
 void store_alone_send(struct store_lane *lane);
+
+/** store_write_is_shared(write): plain enough for a statement with others; else it is an edit. */
+bool store_write_is_shared(const struct store_write *write);
+
+/** store_edit_send(lane, queue, from, edits_max, lock_timeout_ms): send the queue's edits from
+ * `from` (or NULL) on, as one transaction. */
+void store_edit_send(struct store_lane *lane, struct store_queue *queue, struct store_write *from,
+                     uint32_t edits_max, int lock_timeout_ms);
+
+/** store_lock_timeout_send(lane, ms): how long the statements that follow wait for a row; before
+ * the Sync it is set back to 0, as it would hit the lock that NOTIFY takes at COMMIT too (F14). */
+bool store_lock_timeout_send(struct store_lane *lane, int ms);
+
+/** store_batch_error(batch, result): `result` (PGresult *) failed: nothing of the batch is written.
+ */
+void store_batch_error(struct store_batch *batch, const void *result);
+
+/** store_batch_answer(batch, status): the same to all. store_batch_retry(batch): each alone, or its
+ * error. */
+void store_batch_answer(struct store_batch *batch, enum store_status status);
+void store_batch_retry(struct store_batch *batch);
 
 void store_queue_push(struct store_queue *queue, struct store_write *write);
 void store_queue_remove(struct store_queue *queue, struct store_write *write);

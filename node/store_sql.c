@@ -6,7 +6,8 @@
 
 #include "store_private.h"
 
-/* {T} table, {K} key, {P} payload, {A} active, {S} sequence; {L}: the row counts as there. */
+/* {T} table, {K} key, {P} payload, {A} active, {S} sequence; {L}: the row counts as there.
+ * store_sql_edit.c has the edits' texts. */
 static const char *const TEXTS[] = {
     [STORE_SQL_GET] = "SELECT {K}, {P}, version, CASE WHEN expires_at IS NOT NULL THEN"
                       " greatest(0, (extract(epoch FROM expires_at - now()) * 1000)::bigint) END"
@@ -16,37 +17,26 @@ static const char *const TEXTS[] = {
         " FROM unnest($1::text[], $2::text[]) AS u (k, p)"
         " ON CONFLICT ({K}) DO UPDATE SET {P} = EXCLUDED.{P}, {A} = true, version = nextval({S}),"
         " expires_at = NULL, updated_at = now() RETURNING {K}, version",
-    [STORE_SQL_PUT_NX] =
-        "INSERT INTO {T} AS t ({K}, {P}, {A}, version) SELECT k, p, true, nextval({S})"
-        " FROM unnest($1::text[], $2::text[]) AS u (k, p)"
-        " ON CONFLICT ({K}) DO UPDATE SET {P} = EXCLUDED.{P}, {A} = true, version = nextval({S}),"
-        " expires_at = NULL, updated_at = now()"
-        " WHERE NOT (t.{A} AND (t.expires_at IS NULL OR t.expires_at > now())) RETURNING {K}, "
-        "version",
-    [STORE_SQL_PUT_XX] =
-        "WITH locked AS MATERIALIZED (SELECT {K} AS k FROM {T} WHERE {K} = ANY ($1::text[]) AND {L}"
-        " ORDER BY {K} FOR NO KEY UPDATE)"
-        " UPDATE {T} AS t SET {P} = ($2::text[])[1], {A} = true, version = nextval({S}),"
-        " expires_at = NULL, updated_at = now() FROM locked WHERE t.{K} = locked.k"
-        " RETURNING t.{K}, t.version",
     [STORE_SQL_DELETE] =
         "WITH locked AS MATERIALIZED (SELECT {K} AS k FROM {T} WHERE {K} = ANY ($1::text[]) AND {L}"
         " ORDER BY {K} FOR NO KEY UPDATE)"
         " UPDATE {T} AS t SET {A} = false, version = nextval({S}), updated_at = now()"
         " FROM locked WHERE t.{K} = locked.k RETURNING t.{K}, t.version",
-    [STORE_SQL_OLD] = "SELECT {P} FROM {T} WHERE {K} = ANY ($1::text[]) AND {L} FOR NO KEY UPDATE",
-    /* A row to lock where there may be none: inactive, so nobody sees it should the rest fail to
-       follow. */
-    [STORE_SQL_PLACEHOLDER] =
-        "INSERT INTO {T} ({K}, {P}, {A}, version) SELECT k, p, false, nextval({S})"
-        " FROM unnest($1::text[], $2::text[]) AS u (k, p) ON CONFLICT DO NOTHING",
     [STORE_SQL_LOCK_ON] = "SELECT set_config('lock_timeout', $1, true)",
     [STORE_SQL_COUNT] = "SELECT count(*) FROM {T} WHERE {L}",
+    [STORE_SQL_ROW] =
+        "SELECT {P}, {A}, version, floor(extract(epoch FROM expires_at) * 1000)::bigint,"
+        " floor(extract(epoch FROM updated_at) * 1000)::bigint, {L} FROM {T} WHERE {K} = $1",
     [STORE_SQL_ESTIMATE] =
         "SELECT greatest(0, reltuples)::bigint FROM pg_class WHERE oid = '{T}'::regclass",
 };
 
 static const char LIVE[] = "{A} AND (expires_at IS NULL OR expires_at > now())";
+
+static const char *text_of(int statement) {
+    return statement >= STORE_SQL_EDIT_SET ? store_sql_edit((enum store_statement)statement)
+                                           : TEXTS[statement];
+}
 
 /* A quoted identifier; the caller frees it. */
 static char *quote(const char *name, size_t len, char mark) {
@@ -70,19 +60,29 @@ struct names {
 
 static void expand(struct buf *out, const char *text, const struct names *names) {
     for (; *text != '\0'; text++) {
-        if (text[0] != '{') {
+        if (text[0] != '{' || text[1] == '\0' ||
+            text[2] != '}') { /* a brace of a pattern's stays */
             buf_append(out, text, 1);
             continue;
         }
-        const char *name = text[1] == 'T'   ? names->table
-                           : text[1] == 'K' ? names->key
-                           : text[1] == 'P' ? names->payload
-                           : text[1] == 'A' ? names->active
-                                            : names->sequence;
-        if (text[1] == 'L')
+        switch (text[1]) {
+        case 'L':
             expand(out, LIVE, names);
-        else
+            break;
+        case 'B':
+        case 'D':
+        case 'E':
+            expand(out, store_sql_edit_part(text[1]), names);
+            break;
+        default: {
+            const char *name = text[1] == 'T'   ? names->table
+                               : text[1] == 'K' ? names->key
+                               : text[1] == 'P' ? names->payload
+                               : text[1] == 'A' ? names->active
+                                                : names->sequence;
             buf_append(out, name, strlen(name));
+        }
+        }
         text += 2;
     }
 }
@@ -121,7 +121,7 @@ bool store_sql_make(struct store *store) {
     for (int i = 0; made && i < STORE_SQL_STATEMENTS; i++) {
         struct buf text;
         buf_init(&text, 0);
-        expand(&text, TEXTS[i], &names);
+        expand(&text, text_of(i), &names);
         buf_append(&text, "", 1);
         made = !text.failed;
         store->sql[i] = text.data; /* freed with the store */
@@ -164,7 +164,8 @@ void store_sql_prepare(struct store_lane *lane) {
     for (int i = 0; i < STORE_SQL_STATEMENTS; i++) {
         char name[16];
         snprintf(name, sizeof(name), "s%d", i);
-        PQsendPrepare(pg_conn_raw(lane->conn), name, lane->store->sql[i], 0, NULL);
+        int typed = i >= STORE_SQL_EDIT_SET ? STORE_EDIT_PARAMS : 0;
+        PQsendPrepare(pg_conn_raw(lane->conn), name, lane->store->sql[i], typed, STORE_EDIT_TYPES);
     }
     pg_conn_send(lane->conn, &lane->prepare);
 }

@@ -27,17 +27,12 @@ struct cell {
     uint32_t request; /* which one of the batch */
 };
 
-/* Requests that share a Sync. */
+/* Requests that share a statement. */
 struct write_batch {
-    struct pg_group group;
-    struct store_lane *lane;
-    struct store_write *first; /* linked by next */
-    uint32_t requests, cells_count;
+    struct store_batch base;
+    uint32_t cells_count;
     struct cell *cells; /* sorted by key */
-    PGresult *rows;     /* of the statement that returns keys and versions */
-    PGresult *old;      /* what was there */
-    bool failed, locked;
-    char detail[256];
+    PGresult *rows;     /* keys and versions */
 };
 
 static int compare(const void *a, const void *b) {
@@ -47,8 +42,18 @@ static int compare(const void *a, const void *b) {
 
 /* ---- results ---- */
 
+/* A row was locked, a deadlock; or somebody else made the row that was not there a moment ago. */
 static bool is_lock(const char *state) {
-    return state != NULL && (strcmp(state, "55P03") == 0 || strcmp(state, "40P01") == 0);
+    return state != NULL && (strcmp(state, "55P03") == 0 || strcmp(state, "40P01") == 0 ||
+                             strcmp(state, "23505") == 0);
+}
+
+void store_batch_error(struct store_batch *batch, const void *result) {
+    batch->locked = is_lock(PQresultErrorField(result, PG_DIAG_SQLSTATE));
+    store_note_error(batch->lane->store, result);
+    pg_clean(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY), batch->detail,
+             sizeof(batch->detail));
+    batch->failed = true;
 }
 
 static void on_result(struct pg_group *group, struct pg_result *result) {
@@ -58,32 +63,24 @@ static void on_result(struct pg_group *group, struct pg_result *result) {
     case PGRES_PIPELINE_ABORTED:
         return; /* after the error that was noted */
     case PGRES_TUPLES_OK:
-        if (PQnfields(r) == 2 || (PQnfields(r) == 1 && strcmp(PQfname(r, 0), "set_config") != 0)) {
-            PGresult **keep = PQnfields(r) == 2 ? &batch->rows : &batch->old;
-            *keep = PQcopyResult(r, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES);
-            batch->failed = batch->failed || *keep == NULL;
+        if (PQnfields(r) == 2) { /* and not set_config's */
+            batch->rows = PQcopyResult(r, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES);
+            batch->base.failed = batch->base.failed || batch->rows == NULL;
         }
         return;
-    case PGRES_COMMAND_OK:
-        return;
     default:
-        batch->locked = is_lock(PQresultErrorField(r, PG_DIAG_SQLSTATE));
-        store_note_error(batch->lane->store, r);
-        pg_clean(PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY), batch->detail,
-                 sizeof(batch->detail));
-        batch->failed = true;
+        store_batch_error(&batch->base, r);
         return;
     }
 }
 
 static void release(struct write_batch *batch) {
     PQclear(batch->rows);
-    PQclear(batch->old);
     free(batch->cells);
     free(batch);
 }
 
-static void answer_all(struct write_batch *batch, enum store_status status) {
+void store_batch_answer(struct store_batch *batch, enum store_status status) {
     const struct store_ack ack = {.status = status, .detail = batch->detail};
     for (struct store_write *write = batch->first, *next; write != NULL; write = next) {
         next = write->next;
@@ -119,27 +116,23 @@ static void match_rows(const struct write_batch *batch, uint64_t *versions, uint
 
 static void answer_committed(struct write_batch *batch) {
     uint64_t *versions = calloc(batch->cells_count + 1, sizeof(*versions));
-    uint32_t *changed = calloc(batch->requests + 1, sizeof(*changed));
+    uint32_t *changed = calloc(batch->base.requests + 1, sizeof(*changed));
     if (versions == NULL ||
         changed == NULL) { /* committed, but we cannot say what: the askers must read */
         free(versions);
         free(changed);
-        answer_all(batch, STORE_UNCERTAIN);
+        store_batch_answer(&batch->base, STORE_UNCERTAIN);
         return;
     }
     match_rows(batch, versions, changed);
-    bool trusted = store_lane_trusted(batch->lane);
+    bool trusted = store_lane_trusted(batch->base.lane);
     uint32_t slot = 0, request = 0;
-    for (struct store_write *write = batch->first, *next; write != NULL; write = next) {
+    for (struct store_write *write = batch->base.first, *next; write != NULL; write = next) {
         next = write->next;
-        struct store_ack ack = {.status = STORE_OK,
-                                .versions = versions + slot,
-                                .changed = changed[request],
-                                .cacheable = trusted};
-        if (write->want_old && batch->old != NULL && PQntuples(batch->old) == 1) {
-            ack.had_old = true;
-            ack.old = span_of(PQgetvalue(batch->old, 0, 0), (size_t)PQgetlength(batch->old, 0, 0));
-        }
+        const struct store_ack ack = {.status = STORE_OK,
+                                      .versions = versions + slot,
+                                      .changed = changed[request],
+                                      .cacheable = trusted};
         slot += write->count;
         request++;
         write->done(write, &ack);
@@ -150,7 +143,7 @@ static void answer_committed(struct write_batch *batch) {
 
 /* Nothing of the batch was written. Its requests get a chance alone, or the error if they had
  * theirs. */
-static void try_alone(struct write_batch *batch) {
+void store_batch_retry(struct store_batch *batch) {
     struct store *s = batch->lane->store;
     const struct store_ack refused = {.status = batch->locked ? STORE_LOCKED : STORE_REFUSED,
                                       .detail = batch->detail};
@@ -170,12 +163,12 @@ static void try_alone(struct write_batch *batch) {
 
 static void on_end(struct pg_group *group, enum pg_group_end end) {
     struct write_batch *batch = (struct write_batch *)group;
-    struct store *s = batch->lane->store;
-    batch->lane->busy--;
+    struct store *s = batch->base.lane->store;
+    batch->base.lane->busy--;
     if (end == PG_GROUP_LOST)
-        answer_all(batch, STORE_UNCERTAIN);
-    else if (batch->failed)
-        try_alone(batch);
+        store_batch_answer(&batch->base, STORE_UNCERTAIN);
+    else if (batch->base.failed)
+        store_batch_retry(&batch->base);
     else
         answer_committed(batch);
     release(batch);
@@ -195,7 +188,7 @@ static bool send_statement(struct store_lane *lane, enum store_statement stateme
                                lengths, formats, 1) == 1;
 }
 
-static bool send_lock_timeout(struct store_lane *lane, int ms) {
+bool store_lock_timeout_send(struct store_lane *lane, int ms) {
     char name[8], text[16];
     snprintf(name, sizeof(name), "s%d", STORE_SQL_LOCK_ON);
     snprintf(text, sizeof(text), "%dms", ms);
@@ -203,38 +196,21 @@ static bool send_lock_timeout(struct store_lane *lane, int ms) {
     return PQsendQueryPrepared(pg_conn_raw(lane->conn), name, 1, params, NULL, NULL, 1) == 1;
 }
 
-/* The statements of one Sync. lock_timeout is set back before the end: it would hit the lock that
- * NOTIFY takes at COMMIT too (F14). */
+/* The statements of one Sync. */
 static bool send_statements(struct write_batch *batch, int lock_timeout_ms, const struct buf *keys,
                             const struct buf *values) {
-    const struct store_write *first = batch->first;
-    struct store_lane *lane = batch->lane;
-    bool sent = send_lock_timeout(lane, lock_timeout_ms);
-    if (first->want_old) {
-        if (first->op == STORE_SET || first->op == STORE_SET_NX)
-            sent = sent && send_statement(lane, STORE_SQL_PLACEHOLDER, keys, values);
-        sent = sent && send_statement(lane, STORE_SQL_OLD, keys, NULL);
-    }
-    switch (first->op) {
-    case STORE_SET:
-        sent = sent && send_statement(lane, STORE_SQL_PUT, keys, values);
-        break;
-    case STORE_SET_NX:
-        sent = sent && send_statement(lane, STORE_SQL_PUT_NX, keys, values);
-        break;
-    case STORE_SET_XX:
-        sent = sent && send_statement(lane, STORE_SQL_PUT_XX, keys, values);
-        break;
-    case STORE_DELETE:
-        sent = sent && send_statement(lane, STORE_SQL_DELETE, keys, NULL);
-        break;
-    }
-    return sent && send_lock_timeout(lane, 0);
+    struct store_lane *lane = batch->base.lane;
+    bool sets = batch->base.first->op == STORE_SET;
+    return store_lock_timeout_send(lane, lock_timeout_ms) &&
+           send_statement(lane, sets ? STORE_SQL_PUT : STORE_SQL_DELETE, keys,
+                          sets ? values : NULL) &&
+           store_lock_timeout_send(lane, 0);
 }
 
 static void make_cells(struct write_batch *batch) {
     uint32_t slot = 0, request = 0;
-    for (struct store_write *write = batch->first; write != NULL; write = write->next, request++) {
+    for (struct store_write *write = batch->base.first; write != NULL;
+         write = write->next, request++) {
         for (uint32_t i = 0; i < write->count; i++, slot++)
             batch->cells[slot] = (struct cell){write, i, slot, request};
     }
@@ -260,10 +236,10 @@ static void send_batch(struct store_lane *lane, struct store_write *first, uint3
         }
         return;
     }
-    *batch = (struct write_batch){.group = {.on_result = on_result, .on_end = on_end},
-                                  .lane = lane,
-                                  .first = first,
-                                  .requests = requests,
+    *batch = (struct write_batch){.base = {.group = {.on_result = on_result, .on_end = on_end},
+                                           .lane = lane,
+                                           .first = first,
+                                           .requests = requests},
                                   .cells_count = cells,
                                   .cells = sorted};
     make_cells(batch);
@@ -279,7 +255,7 @@ static void send_batch(struct store_lane *lane, struct store_write *first, uint3
         if (i != 0 && same_key(&sorted[i - 1], &sorted[i]))
             continue;
         pg_array_add(&keys, sorted[i].write->keys[sorted[i].index]);
-        if (first->op != STORE_DELETE)
+        if (first->op == STORE_SET)
             pg_array_add(&values, sorted[i].write->values[sorted[i].index]);
     }
     for (struct store_write *write = first; write != NULL; write = write->next)
@@ -291,18 +267,18 @@ static void send_batch(struct store_lane *lane, struct store_write *first, uint3
         pg_conn_close(lane->conn, "a statement could not be sent");
     buf_release(&keys);
     buf_release(&values);
-    pg_conn_send(lane->conn, &batch->group);
+    pg_conn_send(lane->conn, &batch->base.group);
 }
 
-/* Requests that may share a statement. */
-static bool is_shared(const struct store_write *write) {
-    return !write->want_old && (write->op == STORE_SET || write->op == STORE_DELETE);
+bool store_write_is_shared(const struct store_write *write) {
+    return !write->want_old && write->more == NULL &&
+           (write->op == STORE_SET || write->op == STORE_DELETE);
 }
 
 static size_t bytes_of(const struct store_write *write) {
     size_t sum = 0;
     for (uint32_t i = 0; i < write->count; i++)
-        sum += write->keys[i].len + (write->op != STORE_DELETE ? write->values[i].len : 0);
+        sum += write->keys[i].len + (write->op == STORE_SET ? write->values[i].len : 0);
     return sum;
 }
 
@@ -314,7 +290,7 @@ static void send_shared(struct store_lane *lane, enum store_op op) {
     size_t bytes = 0;
     for (struct store_write *write = s->queue.first, *next; write != NULL; write = next) {
         next = write->next;
-        if (!is_shared(write) || write->op != op)
+        if (!store_write_is_shared(write) || write->op != op)
             continue;
         if (requests != 0 && (cells + write->count > STORE_BATCH_ROWS_MAX ||
                               bytes + bytes_of(write) > STORE_BATCH_BYTES_MAX))
@@ -331,26 +307,22 @@ static void send_shared(struct store_lane *lane, enum store_op op) {
         send_batch(lane, first, requests, cells, LOCK_TIMEOUT_BATCH_MS);
 }
 
-static void send_single(struct store_lane *lane, struct store_queue *queue,
-                        struct store_write *write, int lock_timeout_ms) {
+void store_write_send(struct store_lane *lane) {
+    send_shared(lane, STORE_SET);
+    send_shared(lane, STORE_DELETE);
+    store_edit_send(lane, &lane->store->queue, lane->store->queue.first, STORE_EDITS_MAX,
+                    LOCK_TIMEOUT_BATCH_MS);
+}
+
+static void send_alone(struct store_lane *lane, struct store_write *write, int lock_timeout_ms) {
+    struct store_queue *queue = &lane->store->alone;
+    if (!store_write_is_shared(write)) {
+        store_edit_send(lane, queue, write, 1, lock_timeout_ms);
+        return;
+    }
     store_queue_remove(queue, write);
     write->next = NULL;
     send_batch(lane, write, 1, write->count, lock_timeout_ms);
-}
-
-void store_write_send(struct store_lane *lane) {
-    struct store *s = lane->store;
-    send_shared(lane, STORE_SET);
-    send_shared(lane, STORE_DELETE);
-    unsigned singles = 0;
-    for (struct store_write *write = s->queue.first, *next;
-         write != NULL && singles < STORE_SINGLES_MAX; write = next) {
-        next = write->next;
-        if (!is_shared(write)) {
-            send_single(lane, &s->queue, write, LOCK_TIMEOUT_BATCH_MS);
-            singles++;
-        }
-    }
 }
 
 void store_alone_send(struct store_lane *lane) {
@@ -362,10 +334,10 @@ void store_alone_send(struct store_lane *lane) {
          write = next) {
         next = write->next;
         if (write->attempt == 1) {
-            send_single(lane, queue, write, LOCK_TIMEOUT_FIRST_MS);
+            send_alone(lane, write, LOCK_TIMEOUT_FIRST_MS);
             sent++;
         }
     }
     if (sent == 0 && queue->first != NULL)
-        send_single(lane, queue, queue->first, LOCK_TIMEOUT_ALONE_MS);
+        send_alone(lane, queue->first, LOCK_TIMEOUT_ALONE_MS);
 }

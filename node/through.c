@@ -95,21 +95,25 @@ static bool stale_copy(struct through *t, struct span key, uint64_t hash, int64_
     return true;
 }
 
-static enum through_status answer_from(const struct cache_item *item, struct span *value) {
+static enum through_status answer_from(const struct cache_item *item, struct span *value,
+                                       int64_t *expires_mono_ms) {
     if (item->absent)
         return THROUGH_ABSENT;
+    *expires_mono_ms = item->deadline_ms;
     *value = item->value;
     return THROUGH_VALUE;
 }
 
 /* The database does not answer: an old copy, or an error; never nil. */
-static enum through_status without_database(struct through *t, struct span key, uint64_t hash,
+static enum through_status without_database(struct through *t, struct through_read *read,
                                             int64_t now_mono_ms, enum through_status failure,
                                             struct span *value) {
     struct cache_item item;
     if (PLANTED(nil_for_failure))
         return THROUGH_ABSENT;
-    return stale_copy(t, key, hash, now_mono_ms, &item) ? answer_from(&item, value) : failure;
+    return stale_copy(t, read->key, read->hash, now_mono_ms, &item)
+               ? answer_from(&item, value, &read->expires_mono_ms)
+               : failure;
 }
 
 static struct through_fill *joinable(struct through *t, struct through_flight *flight) {
@@ -174,7 +178,7 @@ enum through_status through_fetch(struct through *t, int64_t now_mono_ms, struct
     if (t->pending >= t->conf.pending_max)
         return THROUGH_BUSY;
     if (!store_up(t->store))
-        return without_database(t, read->key, read->hash, now_mono_ms, THROUGH_DBDOWN, value);
+        return without_database(t, read, now_mono_ms, THROUGH_DBDOWN, value);
     struct through_flight *flight = through_flight_take(t, read->key, read->hash);
     if (flight == NULL)
         return THROUGH_BUSY;
@@ -187,7 +191,7 @@ enum through_status through_fetch(struct through *t, int64_t now_mono_ms, struct
             through_flight_leave(t, flight);
             if (status == STORE_BUSY) /* it answers, only not us: no reason for old copies */
                 return THROUGH_BUSY;
-            return without_database(t, read->key, read->hash, now_mono_ms, THROUGH_DBDOWN, value);
+            return without_database(t, read, now_mono_ms, THROUGH_DBDOWN, value);
         }
     }
     wait_for(t, fill, read, now_mono_ms);
@@ -195,19 +199,20 @@ enum through_status through_fetch(struct through *t, int64_t now_mono_ms, struct
 }
 
 enum through_status through_hit(struct through *t, int64_t now_mono_ms, struct span key,
-                                uint64_t hash, struct span *value) {
+                                uint64_t hash, struct span *value, int64_t *expires_mono_ms) {
     struct cache_item item;
     if (!cache_get(t->cache, key, hash, &item) || !is_trusted(t, &item, now_mono_ms) ||
         is_expired(&item, now_mono_ms))
         return THROUGH_PENDING;
     t->counters.hits++;
     t->counters.negative_hits += item.absent;
-    return answer_from(&item, value);
+    return answer_from(&item, value, expires_mono_ms);
 }
 
 enum through_status through_get(struct through *t, int64_t now_mono_ms, struct through_read *read,
                                 struct span *value) {
-    enum through_status status = through_hit(t, now_mono_ms, read->key, read->hash, value);
+    enum through_status status =
+        through_hit(t, now_mono_ms, read->key, read->hash, value, &read->expires_mono_ms);
     return status != THROUGH_PENDING ? status : through_fetch(t, now_mono_ms, read, value);
 }
 
@@ -217,6 +222,14 @@ void through_get_cancel(struct through *t, struct through_read *read) {
 }
 
 /* ---- rows ---- */
+
+/* From the time of sending: never later than the row's own end. */
+static int64_t end_of_life(const struct through_fill *fill, const struct store_row *row) {
+    if (!row->present || row->ttl_ms < 0)
+        return 0;
+    int64_t end_mono_ms = fill->sent_mono_ms + row->ttl_ms;
+    return end_mono_ms > 0 ? end_mono_ms : 1;
+}
 
 /* What a clean fill brings replaces whatever is there, whatever its version. */
 static void adopt(struct through *t, const struct through_fill *fill, const struct store_row *row) {
@@ -229,11 +242,8 @@ static void adopt(struct through *t, const struct through_fill *fill, const stru
     struct cache_item item = {.value = row->payload,
                               .version = row->present ? row->version : 0,
                               .epoch = through_entry_epoch(t),
-                              .absent = !row->present};
-    if (row->present &&
-        row->ttl_ms >= 0) /* from the time of sending: never longer than the row lives */
-        item.deadline_ms =
-            fill->sent_mono_ms + row->ttl_ms > 0 ? fill->sent_mono_ms + row->ttl_ms : 1;
+                              .absent = !row->present,
+                              .deadline_ms = end_of_life(fill, row)};
     struct cache_item there;
     char old[64];
     if ((PLANTED(compare_versions_of_suspects) || PLANTED(keep_the_higher_version)) &&
@@ -273,13 +283,14 @@ static void unlink_fill(struct through_fill *fill) {
 }
 
 static void answer_waiters(struct through *t, struct through_fill *fill, enum through_status status,
-                           struct span value, const char *detail) {
+                           struct span value, int64_t expires_mono_ms) {
     /* An answer may make its asker ask again, or cancel another who waits here: so take them one by
      * one. */
     while (fill->waiters != NULL) {
         struct through_read *read = fill->waiters;
         stop_waiting(t, read);
-        read->done(read, status, value, detail);
+        read->expires_mono_ms = expires_mono_ms;
+        read->done(read, status, value, NULL);
     }
 }
 
@@ -297,7 +308,7 @@ static void on_row(struct store_get *get, enum store_status status, const struct
             invalidate_by(t, fill, row);
         through_flight_raise(flight, row->present ? row->version : THROUGH_RECORD_INFINITE);
         answer_waiters(t, fill, row->present ? THROUGH_VALUE : THROUGH_ABSENT,
-                       row->present ? row->payload : SPAN(""), NULL);
+                       row->present ? row->payload : SPAN(""), end_of_life(fill, row));
     } else {
         /* Old copies are looked up per waiter: an answer may have changed the cache. The time is
          * that of the latest deadline known: close enough for a bound of an hour. */
@@ -306,8 +317,7 @@ static void on_row(struct store_get *get, enum store_status status, const struct
             struct span value = SPAN("");
             int64_t now_mono_ms = read->deadline_mono_ms - t->conf.read_timeout_ms;
             enum through_status failure = status == STORE_BUSY ? THROUGH_BUSY : THROUGH_DBDOWN;
-            enum through_status answer =
-                without_database(t, read->key, read->hash, now_mono_ms, failure, &value);
+            enum through_status answer = without_database(t, read, now_mono_ms, failure, &value);
             stop_waiting(t, read);
             read->done(read, answer, value, detail);
         }
@@ -321,13 +331,14 @@ static void tick_reads(struct through *t, int64_t now_mono_ms) {
         struct through_read *read = t->oldest_read;
         struct span value = SPAN("");
         enum through_status answer =
-            without_database(t, read->key, read->hash, now_mono_ms, THROUGH_TIMEOUT, &value);
+            without_database(t, read, now_mono_ms, THROUGH_TIMEOUT, &value);
         stop_waiting(t, read);
         read->done(read, answer, value, NULL);
     }
 }
 
 void through_tick(struct through *t, int64_t now_mono_ms) {
+    t->now_mono_ms = now_mono_ms;
     tick_reads(t, now_mono_ms);
     through_tick_writes(t, now_mono_ms);
 }

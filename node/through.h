@@ -58,6 +58,7 @@ struct through_read {
     struct through_read *newer, *older; /* by deadline */
     struct through_fill *fill;
     int64_t deadline_mono_ms;
+    int64_t expires_mono_ms; /* with a value: not before then; 0: never */
 };
 
 struct through *through_new(const struct through_conf *conf, struct cache *cache,
@@ -72,11 +73,12 @@ void through_free(struct through **through);
 enum through_status through_get(struct through *through, int64_t now_mono_ms,
                                 struct through_read *read, struct span *value);
 
-/** through_hit(through, now_mono_ms, key, hash, value): through_get() from memory alone:
+/** through_hit(through, now_mono_ms, key, hash, value, expires_mono_ms): through_get() from memory
+ * alone:
  * THROUGH_VALUE or THROUGH_ABSENT; THROUGH_PENDING: through_fetch() must be asked. Needs no read.
  */
 enum through_status through_hit(struct through *through, int64_t now_mono_ms, struct span key,
-                                uint64_t hash, struct span *value);
+                                uint64_t hash, struct span *value, int64_t *expires_mono_ms);
 
 /** through_fetch(through, now_mono_ms, read, value): the rest of through_get(), after through_hit()
  * had nothing. */
@@ -91,13 +93,14 @@ void through_get_cancel(struct through *through, struct through_read *read);
 struct through_write {
     enum store_op op;
     bool want_old;
+    const struct store_more *more; /* as in store_write; lives as long as the arrays */
     uint32_t count;
     const struct span
         *keys; /* distinct for STORE_SET; all three arrays must live until the answer */
     const struct span *values;
     const uint64_t *hashes;
     /**
-     * The answer. THROUGH_DONE: committed, `ack` has versions, `changed`, and the old value; else
+     * The answer. THROUGH_DONE: committed, `ack` has versions, `changed`, `result`; else
      * `ack` may carry a detail, or be NULL. After UNCERTAIN by time-out the arrays are still
      * needed: until `released`.
      */

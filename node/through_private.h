@@ -61,6 +61,7 @@ struct through {
     bool feed_up;
     bool ever_heard, heard_since_up;
     int64_t heard_mono_ms; /* when the newest heartbeat heard was sent */
+    int64_t now_mono_ms;   /* some ms old: for what happens between calls that say it */
     uint32_t pending;
     struct through_read *oldest_read, *newest_read;
     struct through_own *oldest_own, *newest_own;

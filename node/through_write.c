@@ -18,6 +18,7 @@ struct through_own {
     struct through_own *newer, *older;
     struct through_own *next_ready;
     int64_t deadline_mono_ms;
+    int64_t sent_mono_ms;
     uint32_t epoch;     /* at the time of sending */
     uint32_t waits_for; /* turns that are not the first of their queue */
     uint32_t turns_count;
@@ -33,7 +34,8 @@ static void on_ack(struct store_write *sw, const struct store_ack *ack);
 /* ---- the queues ---- */
 
 static bool is_plain_set(const struct through_own *own) {
-    return own->write->op == STORE_SET && own->write->count == 1 && !own->write->want_old;
+    return own->write->op == STORE_SET && own->write->count == 1 && !own->write->want_old &&
+           own->write->more == NULL;
 }
 
 static bool is_single(const struct through_own *own) {
@@ -148,11 +150,13 @@ static enum through_status status_of(enum store_status status) {
 static enum store_status hand_over(struct through *t, struct through_own *own) {
     own->sw = (struct store_write){.op = own->write->op,
                                    .want_old = own->write->want_old,
+                                   .more = own->write->more,
                                    .count = own->write->count,
                                    .keys = own->write->keys,
                                    .values = own->write->values,
                                    .done = on_ack};
     own->epoch = t->epoch;
+    own->sent_mono_ms = t->now_mono_ms;
     for (uint32_t i = 0; i < own->turns_count; i++) {
         own->turns[i].flight->writing = true;
         own->turns[i].flight->record = 0;
@@ -264,6 +268,7 @@ static bool take_turns(struct through *t, struct through_own *own) {
 
 enum through_status through_write(struct through *t, int64_t now_mono_ms,
                                   struct through_write *write) {
+    t->now_mono_ms = now_mono_ms;
     if (t->pending >= t->conf.pending_max)
         return THROUGH_BUSY;
     if (!store_up(t->store))
@@ -300,6 +305,7 @@ static void apply(struct through *t, const struct through_own *own, uint32_t i,
     const struct through_write *write = own->write;
     struct through_flight *flight = own->turns[own->turn_of != NULL ? own->turn_of[i] : 0].flight;
     uint64_t version = ack->versions[i], hash = write->hashes[i];
+    const struct store_result *result = ack->result;
     struct cache_item there;
     if (!PLANTED(no_mark_on_ack))
         through_flight_mark(flight);
@@ -309,13 +315,19 @@ static void apply(struct through *t, const struct through_own *own, uint32_t i,
                      (own->epoch != t->epoch && !PLANTED(trust_ack_across_gap));
     bool newer_there =
         cache_peek(t->cache, write->keys[i], hash, &there) && there.version > version;
-    if (version == 0 || write->op == STORE_DELETE || newer_met || newer_there || !ack->cacheable) {
+    bool is_gone = result != NULL ? !result->live : write->op == STORE_DELETE;
+    if (version == 0 || is_gone || newer_met || newer_there || !ack->cacheable) {
         t->counters.acks_dropped += newer_met;
         cache_drop(t->cache, write->keys[i], hash);
         return;
     }
-    const struct cache_item item = {
-        .value = write->values[i], .version = version, .epoch = through_entry_epoch(t)};
+    struct cache_item item = {.value = result != NULL ? result->payload : write->values[i],
+                              .version = version,
+                              .epoch = through_entry_epoch(t)};
+    if (result != NULL && result->ttl_ms >= 0) {
+        int64_t end_mono_ms = own->sent_mono_ms + result->ttl_ms;
+        item.deadline_ms = end_mono_ms > 0 ? end_mono_ms : 1;
+    }
     cache_put(t->cache, write->keys[i], hash, &item);
 }
 

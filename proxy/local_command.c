@@ -13,23 +13,6 @@ enum {
     WORDS_MAX = 8,
 };
 
-/* What a command does with its keys, in the words of Redis' key specifications. */
-static const char *const KEY_FLAGS[COMMAND_COUNT_OF] = {
-    [COMMAND_GET] = "RO access",
-    [COMMAND_SET] = "RW access update variable_flags",
-    [COMMAND_SETNX] = "OW insert",
-    [COMMAND_GETSET] = "RW access update",
-    [COMMAND_GETDEL] = "RW access delete",
-    [COMMAND_MGET] = "RO access",
-    [COMMAND_MSET] = "OW update",
-    [COMMAND_DEL] = "RM delete",
-    [COMMAND_UNLINK] = "RM delete",
-    [COMMAND_EXISTS] = "RO",
-    [COMMAND_TOUCH] = "RO",
-    [COMMAND_STRLEN] = "RO",
-    [COMMAND_TYPE] = "RO",
-};
-
 /* Commands that only nodes know are not there for clients. */
 bool local_entry_visible(int id) {
     return (command_row(id)->flags & COMMAND_LINK) == 0;
@@ -151,7 +134,7 @@ static void write_key_specs(const struct local_call *call, const struct local_en
     resp_write_set(call->out, 1, proto);
     resp_write_map(call->out, 3, proto);
     resp_write_bulk(call->out, SPAN("flags"));
-    write_key_flags(call, KEY_FLAGS[entry->id] != NULL ? KEY_FLAGS[entry->id] : "RW");
+    write_key_flags(call, row->key_flags);
     resp_write_bulk(call->out, SPAN("begin_search"));
     resp_write_map(call->out, 2, proto);
     local_write_text(call, "type", "index");

@@ -84,7 +84,9 @@ async function connection(r) {
     await equal("QUIT", () => new Redis(port).quit(), "OK");
     await refused("unknown command", () => r.call("NOSUCH", "a"), "ERR unknown command 'NOSUCH', with args beginning with: 'a'");
     await refused("wrong arity", () => r.call("GET"), "ERR wrong number of arguments for 'get' command");
-    await refused("what is not built is refused", () => r.set(`${prefix}s`, "x", "EX", 5), "ERR option 'EX' is not supported yet");
+    await refused("an option that is none is refused", () => r.set(`${prefix}s`, "x", "EXX", 5), "ERR syntax error");
+    await equal("SET EX", () => r.set(`${prefix}ex`, "x", "EX", 100), "OK");
+    await equal("TTL", () => r.ttl(`${prefix}ex`), 100);
     await refused("MULTI is an error", () => r.multi().get("a").exec(), "ERR unknown command 'exec'");
 }
 

@@ -96,8 +96,8 @@ async function connection(r) {
     await refused("another database is refused at connect", () => connected({ socket: { port, reconnectStrategy: false }, database: 1 }), "ERR DB index is out of range");
     await refused("unknown command", () => r.sendCommand(["NOSUCH", "a"]), "ERR unknown command 'NOSUCH', with args beginning with: 'a'");
     await refused("wrong arity", () => r.sendCommand(["GET"]), "ERR wrong number of arguments for 'get' command");
-    await refused("what is not built is refused", () => r.set(`${prefix}s`, "x", { expiration: { type: "EX", value: 5 } }),
-        "ERR option 'EX' is not supported yet");
+    await equal("SET EX", () => r.set(`${prefix}ex`, "x", { expiration: { type: "EX", value: 100 } }), "OK");
+    await equal("TTL", () => r.ttl(`${prefix}ex`), 100);
 }
 
 async function clientSideCache(r) {

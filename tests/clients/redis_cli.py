@@ -113,7 +113,7 @@ def terminal():
               "\n  GET key\n  summary: The value of a key.\n  since: 1.0.0\n  group: string\n" in t.ask("help get"))
         check(protocol + " terminal: arguments, as Redis' own help shows them", all(
             "\n  %s\n" % line in t.ask("help " + line.split()[0])
-            for line in ("MSET key value [key value ...]", "MGET key [key ...]", "SET key value [NX|XX] [GET]")))
+            for line in ("MSET key value [key value ...]", "MGET key [key ...]", "EXPIRE key seconds [NX|XX|GT|LT]")))
         check(protocol + " terminal: help of a subcommand", "CLIENT SETNAME" in t.ask("help client setname"))
         check(protocol + " terminal: no help for what is not ours", "summary" not in t.ask("help lpush"))
         check_equal(protocol + " terminal: quit", t.close(), 0)

@@ -116,7 +116,7 @@ bool store_up(const struct store *s) {
     return s->reads_up;
 }
 
-enum store_status store_count(struct store *s, struct store_count *count) {
+enum store_status store_ask(struct store *s, struct store_query *query) {
     return STORE_DOWN;
 }
 
@@ -220,6 +220,17 @@ void store_fake_commit_each(struct store *s, unsigned i, const uint64_t *version
 
 void store_fake_foreign_commit(struct store *s, unsigned i, uint64_t version) {
     commit_all(s, i, version, false);
+}
+
+void store_fake_commit_result(struct store *s, unsigned i, uint64_t version,
+                              const struct store_result *result) {
+    struct store_write *write = take_write(s, i);
+    const struct store_ack ack = {.status = STORE_OK,
+                                  .versions = &version,
+                                  .changed = version != 0,
+                                  .result = result,
+                                  .cacheable = true};
+    write->done(write, &ack);
 }
 
 void store_fake_fail_write(struct store *s, unsigned i, enum store_status status,

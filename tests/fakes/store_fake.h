@@ -54,6 +54,9 @@ void store_fake_commit_each(struct store *store, unsigned i, const uint64_t *ver
                             uint32_t changed);
 /** Committed, by a server that is not the feed's. */
 void store_fake_foreign_commit(struct store *store, unsigned i, uint64_t version);
+/** Committed, a one-key op: with what came of it. */
+void store_fake_commit_result(struct store *store, unsigned i, uint64_t version,
+                              const struct store_result *result);
 void store_fake_fail_write(struct store *store, unsigned i, enum store_status status,
                            const char *detail);
 

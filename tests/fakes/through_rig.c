@@ -191,6 +191,14 @@ struct rig_write *rig_set(struct rig *rig, const char *key, const char *value) {
     return rig_set_if(rig, STORE_SET, key, value);
 }
 
+struct rig_write *rig_set_more(struct rig *rig, const char *key, const char *value,
+                               const struct store_more *more) {
+    struct rig_write *write = write_new(rig, STORE_SET);
+    write->write.more = more;
+    add(write, key, value);
+    return ask(write);
+}
+
 struct rig_write *rig_get_set(struct rig *rig, const char *key, const char *value) {
     struct rig_write *write = write_new(rig, STORE_SET);
     write->write.want_old = true;

@@ -63,9 +63,12 @@ void rig_free(struct rig **rig);
 /** rig_get(rig, key): ask for a key; its answer is in the result, now or later. */
 struct rig_read *rig_get(struct rig *rig, const char *key);
 
-/** rig_set / rig_set_if / rig_get_set / rig_mset2 / rig_delete / rig_delete2: write. */
+/** rig_set / rig_set_if / rig_set_more / rig_get_set / rig_mset2 / rig_delete / rig_delete2: write.
+ */
 struct rig_write *rig_set(struct rig *rig, const char *key, const char *value);
 struct rig_write *rig_set_if(struct rig *rig, enum store_op op, const char *key, const char *value);
+struct rig_write *rig_set_more(struct rig *rig, const char *key, const char *value,
+                               const struct store_more *more);
 struct rig_write *rig_get_set(struct rig *rig, const char *key, const char *value);
 struct rig_write *rig_mset2(struct rig *rig, const char *key, const char *value, const char *key2,
                             const char *value2);

@@ -203,12 +203,12 @@ Test(limits, unknown_commands) {
     EXPECT(c, "-ERR unknown command 'rf.status', with args *", "rf.status");
 }
 
-Test(limits, options_that_are_not_built_are_refused_and_never_dropped) {
-    static const char *const OPTIONS[] = {"EX", "PX", "EXAT", "PXAT", "ex"};
-    for (size_t i = 0; i < sizeof(OPTIONS) / sizeof(OPTIONS[0]); i++)
-        EXPECT(c, "-ERR option '*", "SET", "limit:option", "v", OPTIONS[i], "10");
-    EXPECT(c, "-ERR option 'KEEPTTL' is not supported yet", "SET", "limit:option", "v", "KEEPTTL");
+Test(limits, options_that_are_none_are_refused_and_never_dropped) {
     EXPECT(c, "-ERR syntax error", "SET", "limit:option", "v", "BOGUS");
+    EXPECT(c, "-ERR syntax error", "SET", "limit:option", "v", "EX", "10", "BOGUS");
+    EXPECT(c, "-ERR syntax error", "SET", "limit:option", "v", "KEEPTTL", "EX", "10");
+    EXPECT(c, "-ERR invalid expire time in 'set' command", "SET", "limit:option", "v", "EX", "0");
+    EXPECT(c, "-ERR Unsupported option BOGUS", "EXPIRE", "limit:option", "10", "BOGUS");
     EXPECT(c, "nil", "GET", "limit:option");
 }
 

@@ -90,29 +90,70 @@ Test(command, finds_nothing_that_only_looks_like_a_row) {
     free(large);
 }
 
-/* As COMMAND INFO of Redis 7.0.15 has them: arity, first key, last key, step. */
+/* As COMMAND INFO of Redis 7.0.15 has them: arity, first key, last key, step, flags of the keys. */
 static const struct {
     int id, arity, first, last, step;
+    const char *key_flags;
 } REDIS[] = {
-    {COMMAND_GET, 2, 1, 1, 1},      {COMMAND_SET, -3, 1, 1, 1},    {COMMAND_SETNX, 3, 1, 1, 1},
-    {COMMAND_GETSET, 3, 1, 1, 1},   {COMMAND_GETDEL, 2, 1, 1, 1},  {COMMAND_MGET, -2, 1, -1, 1},
-    {COMMAND_MSET, -3, 1, -1, 2},   {COMMAND_DEL, -2, 1, -1, 1},   {COMMAND_UNLINK, -2, 1, -1, 1},
-    {COMMAND_EXISTS, -2, 1, -1, 1}, {COMMAND_TOUCH, -2, 1, -1, 1}, {COMMAND_STRLEN, 2, 1, 1, 1},
-    {COMMAND_TYPE, 2, 1, 1, 1},     {COMMAND_DBSIZE, 1, 0, 0, 0},  {COMMAND_PING, -1, 0, 0, 0},
-    {COMMAND_ECHO, 2, 0, 0, 0},     {COMMAND_QUIT, -1, 0, 0, 0},   {COMMAND_RESET, 1, 0, 0, 0},
-    {COMMAND_SELECT, 2, 0, 0, 0},   {COMMAND_HELLO, -1, 0, 0, 0},  {COMMAND_CLIENT, -2, 0, 0, 0},
-    {COMMAND_COMMAND, -1, 0, 0, 0}, {COMMAND_CONFIG, -2, 0, 0, 0}, {COMMAND_INFO, -1, 0, 0, 0},
-    {COMMAND_TIME, 1, 0, 0, 0},
+    {COMMAND_GET, 2, 1, 1, 1, "RO access"},
+    {COMMAND_SET, -3, 1, 1, 1, "RW access update variable_flags"},
+    {COMMAND_SETNX, 3, 1, 1, 1, "OW insert"},
+    {COMMAND_GETSET, 3, 1, 1, 1, "RW access update"},
+    {COMMAND_GETDEL, 2, 1, 1, 1, "RW access delete"},
+    {COMMAND_MGET, -2, 1, -1, 1, "RO access"},
+    {COMMAND_MSET, -3, 1, -1, 2, "OW update"},
+    {COMMAND_DEL, -2, 1, -1, 1, "RM delete"},
+    {COMMAND_UNLINK, -2, 1, -1, 1, "RM delete"},
+    {COMMAND_EXISTS, -2, 1, -1, 1, "RO"},
+    {COMMAND_TOUCH, -2, 1, -1, 1, "RO"},
+    {COMMAND_STRLEN, 2, 1, 1, 1, "RO"},
+    {COMMAND_TYPE, 2, 1, 1, 1, "RO"},
+    {COMMAND_SETEX, 4, 1, 1, 1, "OW update"},
+    {COMMAND_PSETEX, 4, 1, 1, 1, "OW update"},
+    {COMMAND_GETEX, -2, 1, 1, 1, "RW access update"},
+    {COMMAND_EXPIRE, -3, 1, 1, 1, "RW update"},
+    {COMMAND_PEXPIRE, -3, 1, 1, 1, "RW update"},
+    {COMMAND_EXPIREAT, -3, 1, 1, 1, "RW update"},
+    {COMMAND_PEXPIREAT, -3, 1, 1, 1, "RW update"},
+    {COMMAND_TTL, 2, 1, 1, 1, "RO access"},
+    {COMMAND_PTTL, 2, 1, 1, 1, "RO access"},
+    {COMMAND_EXPIRETIME, 2, 1, 1, 1, "RO access"},
+    {COMMAND_PEXPIRETIME, 2, 1, 1, 1, "RO access"},
+    {COMMAND_PERSIST, 2, 1, 1, 1, "RW update"},
+    {COMMAND_GETRANGE, 4, 1, 1, 1, "RO access"},
+    {COMMAND_SUBSTR, 4, 1, 1, 1, "RO access"},
+    {COMMAND_DBSIZE, 1, 0, 0, 0, NULL},
+    {COMMAND_PING, -1, 0, 0, 0, NULL},
+    {COMMAND_ECHO, 2, 0, 0, 0, NULL},
+    {COMMAND_AUTH, -2, 0, 0, 0, NULL},
+    {COMMAND_QUIT, -1, 0, 0, 0, NULL},
+    {COMMAND_RESET, 1, 0, 0, 0, NULL},
+    {COMMAND_SELECT, 2, 0, 0, 0, NULL},
+    {COMMAND_HELLO, -1, 0, 0, 0, NULL},
+    {COMMAND_CLIENT, -2, 0, 0, 0, NULL},
+    {COMMAND_COMMAND, -1, 0, 0, 0, NULL},
+    {COMMAND_CONFIG, -2, 0, 0, 0, NULL},
+    {COMMAND_INFO, -1, 0, 0, 0, NULL},
+    {COMMAND_TIME, 1, 0, 0, 0, NULL},
 };
 
 Test(command, has_the_arity_and_the_keys_of_redis) {
+    bool seen[COMMAND_COUNT_OF] = {false};
     for (size_t i = 0; i < sizeof(REDIS) / sizeof(REDIS[0]); i++) {
         const struct command *row = command_row(REDIS[i].id);
+        seen[REDIS[i].id] = true;
         cr_expect_eq(row->arity, REDIS[i].arity, "%s", row->name);
         cr_expect_eq(row->first_key, REDIS[i].first, "%s", row->name);
         cr_expect_eq(row->last_key, REDIS[i].last, "%s", row->name);
         cr_expect_eq(row->key_step, REDIS[i].step, "%s", row->name);
+        if (REDIS[i].key_flags == NULL)
+            cr_expect_null(row->key_flags, "%s", row->name);
+        else
+            cr_expect_str_eq(row->key_flags, REDIS[i].key_flags, "%s", row->name);
     }
+    for (int id = 0; id < COMMAND_COUNT_OF; id++)
+        cr_expect(seen[id] || strncmp(command_row(id)->name, "rf.", 3) == 0, "%s",
+                  command_row(id)->name);
 }
 
 Test(command, counts_arguments) {

@@ -471,12 +471,13 @@ Test(local, command_docs_is_a_map_of_maps) {
 Test(local, command_docs_tells_the_arguments_as_a_tree) {
     struct bench *b = start();
     b->me.proto = 3;
-    expect_has(b, "COMMAND DOCS set",
-               BRANCHES "*4\r\n%3\r\n" KEY "%2\r\n" VALUE
-                        "%4\r\n" NAMED("$5\r\nnx_xx\r\n", "$5\r\noneof\r\n") IS_OPTIONAL BRANCHES
-               "*2\r\n%3\r\n" TOKEN("$2\r\nnx\r\n", "$2\r\nNX\r\n") "%3\r\n" TOKEN(
-                   "$2\r\nxx\r\n", "$2\r\nXX\r\n") "%4\r\n" TOKEN("$3\r\nget\r\n", "$3\r\nGET\r\n")
-                   IS_OPTIONAL);
+    expect_has(b, "COMMAND DOCS expire",
+               BRANCHES "*3\r\n%3\r\n" KEY
+                        "%2\r\n" NAMED("$7\r\nseconds\r\n", "$6\r\nstring\r\n") "%4\r\n" NAMED(
+                            "$11\r\nnx_xx_gt_lt\r\n", "$5\r\noneof\r\n") IS_OPTIONAL BRANCHES
+               "*4\r\n%3\r\n" TOKEN("$2\r\nnx\r\n", "$2\r\nNX\r\n") "%3\r\n" TOKEN(
+                   "$2\r\nxx\r\n", "$2\r\nXX\r\n") "%3\r\n" TOKEN("$2\r\ngt\r\n", "$2\r\nGT\r\n"));
+    expect_has(b, "COMMAND DOCS set", "%4\r\n" TOKEN("$3\r\nget\r\n", "$3\r\nGET\r\n") IS_OPTIONAL);
     expect_has(b, "COMMAND DOCS mget", BRANCHES "*1\r\n%4\r\n" KEY IS_MULTIPLE);
     expect_has(b, "COMMAND DOCS mset",
                BRANCHES "*1\r\n%4\r\n" NAMED("$9\r\nkey_value\r\n", "$5\r\nblock\r\n")

@@ -88,8 +88,10 @@ Test(reply, fills_in_a_detail) {
     expect(&b, "-ERR key is longer than 1024 bytes\r\n");
     reply_error_number(&b, REPLY_VALUE_LONG, UINT64_MAX);
     expect(&b, "-ERR value is longer than 18446744073709551615 bytes\r\n");
-    reply_error(&b, REPLY_NOT_BUILT, "EX");
-    expect(&b, "-ERR option 'EX' is not supported yet\r\n");
+    reply_error(&b, REPLY_EXPIRE_TIME, "set");
+    expect(&b, "-ERR invalid expire time in 'set' command\r\n");
+    reply_error_span(&b, REPLY_OPTION, span_of("foobar", 3));
+    expect(&b, "-ERR Unsupported option foo\r\n");
     reply_error(&b, REPLY_NOT_JSON, NULL);
     expect(&b, "-ERR value is not valid JSON: \r\n");
     reply_error(&b, REPLY_SYNTAX, "is not asked for");
