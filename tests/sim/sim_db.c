@@ -219,6 +219,9 @@ static void do_one(struct sim *sim, int server, struct sim_statement *s, struct 
         if (s->versions[i] != 0)
             sim_lines_changed(sim, lines, s->keys[i], s->versions[i]);
     }
+    const struct sim_row *now = sim_db_read(sim, server, s->keys[0]);
+    s->live = now != NULL;
+    s->now = now != NULL ? now->value : 0;
 }
 
 bool sim_db_commit(struct sim *sim, int server, struct sim_statement *const *statements,

@@ -44,8 +44,8 @@ struct sim_statement {
     uint64_t early[SIM_OP_KEYS_MAX]; /* numbers that the INSERT arms took before they waited */
     uint64_t versions[SIM_OP_KEYS_MAX];
     uint32_t changed;
-    bool had_old;
-    uint32_t old;
+    bool had_old, live; /* before it and after it, of the first key */
+    uint32_t old, now;
 };
 
 struct sim_db *sim_db_new(struct sim *sim);

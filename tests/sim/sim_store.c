@@ -16,6 +16,7 @@ struct store *sim_store_new(struct sim *sim, struct sim_node *node) {
     s->process = &node->process;
     s->trusted = SIM_NO_SERVER;
     s->text = sim_alloc(sim, p->value_bytes + SIM_TEXT_BYTES);
+    s->old_text = sim_alloc(sim, p->value_bytes + SIM_TEXT_BYTES);
     s->lanes_count = p->read_lanes + p->write_lanes + 1;
     for (unsigned i = 0; i < s->lanes_count; i++) {
         enum lane_kind kind = i < p->read_lanes                    ? LANE_READ
@@ -39,7 +40,7 @@ bool store_up(const struct store *s) {
     return any_up(s, LANE_READ);
 }
 
-enum store_status store_count(struct store *s, struct store_count *count) {
+enum store_status store_ask(struct store *s, struct store_query *query) {
     return STORE_DOWN;
 }
 

@@ -255,10 +255,13 @@ static void on_write_answer(struct sim *sim, void *ctx, uint64_t arg) {
                                 .versions = st->versions,
                                 .changed = st->changed,
                                 .cacheable = trusted};
-        if (st->want_old && st->had_old) {
-            ack.had_old = true;
-            ack.old = sim_value_text(sim, st->old, s->text);
-        }
+        struct store_result result = {.live = st->live, .had_old = st->had_old, .ttl_ms = -1};
+        if (st->live)
+            result.payload = sim_value_text(sim, st->now, s->text);
+        if (st->want_old && st->had_old)
+            result.old = sim_value_text(sim, st->old, s->old_text);
+        if (!is_shared(batch->writes[i]))
+            ack.result = &result;
         store_finish(s, batch->writes[i], &ack);
     }
 }

@@ -61,7 +61,7 @@ struct store {
     unsigned beat_lane;
     bool beat_pending;
     uint64_t strays;
-    char *text; /* of one value */
+    char *text, *old_text; /* of one value each */
 };
 
 /** store_pump_soon(store): something may be sent. */
