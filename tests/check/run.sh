@@ -27,7 +27,7 @@ run() { # name command...
     passed=$((passed + good)) failed=$((failed + bad))
 }
 
-[ $# -gt 0 ] || set -- layers headers format texts sizes
+[ $# -gt 0 ] || set -- layers headers format texts sizes docs
 for name; do
     case "$name" in
     layers | texts) run "$name" "tests/check/$name.py" ;;
