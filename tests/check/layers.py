@@ -10,7 +10,7 @@ from checks import files, finish, read, rule
 # the headers of what is called back (request, session, op) stand below those who call them.
 ROWS = [
     ("main", ["proxy/main", "node/main", "ctl/main"]),
-    ("a worker, an operator's command", ["proxy/worker", "proxy/reload", "ctl/ctl", "ctl/ring_command"]),
+    ("a worker, an operator's command", ["proxy/worker", "proxy/reload", "proxy/balance", "ctl/ctl", "ctl/ring_command"]),
     ("one connection and its reply queue", [
         "proxy/client", "proxy/client_private", "proxy/client_read", "proxy/client_tracking", "proxy/request.c", "node/session.c"]),
     ("what a command means", [
