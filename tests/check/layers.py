@@ -15,7 +15,7 @@ ROWS = [
         "proxy/client", "proxy/client_private", "proxy/client_read", "proxy/client_tracking", "proxy/request.c", "node/session.c"]),
     ("what a command means", [
         "proxy/local", "proxy/local_*", "proxy/registry", "proxy/forward",
-        "node/handlers", "node/handlers_*", "node/status", "node/op.c"]),
+        "node/handlers", "node/handlers_*", "node/wish", "node/wish_*", "node/status", "node/op.c"]),
     ("policy", ["proxy/gather", "proxy/topology", "proxy/request.h", "node/through", "node/through_*", "node/op.h", "node/session.h"]),
     ("one resource each", ["proxy/upstream", "proxy/upstream_*", "node/cache", "node/cache_*", "node/store", "node/store_*",
                            "node/feed_pg"]),
@@ -24,7 +24,7 @@ ROWS = [
         "common/buf", "common/clock", "common/command", "common/conf", "common/glob", "common/hash", "common/log", "common/plant", "common/resp_*",
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
         "proxy/env", "proxy/health", "proxy/mailbox", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/window",
-        "node/feed", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/server.h", "ctl/ctl.h"]),
+        "node/db_clock", "node/feed", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/server.h", "ctl/ctl.h"]),
 ]
 
 FOLDERS = {"common": {"common"}, "proxy": {"proxy", "common"}, "node": {"node", "common"}, "ctl": {"ctl", "common"}}
