@@ -89,7 +89,9 @@ static void draw_profile(struct sim *sim) {
         p->pure_keys = p->keys;
     p->faults = draw_faults(sim, p->linear);
     p->load_us = PICK(sim, 200000, 400000, 700000);
-    p->settle_us = 700000;
+    /* Two write time-outs and more: a link that died in silence is found by the write behind the
+     * first, unless a probe came before. */
+    p->settle_us = 1500000;
     p->net_us_max = PICK(sim, 100, 1000, 4000, 8000);
     p->statement_us_max = PICK(sim, 300, 1500, 5000, 12000);
     p->feed_us_max = PICK(sim, 100, 1000, 5000, 20000);
