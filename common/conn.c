@@ -60,7 +60,7 @@ struct conn *conn_connect(struct conn_loop *loop, const struct sockaddr *addr, u
         return NULL;
     }
     c->connecting = true;
-    int rc = connect(fd, addr, len);
+    bool failed = connect(fd, addr, len) != 0 && errno != EINPROGRESS;
     /* A failure at once is reported from the loop all the same: on_writable reads SO_ERROR, or
      * getpeername fails. */
     if (event_add(&c->writable, NULL) != 0) {
@@ -68,7 +68,7 @@ struct conn *conn_connect(struct conn_loop *loop, const struct sockaddr *addr, u
         close(fd);
         return NULL;
     }
-    if (rc != 0 && errno != EINPROGRESS)
+    if (failed)
         event_active(&c->writable, EV_WRITE, 0);
     return c;
 }
@@ -286,11 +286,11 @@ static void on_connected(struct conn *c) {
     }
     c->connecting = false;
     event_del(&c->writable);
-    if (!c->paused)
+    if (!c->paused && !c->ending)
         event_add(&c->readable, NULL);
     if (c->handlers->on_connected != NULL)
         c->handlers->on_connected(c->ctx);
-    if (!c->freed && buf_len(&c->out) != 0)
+    if (!c->freed && (buf_len(&c->out) != 0 || c->out.failed || c->ending))
         conn_send(c);
 }
 

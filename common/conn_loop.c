@@ -96,7 +96,7 @@ static void on_turn_end(evutil_socket_t fd, short what, void *arg) {
         struct conn *c = again;
         again = c->next_again;
         c->is_again = false;
-        if (!was_freed(c) && !c->ended && buf_len(&c->in) != 0)
+        if (!was_freed(c) && !c->ended && !c->ending && buf_len(&c->in) != 0)
             conn_show(c, buf_head(&c->in), buf_len(&c->in), true);
     }
     /* Callbacks in here may make further connections dirty; each is sent at most once more, since
