@@ -9,14 +9,16 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "service.h"
 
-enum { SETTLE_MS = 50, EVENT_BYTES = 16 * 1024 };
+enum { SETTLE_MS = 50, SETTLE_MS_MAX = 500, EVENT_BYTES = 16 * 1024 };
 
 struct service_watch {
     int fd;
     char *path;
     struct event *readable, *settled;
+    int64_t burst_mono_ms; /* when the burst began that has not been told */
     service_watch_fn *cb;
     void *ctx;
 };
@@ -40,7 +42,13 @@ static void on_event(evutil_socket_t fd, short what, void *arg) {
     ssize_t n = read(fd, events, sizeof(events));
     (void)n;
     const struct timeval in = {0, SETTLE_MS * 1000};
-    event_add(w->settled, &in); /* again after the last event of a burst */
+    bool waits = event_pending(w->settled, EV_TIMEOUT, NULL) != 0;
+    int64_t now_mono_ms = clock_mono_ms();
+    if (!waits)
+        w->burst_mono_ms = now_mono_ms;
+    /* Again after the last event of a burst; but in a busy folder there is no last one. */
+    if (!waits || now_mono_ms - w->burst_mono_ms < SETTLE_MS_MAX)
+        event_add(w->settled, &in);
 }
 
 static void on_settled(evutil_socket_t fd, short what, void *arg) {

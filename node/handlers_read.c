@@ -96,6 +96,7 @@ static void write_reply(struct op *op, struct buf *out) {
     }
     if (op->command == COMMAND_MGET)
         resp_write_array(out, op->keys);
+    out->failed = out->failed || op->prefix.failed;
     buf_append(out, op->prefix.data + op->prefix.head, buf_len(&op->prefix));
     for (struct op_read *read = op->first; read != NULL; read = read->next) {
         if (read->piece.failed)

@@ -14,8 +14,8 @@ static const struct resp_limits LIMITS = {
  * '!' and its text, '~' means that more is needed. Fed with at most `step` more bytes per call. The
  * bytes lie at the end of an allocation of their own, so that a sanitizer sees a read behind them.
  */
-static char *parse_all(const char *data, size_t len, size_t step,
-                       const struct resp_limits *limits) {
+static char *parse_in(const char *data, size_t len, size_t first, size_t step,
+                      const struct resp_limits *limits) {
     struct buf text;
     buf_init(&text, 0);
     struct resp_parser p;
@@ -24,7 +24,7 @@ static char *parse_all(const char *data, size_t len, size_t step,
     enum resp_result result = RESP_PARTIAL;
     while (result == RESP_OK || have < len) {
         if (result == RESP_PARTIAL)
-            have = len - have < step ? len : have + step;
+            have = have == 0 ? (first < len ? first : len) : len - have < step ? len : have + step;
         char *exact = malloc(have - from + 1);
         memcpy(exact + 1, data + from, have - from);
         struct resp_request in;
@@ -54,6 +54,16 @@ static char *parse_all(const char *data, size_t len, size_t step,
     char *out = strdup(buf_len(&text) == 1 ? "" : buf_head(&text));
     buf_release(&text);
     return out;
+}
+
+static char *parse_all(const char *data, size_t len, size_t step,
+                       const struct resp_limits *limits) {
+    return parse_in(data, len, step, step, limits);
+}
+
+static char *parse_split(const char *data, size_t len, size_t split,
+                         const struct resp_limits *limits) {
+    return parse_in(data, len, split, len, limits);
 }
 
 struct parse_case {
@@ -144,6 +154,17 @@ Test(resp_parse, gives_the_same_byte_by_byte_and_at_every_step) {
         for (size_t step = 1; step < CASES[i].len; step++) {
             char *got = parse_all(CASES[i].data, CASES[i].len, step, &LIMITS);
             cr_expect_str_eq(got, CASES[i].wanted, "by %zu: %s: %s", step, CASES[i].data, got);
+            free(got);
+        }
+    }
+}
+
+/* Two pieces, cut at every place: the parser sees the first one, then all. */
+Test(resp_parse, gives_the_same_at_every_split) {
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        for (size_t split = 1; split < CASES[i].len; split++) {
+            char *got = parse_split(CASES[i].data, CASES[i].len, split, &LIMITS);
+            cr_expect_str_eq(got, CASES[i].wanted, "at %zu: %s: %s", split, CASES[i].data, got);
             free(got);
         }
     }

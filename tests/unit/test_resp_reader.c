@@ -130,12 +130,14 @@ static void expect_same(const struct resp_reply *mine, const redisReply *theirs)
 }
 
 /* Feeds `step` bytes at a time to both; after each the results have to be the same. */
-static void compare(const struct source *s, size_t step, unsigned *accepted, unsigned *refused) {
+static void compare_from(const struct source *s, size_t first, size_t step, unsigned *accepted,
+                         unsigned *refused) {
     struct resp_reader *mine = resp_reader_new();
     redisReader *theirs = redisReaderCreate();
     bool wrong = false;
-    for (size_t at = 0; at < s->len && !wrong; at += step) {
-        size_t len = s->len - at < step ? s->len - at : step;
+    for (size_t at = 0, len; at < s->len && !wrong; at += len) {
+        len = at == 0 ? first : step;
+        len = s->len - at < len ? s->len - at : len;
         cr_assert(resp_reader_feed(mine, s->data + at, len));
         cr_assert_eq(redisReaderFeed(theirs, s->data + at, len), REDIS_OK);
         enum resp_result result = RESP_OK;
@@ -166,6 +168,10 @@ static void compare(const struct source *s, size_t step, unsigned *accepted, uns
     redisReaderFree(theirs);
 }
 
+static void compare(const struct source *s, size_t step, unsigned *accepted, unsigned *refused) {
+    compare_from(s, step, step, accepted, refused);
+}
+
 static void compare_many(uint64_t seed, unsigned rounds, bool mutated) {
     unsigned accepted = 0, refused = 0;
     for (unsigned i = 0; i < rounds; i++) {
@@ -193,6 +199,42 @@ Test(resp_reader, takes_valid_replies_as_hiredis_does) {
 
 Test(resp_reader, takes_or_refuses_mutated_replies_as_hiredis_does) {
     compare_many(2, 12000, true);
+}
+
+/* Two pieces, at every border; fewer inputs, since each is read once per byte of it. */
+Test(resp_reader, takes_or_refuses_at_every_split_as_hiredis_does, .timeout = 120) {
+    unsigned accepted = 0, refused = 0, rounds = 1500;
+    for (unsigned i = 0; i < rounds; i++) {
+        struct source s = {.state = 3 * 1000003 + i};
+        for (uint32_t n = 1 + draw(&s, 2); n > 0; n--)
+            put_reply(&s, 0);
+        if (i % 2 == 1)
+            mutate(&s);
+        for (size_t split = 1; split < s.len && s.len < 400 && !has_large_array(&s); split++)
+            compare_from(&s, split, s.len, &accepted, &refused);
+        free(s.data);
+    }
+    cr_assert_gt(accepted, rounds);
+    cr_assert_gt(refused, rounds);
+}
+
+/* Bytes that only look like RESP: random ones of its alphabet. */
+Test(resp_reader, takes_or_refuses_random_bytes_as_hiredis_does, .timeout = 120) {
+    static const char ALPHABET[] = "\r\n\r\n\r\n$*:+-0123 a";
+    unsigned accepted = 0, refused = 0, rounds = 30000;
+    for (unsigned i = 0; i < rounds; i++) {
+        struct source s = {.state = 4 * 1000003 + i};
+        for (uint32_t n = 1 + draw(&s, 40); n > 0; n--)
+            put(&s, &ALPHABET[draw(&s, sizeof(ALPHABET) - 1)], 1);
+        if (!has_large_array(&s)) {
+            compare(&s, 1, &accepted, &refused);
+            compare(&s, s.len, &accepted, &refused);
+            compare_from(&s, 1 + draw(&s, (uint32_t)s.len), 1 + draw(&s, 5), &accepted, &refused);
+        }
+        free(s.data);
+    }
+    cr_assert_gt(accepted, rounds / 20);
+    cr_assert_gt(refused, rounds);
 }
 
 Test(resp_reader, takes_every_short_line_as_hiredis_does) {
