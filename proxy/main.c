@@ -44,6 +44,7 @@ struct proxy {
     bool draining;
     int64_t drain_until_ms;
     char run_id[41];
+    int status; /* the process' own, at its end */
 };
 
 /* ---- signals ---- */
@@ -146,7 +147,8 @@ static bool start(struct proxy *p, const char *config_file) {
     p->reload = reload_new(p->conf.ring_file, error, sizeof(error));
     if (p->reload == NULL) {
         fprintf(stderr, "ringfence-proxy: %s\n", error);
-        exit(EXIT_CONFIG);
+        p->status = EXIT_CONFIG;
+        return false;
     }
     p->workers_count = count_workers(&p->conf);
     p->base = event_base_new();
@@ -238,29 +240,29 @@ int main(int argc, char **argv) {
         return EXIT_FAILURE;
     struct conf_error error;
     conf_init(rows, count, &p->conf);
-    if (!conf_args(rows, count, &p->conf, argc, argv, &error)) {
-        fprintf(stderr, "ringfence-proxy: %s\n", error.text);
-        return EXIT_CONFIG;
-    }
+    bool configured = conf_args(rows, count, &p->conf, argc, argv, &error);
     const char *config_file = argc > 1 && argv[1][0] != '-' ? argv[1] : "";
     log_set_level((enum log_level)p->conf.log_level);
-    int status = EXIT_SUCCESS;
-    if (only_test) {
+    if (!configured) {
+        fprintf(stderr, "ringfence-proxy: %s\n", error.text);
+        p->status = EXIT_CONFIG;
+    } else if (only_test) {
         char why[512];
         p->reload = reload_new(p->conf.ring_file, why, sizeof(why));
         if (p->reload == NULL)
             fprintf(stderr, "ringfence-proxy: %s\n", why);
         else
             printf("ringfence-proxy: configuration and ring are fine\n");
-        status = p->reload != NULL ? EXIT_SUCCESS : EXIT_CONFIG;
+        p->status = p->reload != NULL ? EXIT_SUCCESS : EXIT_CONFIG;
     } else {
         make_run_id(p->run_id);
         if (start(p, config_file))
             event_base_dispatch(p->base);
-        else
-            status = EXIT_FAILURE;
-        log_event(LOG_LEVEL_INFO, "proxy_stopped", "status=%d", status);
+        else if (p->status == EXIT_SUCCESS)
+            p->status = EXIT_FAILURE;
+        log_event(LOG_LEVEL_INFO, "proxy_stopped", "status=%d", p->status);
     }
+    int status = p->status;
     stop(p);
     conf_release(rows, count, &p->conf);
     free(p);
