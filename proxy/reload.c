@@ -13,6 +13,7 @@ struct reload {
     const char *path;
     struct ring *ring;
     uint64_t epoch;
+    bool undelivered; /* a worker did not get the last one */
 };
 
 struct reload *reload_new(const char *path, char *error, unsigned error_size) {
@@ -88,17 +89,20 @@ bool reload_again(struct reload *reload, struct worker **workers, unsigned count
                   (unsigned long long)reload->epoch);
         return false;
     }
-    if (log_changes(reload->ring, ring) == 0 && epoch == reload->epoch) {
+    if (log_changes(reload->ring, ring) == 0 && epoch == reload->epoch && !reload->undelivered) {
         log_event(LOG_LEVEL_INFO, "ring_unchanged", "epoch=%llu", (unsigned long long)epoch);
         ring_free(&ring);
         return false;
     }
     uint32_t moved_ppm = ring_moved(reload->ring, ring);
+    reload->undelivered = false;
     for (unsigned i = 0; i < count; i++) {
         struct ring *own = copy(ring);
-        if (own == NULL || !worker_give_ring(workers[i], own, epoch))
-            log_event(LOG_LEVEL_ERROR, "ring_not_delivered",
-                      "worker=%u why=\"out of memory or a full mailbox; SIGHUP tries again\"", i);
+        if (own != NULL && worker_give_ring(workers[i], own, epoch))
+            continue;
+        reload->undelivered = true;
+        log_event(LOG_LEVEL_ERROR, "ring_not_delivered",
+                  "worker=%u why=\"out of memory or a full mailbox; SIGHUP tries again\"", i);
     }
     ring_free(&reload->ring);
     reload->ring = ring;
