@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs what `make tests` built and sums it up; the last line is `N passed, N failed`.
-#   tests/run.sh [unit] [sim] [integration] [cli] [clients]     default: all of them
+#   tests/run.sh [unit] [sim] [integration] [chaos] [cli] [clients]     default: all of them
 # FLAVOUR chooses the build. A crash, a hang, a sanitizer's report and a program that ran nothing are failures.
 set -uo pipefail
 
@@ -103,6 +103,13 @@ integration() {
     fi
 }
 
+chaos() {
+    local program
+    for program in $(programs "$built/tests/chaos"); do
+        run 300 "chaos/$(basename "$program")" "$program"
+    done
+}
+
 cli() {
     local script
     for script in tests/cli/*.sh; do
@@ -116,10 +123,10 @@ clients() {
 
 trap 'stack_down' EXIT
 trap 'exit 1' INT TERM HUP
-[ $# -gt 0 ] || set -- unit sim integration cli clients
+[ $# -gt 0 ] || set -- unit sim integration chaos cli clients
 for kind; do
     case "$kind" in
-    unit | sim | integration | cli | clients) "$kind" ;;
+    unit | sim | integration | chaos | cli | clients) "$kind" ;;
     *)
         sed -n '2,4s/^# //p' "$0" >&2
         exit 2
