@@ -24,6 +24,12 @@ struct sockaddr;
  * to send. */
 struct conn_loop *conn_loop_new(struct event_base *base);
 
+/** conn_loop_pace(loop, rest_us, crowd_min, waiting): from now on the loop rests for `rest_us`
+ * between two turns while at least `crowd_min` wait (see pace.h), as `*waiting`, which its owner
+ * keeps up to date, says. */
+void conn_loop_pace(struct conn_loop *loop, int64_t rest_us, uint32_t crowd_min,
+                    const uint32_t *waiting);
+
 /** conn_loop_free(loop): after its connections were freed. */
 void conn_loop_free(struct conn_loop **loop);
 

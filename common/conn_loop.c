@@ -1,6 +1,7 @@
 #include "conn_private.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "clock.h"
 
@@ -82,6 +83,19 @@ static bool was_freed(struct conn *c) {
     return c->freed;
 }
 
+void conn_loop_pace(struct conn_loop *loop, int64_t rest_us, uint32_t crowd_min,
+                    const uint32_t *waiting) {
+    loop->pace = (struct pace){.rest_us = rest_us, .crowd_min = crowd_min};
+    loop->waiting = rest_us > 0 ? waiting : NULL;
+}
+
+static void rest(struct conn_loop *loop) {
+    int64_t rest_us = pace_rest_us(&loop->pace, *loop->waiting, clock_mono_us() - loop->now_us);
+    const struct timespec time = {rest_us / 1000000, rest_us % 1000000 * 1000};
+    if (rest_us > 0)
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
+}
+
 static void on_turn_end(evutil_socket_t fd, short what, void *arg) {
     struct conn_loop *loop = arg;
     if (!loop->turn_open) { /* by the timer */
@@ -111,4 +125,6 @@ static void on_turn_end(evutil_socket_t fd, short what, void *arg) {
     free_dead(loop);
     loop->in_turn_end = false;
     loop->turn_open = false;
+    if (loop->waiting != NULL)
+        rest(loop);
 }

@@ -9,6 +9,7 @@
 
 #include "buf.h"
 #include "conn.h"
+#include "pace.h"
 
 enum {
     SCRATCH_BYTES = 128 * 1024, /* one read of any connection */
@@ -34,6 +35,8 @@ struct conn_loop {
     struct conn *dirty; /* have output to send, linked by next_dirty */
     struct conn *again; /* asked for conn_read_again(), linked by next_again */
     struct conn *dead;  /* freed; the memory goes at the turn's end, linked by next_dirty */
+    struct pace pace;
+    const uint32_t *waiting; /* NULL: it never rests */
     char *blocks[BLOCKS_MAX];
     unsigned blocks_count;
     char scratch[SCRATCH_BYTES];

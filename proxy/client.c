@@ -38,6 +38,10 @@ struct client_list *client_list_new(const struct proxy_env *env) {
     return list;
 }
 
+const uint32_t *client_list_waiting(const struct client_list *list) {
+    return &list->waiting;
+}
+
 uint32_t client_list_count(const struct client_list *list) {
     return list->count;
 }
@@ -72,6 +76,7 @@ static void leave(struct client *c) {
     client_count_out(c);
     conn_free(&c->conn);
     struct request *r = c->head, *next;
+    c->list->waiting -= r != NULL;
     c->head = c->tail = NULL;
     for (; r != NULL; r = next) {
         next = r->next;

@@ -21,6 +21,10 @@ struct client_list *client_list_new(const struct proxy_env *env);
  * answered (topology_free() before). */
 void client_list_free(struct client_list **list);
 
+/** client_list_waiting(list): how many of them wait for an answer; stays up to date, lives as long
+ * as the list. */
+const uint32_t *client_list_waiting(const struct client_list *list);
+
 /** client_list_count(list): connected clients. */
 uint32_t client_list_count(const struct client_list *list);
 

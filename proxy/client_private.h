@@ -26,6 +26,7 @@ struct client_list {
     const struct proxy_env *env;
     struct client *first;
     uint32_t count;
+    uint32_t waiting;     /* clients that wait for an answer */
     struct request *pool; /* idle objects */
     uint32_t pool_count;
     bool draining;

@@ -42,6 +42,10 @@ static const struct conf_row ROWS[] = {
      "Each node is asked for its status this often."},
     {"pipeline-max", INTEGER(pipeline_max), "1024", 1, 1000000, "requests", NULL, 0,
      "Requests of one client that may wait for an answer; further ones wait in its socket."},
+    {"batch-rest-us", INTEGER(batch_rest_us), "40", 0, 10000, "us", NULL, 0,
+     "While several clients wait, a worker rests this long between two turns, so that their "
+     "requests "
+     "travel together; 0 never."},
     {"tracking-table-max-keys", INTEGER(tracking_table_max_keys), "1000000", 1, 100000000, "keys",
      NULL, 0,
      "Keys remembered for clients that cache (CLIENT TRACKING), over all workers; beyond it an old "

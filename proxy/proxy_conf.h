@@ -24,8 +24,10 @@ struct proxy_conf {
     int64_t node_retry_max_ms;     /* 1000: longest pause between tries to reach a node */
     int64_t node_probation_max_ms; /* 10000: longest time that a node that flaps is not trusted */
     int64_t health_interval_ms;    /* 500: each node is asked for its status this often */
-    int64_t pipeline_max; /* 1024: requests of one client that may be unanswered; further ones wait
-                             in its socket */
+    int64_t pipeline_max;  /* 1024: requests of one client that may be unanswered; further ones wait
+                              in its socket */
+    int64_t batch_rest_us; /* 40: while several clients wait, a worker rests so long between two
+                              turns; 0: never */
     int64_t node_inflight_max; /* 65536: unanswered requests per node and worker; beyond: BUSY */
     int64_t tracking_table_max_keys; /* 1000000, over all workers */
     int64_t args_max;                /* 4096 arguments of one request */

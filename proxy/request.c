@@ -40,10 +40,12 @@ struct request *request_open(struct client *c, int id) {
     r->is_write = r->is_multi = r->is_all = r->answered = r->ends_client = false;
     r->held_bytes = 0;
     buf_init(&r->held, (size_t)c->env->conf->output_bytes_max);
-    if (c->tail == NULL)
+    if (c->tail == NULL) {
         c->head = r;
-    else
+        c->list->waiting++;
+    } else {
         c->tail->next = r;
+    }
     c->tail = r;
     c->queued++;
     return r;
@@ -105,8 +107,10 @@ void request_done(struct request *r) {
         c->held_bytes -= first->held_bytes;
         request_free(c->list, first);
     }
-    if (c->head == NULL)
+    if (c->head == NULL) {
         c->tail = NULL;
+        c->list->waiting--;
+    }
     conn_send(c->conn);
     if (end || (c->head == NULL && c->ended))
         client_finish(c);

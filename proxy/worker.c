@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "../common/conn.h"
@@ -17,6 +18,8 @@
 #include "proxy_conf.h"
 #include "topology.h"
 #include "tracking.h"
+
+enum { CROWD_MIN = 16 /* clients that wait: with fewer there is nothing to bring together */ };
 
 enum message { MESSAGE_CLIENT, MESSAGE_RING, MESSAGE_DRAIN, MESSAGE_STOP };
 
@@ -71,6 +74,9 @@ static void on_message(void *ctx, const struct mailbox_message *message) {
 
 static void *run(void *arg) {
     struct worker *w = arg;
+    prctl(PR_SET_TIMERSLACK, 1000); /* ns; the default would double a rest */
+    conn_loop_pace(w->env.loop, w->env.conf->batch_rest_us, CROWD_MIN,
+                   client_list_waiting(w->clients));
     event_base_loop(w->env.base, EVLOOP_NO_EXIT_ON_EMPTY);
     atomic_store(&w->ended, true);
     return NULL;

@@ -21,7 +21,7 @@ ROWS = [
                            "node/feed_pg"]),
     ("libpq, libevent", ["node/pg_conn", "common/conn", "common/conn_*", "common/reply", "common/service", "common/service_watch", "node/server.c"]),
     ("no event loop", [
-        "common/buf", "common/clock", "common/command", "common/conf", "common/glob", "common/hash", "common/log", "common/plant", "common/resp_*",
+        "common/buf", "common/clock", "common/command", "common/conf", "common/glob", "common/hash", "common/log", "common/pace", "common/plant", "common/resp_*",
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
         "proxy/env", "proxy/health", "proxy/mailbox", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/window",
         "node/db_clock", "node/feed", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/server.h", "ctl/ctl.h"]),

@@ -338,6 +338,7 @@ static void leaves_after(int turns, bool by_reset) {
         node_fake_say(b->nodes[n], "$2\r\nok\r\n");
     }
     cr_assert(bench_hears(other, "$2\r\nok\r\n$2\r\nok\r\n"), "after %d turns", turns);
+    cr_assert_eq(*client_list_waiting(b->clients), 0u, "after %d turns", turns);
     stop(b, other);
 }
 
@@ -364,6 +365,29 @@ Test(client, one_that_left_is_counted_until_nodes_have_answered_it) {
 }
 
 /* ---- limits ---- */
+
+Test(client, is_counted_as_waiting_once_while_it_is_owed_a_reply) {
+    struct bench *b = start(1);
+    const uint32_t *waiting = client_list_waiting(b->clients);
+    struct bench_client *c = bench_client_new(b), *d = bench_client_new(b);
+    cr_assert_eq(*waiting, 0u);
+    bench_say(c, "GET a\r\nGET b\r\nPING\r\n");
+    HEARD(b, 0, 2);
+    cr_assert_eq(*waiting, 1u);
+    bench_say(d, "GET c\r\n");
+    HEARD(b, 0, 3);
+    cr_assert_eq(*waiting, 2u);
+    node_fake_say(b->nodes[0], "$1\r\n1\r\n");
+    cr_assert(bench_hears(c, "$1\r\n1\r\n"));
+    cr_assert_eq(*waiting, 2u, "it still waits for its second");
+    bench_client_free(&d); /* half closed, it is answered to the end */
+    settle(b);
+    cr_assert_eq(*waiting, 2u);
+    node_fake_say(b->nodes[0], "$1\r\n2\r\n$1\r\n3\r\n");
+    cr_assert(bench_hears(c, "$1\r\n1\r\n$1\r\n2\r\n+PONG\r\n"));
+    cr_assert_eq(*waiting, 0u);
+    stop(b, c);
+}
 
 Test(client, no_more_than_pipeline_max_requests_wait_at_nodes) {
     struct bench *b = bench_new(1);

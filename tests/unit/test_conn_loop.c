@@ -377,3 +377,33 @@ Test(conn_loop, keeps_a_bounded_number_of_blocks) {
     }
     conn_peer_release(&p);
 }
+
+/* ---- rest between turns ---- */
+
+/* How long a turn took from its start, its rest included; only a lower bound is certain. */
+static int64_t turn_us(struct conn_peer *p) {
+    conn_peer_send(p, "a");
+    int64_t before_us = clock_mono_us();
+    conn_peer_turn(p);
+    return clock_mono_us() - before_us;
+}
+
+Test(conn_loop, rests_between_turns_while_many_wait) {
+    enum { REST_US = 3000 };
+    struct conn_peer p;
+    conn_peer_init(&p, SOCK_SEQPACKET);
+    uint32_t waiting = 8;
+    conn_loop_pace(p.loop, REST_US, 8, &waiting);
+    cr_assert_geq(turn_us(&p), REST_US);
+    cr_assert_str_eq(conn_peer_read(&p), "a"); /* what was written left before the rest */
+    waiting = 0;
+    for (int i = 0; i < 100; i++) { /* until the crowd is forgotten */
+        conn_peer_send(&p, "b");
+        conn_peer_turn(&p);
+        conn_peer_read(&p);
+    }
+    cr_assert_eq(p.loop->pace.crowd, 0u);
+    conn_loop_pace(p.loop, 0, 0, &waiting);
+    cr_assert_null(p.loop->waiting, "a rest of no time is none");
+    conn_peer_release(&p);
+}
