@@ -147,6 +147,38 @@ static const struct command ROWS[] = {
         .args = "key start end",
         .group = "string", .since = "1.0.0", .complexity = "O(bytes)",
         .summary = "Some bytes of a value, as GETRANGE."},
+    [COMMAND_INCR] = {
+        .name = "incr", .arity = 2, KEYS(1, 1, 1, "RW access update"), .flags = W | F, .args = "key",
+        .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
+        .summary = "Adds one to an integer."},
+    [COMMAND_DECR] = {
+        .name = "decr", .arity = 2, KEYS(1, 1, 1, "RW access update"), .flags = W | F, .args = "key",
+        .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
+        .summary = "Takes one from an integer."},
+    [COMMAND_INCRBY] = {
+        .name = "incrby", .arity = 3, KEYS(1, 1, 1, "RW access update"), .flags = W | F, .args = "key increment",
+        .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
+        .summary = "Adds to an integer."},
+    [COMMAND_DECRBY] = {
+        .name = "decrby", .arity = 3, KEYS(1, 1, 1, "RW access update"), .flags = W | F, .args = "key decrement",
+        .group = "string", .since = "1.0.0", .complexity = "O(1) and one commit",
+        .summary = "Takes from an integer."},
+    [COMMAND_INCRBYFLOAT] = {
+        .name = "incrbyfloat", .arity = 3, KEYS(1, 1, 1, "RW access update"), .flags = W | F, .args = "key increment",
+        .group = "string", .since = "2.6.0", .complexity = "O(1) and one commit",
+        .summary = "Adds to a decimal number, exactly, to 17 digits behind the point."},
+    [COMMAND_APPEND] = {
+        .name = "append", .arity = 3, KEYS(1, 1, 1, "RW insert"), .flags = W | F, .args = "key value",
+        .group = "string", .since = "2.0.0", .complexity = "O(1) and one commit",
+        .summary = "Appends to a value; returns its length in bytes."},
+    [COMMAND_SETRANGE] = {
+        .name = "setrange", .arity = 4, KEYS(1, 1, 1, "RW update"), .flags = W, .args = "key offset value",
+        .group = "string", .since = "2.2.0", .complexity = "O(1) and one commit",
+        .summary = "Writes over some bytes of a value; what is left must be text."},
+    [COMMAND_MSETNX] = {
+        .name = "msetnx", .arity = -3, KEYS(1, -1, 2, "OW insert"), .flags = W | M, .args = "key value [key value ...]",
+        .group = "string", .since = "1.0.1", .complexity = "O(keys) and one commit",
+        .summary = "Sets several keys in one transaction if none of them exists."},
     [COMMAND_DBSIZE] = {
         .name = "dbsize", .arity = 1, .flags = R | T, .args = "",
         .group = "server", .since = "1.0.0", .complexity = "O(rows)",
@@ -223,22 +255,23 @@ static const struct command ROWS[] = {
 
 /* Ids by length of name, the frequent ones first; -1 ends a list. A test sees to it that every row
  * is found. */
-enum { NAME_BYTES_MAX = 11, SAME_LENGTH_MAX = 12 };
+enum { NAME_BYTES_MAX = 11, SAME_LENGTH_MAX = 24 };
 static const signed char BY_LENGTH[NAME_BYTES_MAX + 1][SAME_LENGTH_MAX + 1] = {
     [0 ... 2] = {-1},
     [3] = {COMMAND_GET, COMMAND_SET, COMMAND_DEL, COMMAND_TTL, -1},
     [4] = {COMMAND_MGET, COMMAND_MSET, COMMAND_PTTL, COMMAND_TYPE, COMMAND_PING, COMMAND_ECHO,
-           COMMAND_AUTH, COMMAND_QUIT, COMMAND_INFO, COMMAND_TIME, -1},
+           COMMAND_AUTH, COMMAND_QUIT, COMMAND_INFO, COMMAND_TIME, COMMAND_INCR, COMMAND_DECR, -1},
     [5] = {COMMAND_SETEX, COMMAND_SETNX, COMMAND_TOUCH, COMMAND_GETEX, COMMAND_RESET, COMMAND_HELLO,
            -1},
     [6] = {COMMAND_EXISTS, COMMAND_EXPIRE, COMMAND_GETSET, COMMAND_GETDEL, COMMAND_UNLINK,
            COMMAND_STRLEN, COMMAND_PSETEX, COMMAND_SUBSTR, COMMAND_DBSIZE, COMMAND_SELECT,
-           COMMAND_CLIENT, COMMAND_CONFIG, -1},
+           COMMAND_CLIENT, COMMAND_CONFIG, COMMAND_INCRBY, COMMAND_DECRBY, COMMAND_APPEND,
+           COMMAND_MSETNX, -1},
     [7] = {COMMAND_PEXPIRE, COMMAND_PERSIST, COMMAND_COMMAND, COMMAND_RF_LINK, COMMAND_RF_DROP, -1},
-    [8] = {COMMAND_EXPIREAT, COMMAND_GETRANGE, COMMAND_RF_WATCH, -1},
+    [8] = {COMMAND_EXPIREAT, COMMAND_GETRANGE, COMMAND_RF_WATCH, COMMAND_SETRANGE, -1},
     [9] = {COMMAND_PEXPIREAT, COMMAND_RF_STATUS, -1},
     [10] = {COMMAND_EXPIRETIME, -1},
-    [11] = {COMMAND_PEXPIRETIME, -1},
+    [11] = {COMMAND_PEXPIRETIME, COMMAND_INCRBYFLOAT, -1},
 };
 
 int command_find(struct span name) {

@@ -28,19 +28,23 @@ enum reply_error {
     REPLY_NOT_INTEGER,  /* ERR value is not an integer or out of range */
     REPLY_NOT_INT32,    /* ERR value is out of range, for a database's index */
     REPLY_OVERFLOW,     /* ERR increment or decrement would overflow */
+    REPLY_DECREMENT,    /* ERR decrement would overflow: its own negative would */
+    REPLY_INFINITE,     /* ERR increment would produce NaN or Infinity */
     REPLY_NOT_FLOAT,    /* ERR value is not a valid float */
-    REPLY_STRING_LONG,  /* ERR string exceeds maximum allowed size */
-    REPLY_EXPIRE_TIME,  /* ERR invalid expire time in 'X' command */
-    REPLY_EXPIRE_NX,    /* ERR NX and XX, GT or LT options at the same time are not compatible */
-    REPLY_EXPIRE_GT_LT, /* ERR GT and LT options at the same time are not compatible */
-    REPLY_OPTION,       /* ERR Unsupported option X */
-    REPLY_DB_INDEX,     /* ERR DB index is out of range */
-    REPLY_WRONGPASS,    /* WRONGPASS; a user that is not there */
-    REPLY_NO_PASSWORD,  /* ERR AUTH with a password alone, and none is configured */
-    REPLY_NOPROTO,      /* NOPROTO unsupported protocol version */
-    REPLY_REFUSED,      /* ERR database refused: <text> */
-    REPLY_CLIENTS_MAX,  /* ERR max number of clients reached */
-    REPLY_INTERNAL,     /* ERR internal error; a bug of ours, logged */
+    REPLY_RESULT_NOT_TEXT, /* ERR the value would no longer be valid UTF-8 text */
+    REPLY_OFFSET,          /* ERR offset is out of range */
+    REPLY_STRING_LONG,     /* ERR string exceeds maximum allowed size */
+    REPLY_EXPIRE_TIME,     /* ERR invalid expire time in 'X' command */
+    REPLY_EXPIRE_NX,       /* ERR NX and XX, GT or LT options at the same time are not compatible */
+    REPLY_EXPIRE_GT_LT,    /* ERR GT and LT options at the same time are not compatible */
+    REPLY_OPTION,          /* ERR Unsupported option X */
+    REPLY_DB_INDEX,        /* ERR DB index is out of range */
+    REPLY_WRONGPASS,       /* WRONGPASS; a user that is not there */
+    REPLY_NO_PASSWORD,     /* ERR AUTH with a password alone, and none is configured */
+    REPLY_NOPROTO,         /* NOPROTO unsupported protocol version */
+    REPLY_REFUSED,         /* ERR database refused: <text> */
+    REPLY_CLIENTS_MAX,     /* ERR max number of clients reached */
+    REPLY_INTERNAL,        /* ERR internal error; a bug of ours, logged */
     /* connection and server commands, in Redis' words where it has any; the texts are in reply.c */
     REPLY_PROTOCOL,
     REPLY_CLIENT_NAME,

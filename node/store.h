@@ -54,7 +54,7 @@ enum store_op {
     STORE_SET, /* upsert every key; the row becomes active; its expiry as `more` says, else none */
     STORE_DELETE, /* soft delete of every key that is live; keys may repeat */
     /* One key each: the row is locked, looked at, changed and given back. */
-    STORE_SET_NX,      /* only if there is no live row */
+    STORE_SET_NX,      /* only if there is no live row; several keys: only if none has one */
     STORE_SET_XX,      /* only if there is a live row */
     STORE_SET_IFEQ,    /* only if there is a live row whose payload is more->compare */
     STORE_SET_VERSION, /* only if the row, live or not, has the version more->number; 0: no row */
@@ -102,6 +102,7 @@ enum store_outcome {
     STORE_OUTCOME_OVERFLOW,
     STORE_OUTCOME_TOO_LONG,
     STORE_OUTCOME_NOT_TEXT, /* the result would not be UTF-8 without NUL */
+    STORE_OUTCOME_INFINITE, /* beyond what a long double holds */
 };
 
 struct store_result {
@@ -126,8 +127,8 @@ struct store_write {
     enum store_op op;
     bool want_old; /* one key: also return what was there; makes any op a one-key op */
     const struct store_more *more; /* NULL: none of it; makes STORE_SET a one-key op */
-    uint32_t
-        count; /* keys; STORE_SET with count > 1 is an MSET: all or nothing, distinct keys only */
+    uint32_t count; /* keys; STORE_SET and STORE_SET_NX with count > 1 are MSET and MSETNX: all or
+                       nothing, distinct keys only */
     const struct span *keys;
     const struct span *values; /* of ops that take one: as many as keys */
     void (*done)(struct store_write *write, const struct store_ack *ack);

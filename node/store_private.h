@@ -25,6 +25,7 @@ enum {
 enum store_statement {
     STORE_SQL_GET,
     STORE_SQL_PUT,
+    STORE_SQL_PUT_NX,
     STORE_SQL_DELETE,
     STORE_SQL_LOCK_ON,
     STORE_SQL_COUNT,

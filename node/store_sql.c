@@ -17,6 +17,21 @@ static const char *const TEXTS[] = {
         " FROM unnest($1::text[], $2::text[]) AS u (k, p)"
         " ON CONFLICT ({K}) DO UPDATE SET {P} = EXCLUDED.{P}, {A} = true, version = nextval({S}),"
         " expires_at = NULL, updated_at = now() RETURNING {K}, version",
+    /* MSETNX. As with edits: who inserts one of the keys meanwhile makes it an error (23505), and
+       it is tried again. */
+    [STORE_SQL_PUT_NX] =
+        "WITH locked AS MATERIALIZED (SELECT {K} AS k, {L} AS live FROM {T}"
+        " WHERE {K} = ANY ($1::text[]) ORDER BY {K} FOR NO KEY UPDATE),"
+        " chosen AS MATERIALIZED (SELECT u.k, u.p, locked.k IS NOT NULL AS found"
+        " FROM unnest($1::text[], $2::text[]) AS u (k, p) LEFT JOIN locked ON locked.k = u.k"
+        " WHERE NOT EXISTS (SELECT FROM locked WHERE live)),"
+        " upd AS (UPDATE {T} AS t SET {P} = chosen.p, {A} = true, version = nextval({S}),"
+        " expires_at = NULL, updated_at = now() FROM chosen WHERE t.{K} = chosen.k AND chosen.found"
+        " RETURNING t.{K} AS k, t.version AS v),"
+        " ins AS (INSERT INTO {T} ({K}, {P}, {A}, version) SELECT k, p, true, nextval({S})"
+        " FROM (SELECT * FROM chosen WHERE NOT found ORDER BY k) AS n"
+        " RETURNING {K} AS k, version AS v)"
+        " SELECT k, v FROM upd UNION ALL SELECT k, v FROM ins",
     [STORE_SQL_DELETE] =
         "WITH locked AS MATERIALIZED (SELECT {K} AS k FROM {T} WHERE {K} = ANY ($1::text[]) AND {L}"
         " ORDER BY {K} FOR NO KEY UPDATE)"

@@ -72,9 +72,9 @@ static const char *const TEXTS[] = {
     [STORE_SQL_EDIT_ADD_DECIMAL] =
         "{B} outcome = 0 AS w, CASE WHEN outcome = 0 THEN trim_scale(round(sum, 17))::text END AS "
         "np, CASE WHEN live THEN x END AS nx, true AS na FROM (SELECT *, CASE WHEN base IS NULL OR "
-        "abs(base) > 1.18e4932 THEN 2 WHEN abs(sum) > 1.18e4932 THEN 3 ELSE 0 END AS outcome FROM "
+        "abs(base) > 1.18e4932 THEN 2 WHEN abs(sum) > 1.18e4932 THEN 6 ELSE 0 END AS outcome FROM "
         "(SELECT *, base + $3::numeric AS sum FROM (SELECT was.*, CASE WHEN NOT live THEN "
-        "0::numeric WHEN octet_length(p) < 256 AND p ~ "
+        "0::numeric WHEN octet_length(p) < 5120 AND p ~ "
         "'^[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,4})?$' THEN p::numeric END AS base"
         " FROM was) AS b) AS s) AS o{E}",
     [STORE_SQL_EDIT_APPEND] =

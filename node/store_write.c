@@ -200,10 +200,12 @@ bool store_lock_timeout_send(struct store_lane *lane, int ms) {
 static bool send_statements(struct write_batch *batch, int lock_timeout_ms, const struct buf *keys,
                             const struct buf *values) {
     struct store_lane *lane = batch->base.lane;
-    bool sets = batch->base.first->op == STORE_SET;
+    enum store_op op = batch->base.first->op;
+    enum store_statement statement = op == STORE_SET      ? STORE_SQL_PUT
+                                     : op == STORE_SET_NX ? STORE_SQL_PUT_NX
+                                                          : STORE_SQL_DELETE;
     return store_lock_timeout_send(lane, lock_timeout_ms) &&
-           send_statement(lane, sets ? STORE_SQL_PUT : STORE_SQL_DELETE, keys,
-                          sets ? values : NULL) &&
+           send_statement(lane, statement, keys, store_op_takes_value(op) ? values : NULL) &&
            store_lock_timeout_send(lane, 0);
 }
 
@@ -255,7 +257,7 @@ static void send_batch(struct store_lane *lane, struct store_write *first, uint3
         if (i != 0 && same_key(&sorted[i - 1], &sorted[i]))
             continue;
         pg_array_add(&keys, sorted[i].write->keys[sorted[i].index]);
-        if (first->op == STORE_SET)
+        if (store_op_takes_value(first->op))
             pg_array_add(&values, sorted[i].write->values[sorted[i].index]);
     }
     for (struct store_write *write = first; write != NULL; write = write->next)
@@ -270,15 +272,20 @@ static void send_batch(struct store_lane *lane, struct store_write *first, uint3
     pg_conn_send(lane->conn, &batch->base.group);
 }
 
+/* MSETNX: its keys are one statement; it shares it with nobody, as it may do nothing. */
+static bool is_set_nx_of_many(const struct store_write *write) {
+    return write->op == STORE_SET_NX && write->count > 1;
+}
+
 bool store_write_is_shared(const struct store_write *write) {
     return !write->want_old && write->more == NULL &&
-           (write->op == STORE_SET || write->op == STORE_DELETE);
+           (write->op == STORE_SET || write->op == STORE_DELETE || is_set_nx_of_many(write));
 }
 
 static size_t bytes_of(const struct store_write *write) {
     size_t sum = 0;
     for (uint32_t i = 0; i < write->count; i++)
-        sum += write->keys[i].len + (write->op == STORE_SET ? write->values[i].len : 0);
+        sum += write->keys[i].len + (store_op_takes_value(write->op) ? write->values[i].len : 0);
     return sum;
 }
 
@@ -307,9 +314,22 @@ static void send_shared(struct store_lane *lane, enum store_op op) {
         send_batch(lane, first, requests, cells, LOCK_TIMEOUT_BATCH_MS);
 }
 
+static void send_sets_nx(struct store_lane *lane) {
+    struct store_queue *queue = &lane->store->queue;
+    for (struct store_write *write = queue->first, *next; write != NULL; write = next) {
+        next = write->next;
+        if (!store_write_is_shared(write) || !is_set_nx_of_many(write))
+            continue;
+        store_queue_remove(queue, write);
+        write->next = NULL;
+        send_batch(lane, write, 1, write->count, LOCK_TIMEOUT_BATCH_MS);
+    }
+}
+
 void store_write_send(struct store_lane *lane) {
     send_shared(lane, STORE_SET);
     send_shared(lane, STORE_DELETE);
+    send_sets_nx(lane);
     store_edit_send(lane, &lane->store->queue, lane->store->queue.first, STORE_EDITS_MAX,
                     LOCK_TIMEOUT_BATCH_MS);
 }

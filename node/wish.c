@@ -36,6 +36,11 @@ static bool parse_mset(const struct wish_args *args) {
     return true;
 }
 
+static bool parse_msetnx(const struct wish_args *args) {
+    args->wish->op = STORE_SET_NX;
+    return parse_mset(args);
+}
+
 static bool parse_del(const struct wish_args *args) {
     args->wish->op = STORE_DELETE;
     args->wish->count = args->argc - 1;
@@ -71,6 +76,14 @@ static parse_fn *const PARSERS[COMMAND_COUNT_OF] = {
     [COMMAND_EXPIREAT] = wish_parse_expire,
     [COMMAND_PEXPIREAT] = wish_parse_expire,
     [COMMAND_PERSIST] = parse_persist,
+    [COMMAND_INCR] = wish_parse_add,
+    [COMMAND_DECR] = wish_parse_add,
+    [COMMAND_INCRBY] = wish_parse_add,
+    [COMMAND_DECRBY] = wish_parse_add,
+    [COMMAND_INCRBYFLOAT] = wish_parse_add_decimal,
+    [COMMAND_APPEND] = wish_parse_append,
+    [COMMAND_SETRANGE] = wish_parse_setrange,
+    [COMMAND_MSETNX] = parse_msetnx,
 };
 
 /* ---- values ---- */
@@ -124,11 +137,35 @@ static bool write_outcome(enum store_outcome outcome, struct buf *out) {
         [STORE_OUTCOME_NOT_NUMBER] = REPLY_NOT_FLOAT,
         [STORE_OUTCOME_OVERFLOW] = REPLY_OVERFLOW,
         [STORE_OUTCOME_TOO_LONG] = REPLY_STRING_LONG,
-        [STORE_OUTCOME_NOT_TEXT] = REPLY_NOT_TEXT,
+        [STORE_OUTCOME_NOT_TEXT] = REPLY_RESULT_NOT_TEXT,
+        [STORE_OUTCOME_INFINITE] = REPLY_INFINITE,
     };
     if (outcome == STORE_OUTCOME_FINE)
         return true;
     reply_error(out, ERRORS[outcome], NULL);
+    return false;
+}
+
+/* A command that gives back what the value has become; false if this is none. */
+static bool write_new_value(int command, const struct store_result *result, struct buf *out) {
+    struct span payload = result != NULL && result->live ? result->payload : SPAN("");
+    int64_t n = 0;
+    switch (command) {
+    case COMMAND_INCR:
+    case COMMAND_DECR:
+    case COMMAND_INCRBY:
+    case COMMAND_DECRBY:
+        span_to_int64(payload, &n);
+        resp_write_int(out, n);
+        return true;
+    case COMMAND_INCRBYFLOAT:
+        resp_write_bulk(out, payload);
+        return true;
+    case COMMAND_APPEND:
+    case COMMAND_SETRANGE:
+        resp_write_int(out, (int64_t)payload.len);
+        return true;
+    }
     return false;
 }
 
@@ -143,7 +180,12 @@ bool wish_reply(const struct wish *wish, int proto, const struct store_ack *ack,
             resp_write_null(out, proto);
         return true;
     }
+    if (write_new_value(wish->command, result, out))
+        return true;
     switch (wish->command) {
+    case COMMAND_MSETNX:
+        resp_write_int(out, ack->changed != 0);
+        return true;
     case COMMAND_SETNX:
     case COMMAND_DEL:
     case COMMAND_UNLINK:

@@ -57,8 +57,8 @@ static void on_answer(struct upstream_entry *entry, struct span reply) {
 static int too_long(const struct proxy_conf *conf, int id, const struct resp_request *in,
                     uint64_t *limit_out) {
     const struct command *row = command_row(id);
-    bool has_value =
-        id == COMMAND_SET || id == COMMAND_SETNX || id == COMMAND_GETSET || id == COMMAND_MSET;
+    bool has_value = id == COMMAND_SET || id == COMMAND_SETNX || id == COMMAND_GETSET ||
+                     id == COMMAND_MSET || id == COMMAND_MSETNX || id == COMMAND_APPEND;
     uint32_t end = row->last_key < 0 ? in->argc : (uint32_t)row->last_key + 1;
     for (uint32_t i = (uint32_t)row->first_key; row->first_key != 0 && i < end;
          i += (uint32_t)row->key_step) {

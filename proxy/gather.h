@@ -1,8 +1,8 @@
 /*
  * gather: commands whose keys live on several nodes. Reads (MGET, EXISTS, TOUCH) are split by node
  * and their replies merged, in order, duplicates kept; one error makes the whole an error. Writes
- * (MSET, DEL, UNLINK) go whole to the owner of the first key, as one transaction; before the reply
- * the other owners drop those keys (rule 11).
+ * (MSET, MSETNX, DEL, UNLINK) go whole to the owner of the first key, as one transaction; before
+ * the reply the other owners drop those keys (rule 11).
  */
 #ifndef RINGFENCE_GATHER_H
 #define RINGFENCE_GATHER_H

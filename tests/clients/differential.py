@@ -7,6 +7,7 @@ Each sequence is drawn from its seed and number alone: a few keys of its own, tw
 requests in RESP2 or RESP3, inline or not, cut into pieces anywhere. What may differ stands in KNOWN below.
 """
 import argparse
+import decimal
 import os
 import random
 import re
@@ -35,6 +36,13 @@ KNOWN = [
      rb"-ERR invalid expire time in '[a-z]+' command\r\n"),
     # Redis looks for the key first.
     ("getex order", lambda a: a[0].upper() == b"GETEX", rb"-ERR (invalid expire time in 'getex' command|value is not an integer or out of range)\r\n"),
+    # Redis fills a gap with zero bytes, and cuts characters; its limit is 512 MB.
+    ("no text left", lambda a: a[0].upper() == b"SETRANGE", rb"-ERR (the value would no longer be valid UTF-8 text without NUL|string exceeds .*)\r\n"),
+    ("long result", lambda a: a[0].upper() == b"APPEND", rb"-ERR string exceeds maximum allowed size \(value-bytes-max\)\r\n"),
+    # Ours adds decimals; Redis adds long doubles, which are off in their 19th digit.
+    ("decimals", lambda a: a[0].upper() == b"INCRBYFLOAT", rb"\$\d+\r\n-?\d+(\.\d+)?\r\n"),
+    # Redis looks at the key first.
+    ("float order", lambda a: a[0].upper() == b"INCRBYFLOAT" and a[2] == b"inf", rb"-ERR increment would produce NaN or Infinity\r\n"),
     # As Redis from 7.2 on; 7.0 wants an argument more.
     ("getkeys alone", lambda a: len(a) == 3 and a[0].upper() == b"COMMAND" and a[1].upper() == b"GETKEYS",
      rb"-ERR (Invalid (command|number of arguments) specified|The command has no key arguments).*\r\n"),
@@ -50,7 +58,8 @@ TIMES = {b"SET", b"SETEX", b"PSETEX", b"GETEX", b"EXPIRE", b"PEXPIRE", b"EXPIREA
 NEAR = {b"TTL": 3, b"PTTL": 3000, b"EXPIRETIME": 3, b"PEXPIRETIME": 3000}
 
 # Commands by where their keys and values stand.
-ONE_KEY = {b"GET", b"SET", b"SETNX", b"GETSET", b"GETDEL", b"STRLEN", b"TYPE", b"PERSIST", b"GETRANGE", b"SUBSTR", *TIMES, *NEAR}
+ONE_KEY = {b"GET", b"SET", b"SETNX", b"GETSET", b"GETDEL", b"STRLEN", b"TYPE", b"PERSIST", b"GETRANGE", b"SUBSTR",
+           b"INCR", b"DECR", b"INCRBY", b"DECRBY", b"INCRBYFLOAT", b"APPEND", b"SETRANGE", *TIMES, *NEAR}
 
 
 def is_text(data):
@@ -67,16 +76,16 @@ def keys_of(args):
         return args[1:2]
     if name in (b"MGET", b"DEL", b"UNLINK", b"EXISTS", b"TOUCH"):
         return args[1:]
-    return args[1::2] if name == b"MSET" else []
+    return args[1::2] if name in (b"MSET", b"MSETNX") else []
 
 
 def values_of(args):
     name = args[0].upper()
-    if name in (b"SET", b"SETNX", b"GETSET"):
+    if name in (b"SET", b"SETNX", b"GETSET", b"APPEND"):
         return args[2:3]
-    if name in (b"SETEX", b"PSETEX"):
+    if name in (b"SETEX", b"PSETEX", b"SETRANGE"):
         return args[3:4]
-    return args[2::2] if name == b"MSET" else []
+    return args[2::2] if name in (b"MSET", b"MSETNX") else []
 
 
 # ---- connections ----
@@ -246,6 +255,26 @@ class Draw:
             lambda: [self.rng.choice(sorted(NEAR)), self.key()],
         ], [2, 1, 1, 1, 2, 1, 4, 2, 10])[0]()
 
+    def number(self):
+        """Something to add; mostly it is one."""
+        return self.rng.choice([b"1", b"-1", b"0", b"%d" % self.rng.randrange(-1000, 1000), b"9223372036854775807", b"-9223372036854775808",
+                                b"9223372036854775808", b"x", b"", b"1.5", b"+1", b"01"])
+
+    def decimal(self):
+        digits = b"%d.%d" % (self.rng.randrange(-9, 10), self.rng.randrange(100))
+        return self.rng.choice([digits, digits, digits, digits, b"-0.5", b".25", b"5.", b"3e2", b"1E-2", b"+2", b"7", b"1000.1", b"x", b"", b" 1",
+                                b"1 ", b"nan", b"inf", b"1e5000", b"1e-5000", b"1e-4940", b"1.1e4932"])
+
+    def part(self):
+        return self.rng.choices([
+            lambda: [self.rng.choice([b"INCR", b"DECR"]), self.key()],
+            lambda: [self.rng.choice([b"INCRBY", b"DECRBY"]), self.key(), self.number()],
+            lambda: [b"INCRBYFLOAT", self.key(), self.decimal()],
+            lambda: [b"APPEND", self.key(), self.value()],
+            lambda: [b"SETRANGE", self.key(), self.rng.choice([b"0", b"1", b"2", b"3", b"10", b"-1", b"x", b"2000000"]), self.value()],
+            lambda: [b"MSETNX", *(x for _ in self.many(4) for x in (self.key(), self.value()))],
+        ], [5, 5, 5, 3, 4, 4])[0]()
+
     def keyed(self):
         return self.rng.choices([
             lambda: [b"GET", self.key()],
@@ -259,8 +288,9 @@ class Draw:
             lambda: [self.rng.choice([b"EXISTS", b"TOUCH"]), *(self.key() for _ in self.many())],
             lambda: [self.rng.choice([b"STRLEN", b"TYPE"]), self.key()],
             self.expiring,
+            self.part,
             lambda: [self.rng.choice([b"GETRANGE", b"SUBSTR"]), self.key(), *(b"%d" % self.rng.randrange(-12, 12) for _ in "12")],
-        ], [30, 25, 5, 5, 5, 10, 8, 8, 8, 5, 25, 4])[0]()
+        ], [30, 25, 5, 5, 5, 10, 8, 8, 8, 5, 25, 25, 4])[0]()
 
     def tracking(self):
         """Options of CLIENT TRACKING; only used where the whole is an error, as nothing may be pushed here."""
@@ -345,9 +375,20 @@ def known(args, redis, ours, hits):
         if when(args) and re.fullmatch(pattern, ours, re.S):
             if name == "hello" and hello(redis) != hello(ours):
                 return None
+            if name == "decimals" and not same_number(redis, ours):
+                return None
             hits[name] = hits.get(name, 0) + 1
             return name
     return None
+
+
+def same_number(redis, ours):
+    """Two bulk strings that are the same number to 17 digits."""
+    texts = [re.fullmatch(rb"\$\d+\r\n(.*)\r\n", x) for x in (redis, ours)]
+    if None in texts:
+        return False
+    a, b = (decimal.Decimal(t[1].decode()) for t in texts)
+    return abs(a - b) <= max(abs(a), abs(b)) * decimal.Decimal("1e-17") + decimal.Decimal("1e-16")
 
 
 def near(args, redis, ours):

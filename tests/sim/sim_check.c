@@ -15,6 +15,7 @@
  * violation, never make one.
  */
 struct sim_check {
+    bool claimed[SIM_VALUES_MAX]; /* by SIM_OP_ADD */
     uint32_t floors[SIM_KEYS_MAX];
     struct sim_op *writes;
 };
@@ -230,6 +231,49 @@ static void replaced(struct sim *sim, const struct sim_op *op, uint32_t old) {
         sim_violation(sim, "OLD VALUE: %s: GETSET returned v%u", name(sim, op, 0, text), old);
 }
 
+static bool wrote_nothing(struct sim *sim, const struct sim_op *op) {
+    for (uint32_t i = 0; i < op->count; i++) {
+        if (op->values[i] != 0 && sim_db_commits(sim, op->values[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* MSETNX wrote all of its keys, which were absent, or none, as one was there. */
+static void wrote_if_absent(struct sim *sim, const struct sim_op *op, bool done) {
+    char text[64];
+    bool present = false;
+    for (uint32_t i = 0; i < op->count; i++) {
+        const struct sim_history *h = sim_db_history(sim, op->keys[i]);
+        int64_t at = sim_db_state_of(sim, op->values[i]);
+        if (done && at > 0 && is_linear(sim, op->keys[i]) && h->states[at - 1].value != 0)
+            sim_violation(sim, "MSETNX: %s: it wrote over v%u", name(sim, op, i, text),
+                          h->states[at - 1].value);
+        for (uint32_t s = 0; s < h->count; s++)
+            present = present || (h->states[s].value != 0 && h->states[s].to_us >= op->sent_us);
+    }
+    if (done)
+        wrote(sim, op);
+    else if (!wrote_nothing(sim, op))
+        sim_violation(sim, "MSETNX: %s: it says 0 and has written", name(sim, op, 0, text));
+    else if (!present)
+        sim_violation(sim, "MSETNX: %s: it says 0, and no key was there", name(sim, op, 0, text));
+}
+
+/* Every addition makes a value of its own, and one alone is told of it. */
+static void added(struct sim *sim, const struct sim_op *op, uint32_t value) {
+    struct sim_check *check = sim_parts(sim)->check;
+    struct sim_op made = *op;
+    char text[64];
+    if (sim_db_value_key(sim, value) != op->keys[0] || check->claimed[value]) {
+        sim_violation(sim, "ADD: %s: v%u is another's", name(sim, op, 0, text), value);
+        return;
+    }
+    check->claimed[value] = true;
+    made.values[0] = value;
+    wrote(sim, &made);
+}
+
 /* ---- replies ---- */
 
 static struct span bulk(struct span reply, size_t *size) {
@@ -295,6 +339,12 @@ static void answered(struct sim *sim, const struct sim_op *op, struct span reply
     case SIM_OP_GETDEL:
         replaced(sim, op, is_nil ? 0 : sim_value_id(bulk(reply, &size)));
         return;
+    case SIM_OP_ADD:
+        added(sim, op, sim_value_id(bulk(reply, &size)));
+        return;
+    case SIM_OP_MSETNX:
+        wrote_if_absent(sim, op, reply.ptr[1] == '1');
+        return;
     case SIM_OP_DEL:
         deleted(sim, op, strtol(reply.ptr + 1, NULL, 10));
         return;
@@ -314,14 +364,6 @@ void sim_check_reply(struct sim *sim, struct sim_op *op, struct span reply) {
 }
 
 /* ---- at rest ---- */
-
-static bool wrote_nothing(struct sim *sim, const struct sim_op *op) {
-    for (uint32_t i = 0; i < op->count; i++) {
-        if (op->values[i] != 0 && sim_db_commits(sim, op->values[i]) != 0)
-            return false;
-    }
-    return true;
-}
 
 void sim_check_rest(struct sim *sim) {
     char text[64];

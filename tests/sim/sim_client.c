@@ -22,7 +22,7 @@ static const struct conn_handlers HANDLERS = {.on_read = on_read, .on_end = on_e
 
 /* How often each kind of request comes, out of a thousand. */
 static const unsigned MIXES[SIM_MIXES][SIM_OP_KINDS] = {
-    {[SIM_OP_GET] = 470,
+    {[SIM_OP_GET] = 430,
      [SIM_OP_MGET] = 70,
      [SIM_OP_EXISTS] = 20,
      [SIM_OP_SET] = 220,
@@ -30,13 +30,16 @@ static const unsigned MIXES[SIM_MIXES][SIM_OP_KINDS] = {
      [SIM_OP_SET_XX] = 25,
      [SIM_OP_GETSET] = 25,
      [SIM_OP_GETDEL] = 20,
+     [SIM_OP_ADD] = 20,
      [SIM_OP_MSET] = 60,
+     [SIM_OP_MSETNX] = 20,
      [SIM_OP_DEL] = 65},
     {[SIM_OP_GET] = 600, [SIM_OP_SET] = 350, [SIM_OP_DEL] = 50},
     {[SIM_OP_GET] = 500,
      [SIM_OP_MGET] = 50,
      [SIM_OP_SET] = 50,
-     [SIM_OP_MSET] = 250,
+     [SIM_OP_MSET] = 200,
+     [SIM_OP_MSETNX] = 50,
      [SIM_OP_DEL] = 150},
 };
 
@@ -113,6 +116,7 @@ static uint32_t random_count(struct sim *sim, enum sim_op_kind kind) {
     switch (kind) {
     case SIM_OP_MGET:
     case SIM_OP_MSET:
+    case SIM_OP_MSETNX:
         return 1 + (uint32_t)sim_random(sim, max);
     case SIM_OP_EXISTS:
     case SIM_OP_DEL:
@@ -127,7 +131,7 @@ static void random_keys(struct sim *sim, struct sim_op *op) {
     unsigned keys = sim_profile(sim)->keys, used = 0;
     for (uint32_t i = 0; i < op->count; i++) {
         unsigned key = (unsigned)sim_random(sim, keys);
-        while (op->kind == SIM_OP_MSET && (used >> key & 1) != 0)
+        while ((op->kind == SIM_OP_MSET || op->kind == SIM_OP_MSETNX) && (used >> key & 1) != 0)
             key = (key + 1) % keys;
         used |= 1u << key;
         op->keys[i] = (uint8_t)key;
@@ -136,15 +140,15 @@ static void random_keys(struct sim *sim, struct sim_op *op) {
 
 static bool sets(enum sim_op_kind kind) {
     return kind == SIM_OP_SET || kind == SIM_OP_SET_NX || kind == SIM_OP_SET_XX ||
-           kind == SIM_OP_GETSET || kind == SIM_OP_MSET;
+           kind == SIM_OP_GETSET || kind == SIM_OP_MSET || kind == SIM_OP_MSETNX;
 }
 
 static void write_request(struct sim *sim, struct sim_op *op) {
     static const char *const NAMES[SIM_OP_KINDS] = {
-        [SIM_OP_GET] = "GET",       [SIM_OP_MGET] = "MGET",     [SIM_OP_EXISTS] = "EXISTS",
-        [SIM_OP_SET] = "SET",       [SIM_OP_SET_NX] = "SET",    [SIM_OP_SET_XX] = "SET",
-        [SIM_OP_GETSET] = "GETSET", [SIM_OP_GETDEL] = "GETDEL", [SIM_OP_MSET] = "MSET",
-        [SIM_OP_DEL] = "DEL"};
+        [SIM_OP_GET] = "GET",       [SIM_OP_MGET] = "MGET",       [SIM_OP_EXISTS] = "EXISTS",
+        [SIM_OP_SET] = "SET",       [SIM_OP_SET_NX] = "SET",      [SIM_OP_SET_XX] = "SET",
+        [SIM_OP_GETSET] = "GETSET", [SIM_OP_GETDEL] = "GETDEL",   [SIM_OP_MSET] = "MSET",
+        [SIM_OP_DEL] = "DEL",       [SIM_OP_ADD] = "INCRBYFLOAT", [SIM_OP_MSETNX] = "MSETNX"};
     struct span argv[2 + 2 * SIM_OP_KEYS_MAX];
     size_t room = sim_profile(sim)->value_bytes + SIM_TEXT_BYTES;
     char *texts = sim_alloc(sim, op->count * room);
@@ -157,6 +161,8 @@ static void write_request(struct sim *sim, struct sim_op *op) {
     }
     if (op->kind == SIM_OP_SET_NX || op->kind == SIM_OP_SET_XX)
         argv[argc++] = op->kind == SIM_OP_SET_NX ? SPAN("NX") : SPAN("XX");
+    if (op->kind == SIM_OP_ADD)
+        argv[argc++] = SPAN("1");
     resp_write_request(conn_out(op->client->conn), argv, argc);
     sim_trace(sim, "%s: %s %.*s%s%s", op->client->name, NAMES[op->kind], (int)argv[1].len,
               argv[1].ptr, op->values[0] != 0 ? " " : "", op->values[0] != 0 ? argv[2].ptr : "");

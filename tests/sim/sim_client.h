@@ -19,7 +19,9 @@ enum sim_op_kind {
     SIM_OP_SET_XX,
     SIM_OP_GETSET,
     SIM_OP_GETDEL,
+    SIM_OP_ADD, /* INCRBYFLOAT: the table makes a value that nobody else has made */
     SIM_OP_MSET,
+    SIM_OP_MSETNX,
     SIM_OP_DEL,
     SIM_OP_KINDS
 };

@@ -5,7 +5,7 @@
 
 #include "sim_node.h"
 
-enum { VALUES_MAX = 8192, LOG_MAX = 4096, LOST_MAX = 3 };
+enum { LOG_MAX = 4096, LOST_MAX = 3 };
 
 struct machine {
     bool alive;
@@ -31,7 +31,7 @@ struct sim_db {
     struct machine servers[SIM_SERVERS_MAX];
     int primary, servers_count; /* primary: SIM_NO_SERVER while there is none */
     struct sim_history history[SIM_KEYS_MAX];
-    struct value values[VALUES_MAX];
+    struct value values[SIM_VALUES_MAX];
     uint32_t values_count;
     struct before log[LOG_MAX];
     unsigned log_count;
@@ -62,7 +62,7 @@ struct sim_db *sim_db_new(struct sim *sim) {
 
 uint32_t sim_db_value(struct sim *sim, unsigned key) {
     struct sim_db *db = db_of(sim);
-    if (db->values_count == VALUES_MAX)
+    if (db->values_count == SIM_VALUES_MAX)
         db->values_count--; /* no run is that long; the checker would say so */
     db->values[db->values_count] = (struct value){.key = (uint8_t)key, .state = -1};
     return db->values_count++;
@@ -177,7 +177,9 @@ const struct sim_row *sim_db_read(struct sim *sim, int server, unsigned key) {
 
 void sim_db_start(struct sim *sim, int server, struct sim_statement *s) {
     for (uint32_t i = 0; i < s->count; i++)
-        s->early[i] = s->op == STORE_SET || s->op == STORE_SET_NX ? sim_db_number(sim, server) : 0;
+        s->early[i] = s->op == STORE_SET || s->op == STORE_SET_NX || s->op == STORE_ADD_DECIMAL
+                          ? sim_db_number(sim, server)
+                          : 0;
 }
 
 /* One key: the arm of the upsert, or the soft delete. Returns its new version, or 0. */
@@ -192,8 +194,9 @@ static uint64_t change(struct sim *sim, int server, const struct sim_statement *
     new.exists = true;
     new.active = s->op != STORE_DELETE;
     if (s->op != STORE_DELETE) {
-        new.value = s->values[i];
-        new.expires_us = 0;
+        bool adds = s->op == STORE_ADD_DECIMAL;
+        new.value = adds ? sim_db_value(sim, s->keys[i]) : s->values[i];
+        new.expires_us = adds &&live ? row->expires_us : 0;
         if (db_of(sim)->values[new.value].commits++ != 0)
             sim_violation(sim, "v%u was written twice", new.value);
     }
@@ -201,13 +204,25 @@ static uint64_t change(struct sim *sim, int server, const struct sim_statement *
     return new.version;
 }
 
+/* MSETNX: one of its keys is there, so nothing is done. */
+static bool is_refused(struct sim *sim, int server, const struct sim_statement *s) {
+    for (uint32_t i = 0; i < s->count && s->op == STORE_SET_NX; i++) {
+        if (sim_db_read(sim, server, s->keys[i]) != NULL)
+            return true;
+    }
+    return false;
+}
+
 static void do_one(struct sim *sim, int server, struct sim_statement *s, struct sim_lines *lines) {
     const struct sim_row *old = sim_db_read(sim, server, s->keys[0]);
     s->had_old = old != NULL;
     s->old = old != NULL ? old->value : 0;
     s->changed = 0;
+    bool refused = is_refused(sim, server, s);
     for (uint32_t i = 0; i < s->count; i++) {
         s->versions[i] = 0;
+        if (refused)
+            continue;
         for (uint32_t j = 0; j < i; j++) { /* DEL k k */
             if (s->keys[j] == s->keys[i])
                 s->versions[i] = s->versions[j];
@@ -222,6 +237,8 @@ static void do_one(struct sim *sim, int server, struct sim_statement *s, struct 
     const struct sim_row *now = sim_db_read(sim, server, s->keys[0]);
     s->live = now != NULL;
     s->now = now != NULL ? now->value : 0;
+    s->ttl_ms =
+        now == NULL || now->expires_us == 0 ? -1 : (now->expires_us - sim_now_us(sim)) / 1000;
 }
 
 bool sim_db_commit(struct sim *sim, int server, struct sim_statement *const *statements,

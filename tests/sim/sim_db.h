@@ -11,7 +11,7 @@
 
 struct sim_db;
 
-enum { SIM_SERVERS_MAX = 16, SIM_NO_SERVER = -1 };
+enum { SIM_SERVERS_MAX = 16, SIM_NO_SERVER = -1, SIM_VALUES_MAX = 8192 };
 
 struct sim_row {
     bool exists, active;
@@ -46,6 +46,7 @@ struct sim_statement {
     uint32_t changed;
     bool had_old, live; /* before it and after it, of the first key */
     uint32_t old, now;
+    int64_t ttl_ms; /* of what is there after it; -1: for ever */
 };
 
 struct sim_db *sim_db_new(struct sim *sim);

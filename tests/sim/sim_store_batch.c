@@ -133,7 +133,7 @@ static void add_write(struct batch *batch, struct store_write *write) {
     st->count = write->count;
     for (uint32_t i = 0; i < write->count; i++) {
         st->keys[i] = (uint8_t)sim_key_index(write->keys[i]);
-        st->values[i] = write->op == STORE_DELETE ? 0 : sim_value_id(write->values[i]);
+        st->values[i] = store_op_takes_value(write->op) ? sim_value_id(write->values[i]) : 0;
     }
     write->sent = true;
     batch->writes[batch->count] = write;
@@ -255,12 +255,13 @@ static void on_write_answer(struct sim *sim, void *ctx, uint64_t arg) {
                                 .versions = st->versions,
                                 .changed = st->changed,
                                 .cacheable = trusted};
-        struct store_result result = {.live = st->live, .had_old = st->had_old, .ttl_ms = -1};
+        struct store_result result = {
+            .live = st->live, .had_old = st->had_old, .ttl_ms = st->ttl_ms};
         if (st->live)
             result.payload = sim_value_text(sim, st->now, s->text);
         if (st->want_old && st->had_old)
             result.old = sim_value_text(sim, st->old, s->old_text);
-        if (!is_shared(batch->writes[i]))
+        if (!is_shared(batch->writes[i]) && st->count == 1)
             ack.result = &result;
         store_finish(s, batch->writes[i], &ack);
     }

@@ -211,6 +211,20 @@ Test(gather, rule_11_a_write_goes_whole_to_the_owner_of_its_first_key_and_the_ot
     stop(&t);
 }
 
+/* MSETNX that did nothing found some key there: what the others think of it may be old. */
+Test(gather, rule_11_a_write_that_did_nothing_makes_the_others_drop) {
+    struct two t = start();
+    SAY(&t, "MSETNX %s 1 %s 2\r\n", t.a0, t.b0);
+    HEARD(&t, t.a, 1, "MSETNX %s 1 %s 2", t.a0, t.b0);
+    node_fake_say(t.a, ":0\r\n");
+    HEARD(&t, t.z, 1, "RF.DROP %s", t.b0);
+    settle(&t);
+    cr_assert(bench_hears(t.c, ""));
+    node_fake_say(t.z, ":1\r\n");
+    cr_assert(bench_hears(t.c, ":0\r\n"));
+    stop(&t);
+}
+
 Test(gather, rule_11_a_write_that_failed_makes_nobody_drop) {
     struct two t = start();
     SAY(&t, "DEL %s %s\r\n", t.a0, t.b0);

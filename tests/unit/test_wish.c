@@ -243,3 +243,126 @@ Test(wish, replies_as_redis) {
     expect_reply("expire", false, false, &done, ":1\r\n");
     expect_reply("persist", false, false, &undone, ":0\r\n");
 }
+
+/* ---- commands that change a part of a value ---- */
+
+Test(wish, reads_what_is_to_be_added) {
+    static const struct {
+        const char *line;
+        int64_t number;
+    } ROWS[] = {{"incr k", 1},       {"DECR k", -1},
+                {"incrby k -7", -7}, {"incrby k -9223372036854775808", INT64_MIN},
+                {"decrby k 7", -7},  {"decrby k 9223372036854775807", -INT64_MAX}};
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        struct parsed p;
+        parse_with(&CONF, ROWS[i].line, &p);
+        cr_expect(p.fine && p.wish.has_more && p.wish.op == STORE_ADD, "%s", ROWS[i].line);
+        cr_expect_eq(p.wish.more.number, ROWS[i].number, "%s", ROWS[i].line);
+    }
+    expect_no_number("incrby k ", "");
+    expect_no_number("decrby k ", "");
+    expect_error("decrby k -9223372036854775808", "ERR decrement would overflow");
+}
+
+/* PostgreSQL reads it again, so nothing may pass that its numeric would choke on. */
+Test(wish, takes_only_decimal_numbers) {
+    static const char *const FINE_ONES[] = {"1",   "-1.5", "+1",   ".5",      "5.",
+                                            "1e3", "1E-3", "1e+3", "1e-4940", "1.1e4932"};
+    static const char *const NONE[] = {"~",      "a",       "1,5",   "1.5.",   ".",      "e5",
+                                       "1e",     "1e+",     "--1",   "nan",    "0x10",   "1e00005",
+                                       "1e5000", "1e-5000", "1_000", "1e4933", "-1e4933"};
+    char line[400];
+    for (size_t i = 0; i < sizeof(FINE_ONES) / sizeof(FINE_ONES[0]); i++) {
+        struct parsed p;
+        snprintf(line, sizeof(line), "incrbyfloat k %s", FINE_ONES[i]);
+        parse_with(&CONF, line, &p);
+        cr_expect(p.fine && p.wish.has_more && p.wish.op == STORE_ADD_DECIMAL, "%s", line);
+        cr_expect(span_equal(p.wish.more.compare, span_str(FINE_ONES[i])), "%s", line);
+    }
+    for (size_t i = 0; i < sizeof(NONE) / sizeof(NONE[0]); i++) {
+        snprintf(line, sizeof(line), "incrbyfloat k %s", NONE[i]);
+        expect_error(line, "ERR value is not a valid float");
+    }
+    expect_error("incrbyfloat k -inf", "ERR increment would produce NaN or Infinity");
+    snprintf(line, sizeof(line), "incrbyfloat k %0380d", 1);
+    struct parsed p;
+    parse_with(&CONF, line, &p);
+    cr_expect(p.fine);
+}
+
+Test(wish, reads_parts_of_values) {
+    struct parsed p;
+    parse_with(&CONF, "append k v", &p);
+    cr_expect(p.fine && p.wish.has_more && p.wish.op == STORE_APPEND);
+    cr_expect(span_equal(p.wish.values[0], SPAN("v")));
+    cr_expect_eq(p.wish.more.bytes_max, 100);
+    parse_with(&CONF, "setrange k 98 vw", &p);
+    cr_expect(p.fine && p.wish.has_more && p.wish.op == STORE_OVERLAY);
+    cr_expect(span_equal(p.wish.values[0], SPAN("vw")));
+    cr_expect(p.wish.more.number == 98 && p.wish.more.bytes_max == 100);
+    parse_with(&CONF, "setrange k 9223372036854775807 ~", &p);
+    cr_expect(p.fine && p.wish.more.number == 0, "nothing is written, wherever");
+    expect_error("setrange k 99 vw", "ERR string exceeds maximum allowed size (value-bytes-max)");
+    expect_error("setrange k 9223372036854775807 v",
+                 "ERR string exceeds maximum allowed size (value-bytes-max)");
+    expect_error("setrange k -1 v", "ERR offset is out of range");
+    expect_error("append k \xff", "ERR value is not valid UTF-8 text");
+    expect_error("setrange k 0 \xff", "ERR value is not valid UTF-8 text");
+    expect_no_number("setrange k ", " v");
+}
+
+/* A part of JSON is none, and nobody would check the whole. */
+Test(wish, changes_no_part_of_json) {
+    static const struct node_conf JSON = {.value_bytes_max = 100,
+                                          .payload_format = NODE_PAYLOAD_JSON};
+    expect_error_with(&JSON, "append k 1",
+                      "ERR value is not valid JSON: a part of a value is none");
+    expect_error_with(&JSON, "setrange k 0 1",
+                      "ERR value is not valid JSON: a part of a value is none");
+    struct parsed p;
+    parse_with(&JSON, "incr k", &p);
+    cr_expect(p.fine);
+}
+
+Test(wish, msetnx_is_one_condition_for_all) {
+    struct parsed p;
+    parse_with(&CONF, "msetnx a 1 b 2", &p);
+    cr_expect(p.fine && p.wish.op == STORE_SET_NX && p.wish.count == 2 && p.wish.step == 2);
+    cr_expect(!p.wish.has_more && !p.wish.want_old);
+    expect_error("msetnx a 1 b \xff", "ERR value is not valid UTF-8 text");
+}
+
+Test(wish, replies_with_what_the_value_has_become) {
+    const struct store_result number = {.live = true, .payload = SPAN("-12")},
+                              none = {.live = false},
+                              float_ = {.live = true, .payload = SPAN("0.3")};
+    static const struct {
+        const char *command;
+        enum store_outcome outcome;
+        const char *want;
+    } WRONG[] = {
+        {"incr", STORE_OUTCOME_NOT_INTEGER, "-ERR value is not an integer or out of range\r\n"},
+        {"incr", STORE_OUTCOME_OVERFLOW, "-ERR increment or decrement would overflow\r\n"},
+        {"incrbyfloat", STORE_OUTCOME_NOT_NUMBER, "-ERR value is not a valid float\r\n"},
+        {"incrbyfloat", STORE_OUTCOME_INFINITE, "-ERR increment would produce NaN or Infinity\r\n"},
+        {"append", STORE_OUTCOME_TOO_LONG,
+         "-ERR string exceeds maximum allowed size (value-bytes-max)\r\n"},
+        {"setrange", STORE_OUTCOME_NOT_TEXT,
+         "-ERR the value would no longer be valid UTF-8 text without NUL\r\n"},
+    };
+    const struct store_ack a = {.changed = 1, .result = &number}, b = {.result = &none},
+                           f = {.changed = 1, .result = &float_}, all = {.changed = 3},
+                           nothing = {.changed = 0};
+    expect_reply("incr", false, false, &a, ":-12\r\n");
+    expect_reply("decrby", false, false, &a, ":-12\r\n");
+    expect_reply("append", false, false, &a, ":3\r\n");
+    expect_reply("setrange", false, false, &b, ":0\r\n");
+    expect_reply("incrbyfloat", false, false, &f, "$3\r\n0.3\r\n");
+    expect_reply("msetnx", false, false, &all, ":1\r\n");
+    expect_reply("msetnx", false, false, &nothing, ":0\r\n");
+    for (size_t i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++) {
+        const struct store_result wrong = {.outcome = WRONG[i].outcome};
+        const struct store_ack ack = {.result = &wrong};
+        expect_reply(WRONG[i].command, false, false, &ack, WRONG[i].want);
+    }
+}
