@@ -137,13 +137,6 @@ void reply_error_with(struct buf *b, enum reply_error error, const struct span *
     fill(b, error, details, count, ECHO_BYTES_MAX);
 }
 
-void reply_error_span(struct buf *b, enum reply_error error, struct span detail) {
-    char text[ECHO_BYTES_MAX + 1];
-    snprintf(text, sizeof(text), "%.*s",
-             (int)(detail.len < ECHO_BYTES_MAX ? detail.len : ECHO_BYTES_MAX), detail.ptr);
-    reply_error(b, error, text);
-}
-
 void reply_error_number(struct buf *b, enum reply_error error, uint64_t n) {
     char detail[24];
     snprintf(detail, sizeof(detail), "%llu", (unsigned long long)n);

@@ -90,9 +90,6 @@ void reply_error(struct buf *b, enum reply_error error, const char *detail);
 void reply_error_with(struct buf *b, enum reply_error error, const struct span *details,
                       uint32_t count);
 
-/** reply_error_span(b, error, detail): the same with bytes of a client's as the detail. */
-void reply_error_span(struct buf *b, enum reply_error error, struct span detail);
-
 /** reply_error_number(b, error, n): the same with a number as the detail. */
 void reply_error_number(struct buf *b, enum reply_error error, uint64_t n);
 

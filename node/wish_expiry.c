@@ -159,7 +159,7 @@ static bool expire_conditions(const struct wish_args *args, unsigned *out) {
                 found = WORDS[w].condition;
         }
         if (found == 0) {
-            reply_error_span(args->error, REPLY_OPTION, args->argv[i]);
+            reply_error_with(args->error, REPLY_OPTION, &args->argv[i], 1);
             return false;
         }
         *out |= found;

@@ -90,7 +90,7 @@ Test(reply, fills_in_a_detail) {
     expect(&b, "-ERR value is longer than 18446744073709551615 bytes\r\n");
     reply_error(&b, REPLY_EXPIRE_TIME, "set");
     expect(&b, "-ERR invalid expire time in 'set' command\r\n");
-    reply_error_span(&b, REPLY_OPTION, span_of("foobar", 3));
+    reply_error_with(&b, REPLY_OPTION, (struct span[]){span_of("foobar", 3)}, 1);
     expect(&b, "-ERR Unsupported option foo\r\n");
     reply_error(&b, REPLY_NOT_JSON, NULL);
     expect(&b, "-ERR value is not valid JSON: \r\n");
