@@ -46,7 +46,7 @@ static void on_answer(struct store_query *query, enum store_status status,
             write_answer(op, answer, out);
         } else {
             session_server(op->session)->errors++;
-            reply_error(out, REPLY_DBDOWN, NULL);
+            reply_error(out, status == STORE_BUSY ? REPLY_BUSY : REPLY_DBDOWN, NULL);
         }
         session_late_done(op);
     }

@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/cli.h"
 #include "../common/clock.h"
 #include "../common/conf.h"
 #include "../common/conn.h"
 #include "../common/hash.h"
 #include "../common/log.h"
 #include "../common/service.h"
-#include "../common/version.h"
+#include "../common/tick.h"
 #include "cache.h"
 #include "feed_pg.h"
 #include "node_conf.h"
@@ -23,15 +24,7 @@
 #include "store_pg.h"
 #include "through.h"
 
-enum {
-    EXIT_CONFIG = 6,
-    TICK_MS = 10,
-    TICK_AT_REST_MS = 100,
-    FDS_RESERVED = 64,
-    DRAIN_MS = 5000,
-    START_MS = 3000,
-    DISTRUST_MS = 500
-};
+enum { FDS_RESERVED = 64, DRAIN_MS = 5000, START_MS = 3000, DISTRUST_MS = 500 };
 
 struct node {
     struct node_conf conf;
@@ -94,7 +87,7 @@ static void on_refused(void *ctx, const char *why) {
     n->was_refused = true;
     if (!n->ever_heard) {
         fprintf(stderr, "ringfence-node: %s: %s\n", n->conf.table, why);
-        n->status = EXIT_CONFIG;
+        n->status = CLI_EXIT_CONFIG;
         event_base_loopbreak(n->base);
     }
 }
@@ -131,10 +124,8 @@ static bool is_starting(const struct server *s, int64_t now_mono_ms) {
            now_mono_ms - s->started_mono_ms < START_MS;
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *arg) {
-    struct node *n = arg;
-    server_arm_tick(&n->server,
-                    through_pending(n->server.through) == 0 && !n->draining && !n->server.starting);
+static bool on_tick(void *ctx) {
+    struct node *n = ctx;
     int64_t now_mono_ms = conn_loop_now_us(n->server.loop) / 1000;
     n->server.starting = n->server.starting && is_starting(&n->server, now_mono_ms);
     store_pg_tick(n->server.store, now_mono_ms);
@@ -143,6 +134,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
     tell_distrust(n, now_mono_ms);
     if (n->draining && (session_idle(&n->server) || now_mono_ms >= n->drain_until_ms))
         event_base_loopbreak(n->base);
+    return through_pending(n->server.through) == 0 && !n->draining && !n->server.starting;
 }
 
 static void on_signal(int signo, void *ctx) {
@@ -155,7 +147,7 @@ static void on_signal(int signo, void *ctx) {
         n->draining = true;
         n->drain_until_ms = clock_mono_ms() + DRAIN_MS;
         service_listener_free(&n->listener);
-        server_wake(&n->server);
+        tick_wake(n->server.tick);
     }
 }
 
@@ -204,7 +196,7 @@ static bool make_parts(struct node *n) {
     if (s->feed == NULL)
         fprintf(stderr, "ringfence-node: %s\n", error);
     if (s->cache != NULL && s->store == NULL) /* the name of the table cannot be one */
-        n->status = EXIT_CONFIG;
+        n->status = CLI_EXIT_CONFIG;
     return s->feed != NULL;
 }
 
@@ -222,10 +214,9 @@ static bool start(struct node *n) {
     }
     n->server.port = service_listener_port(n->listener);
     n->signals = service_signals_new(n->base, on_signal, n);
-    n->server.tick = evtimer_new(n->base, on_tick, n);
+    n->server.tick = tick_new(n->base, on_tick, n);
     if (n->signals == NULL || n->server.tick == NULL)
         return false;
-    server_arm_tick(&n->server, false);
     log_event(LOG_LEVEL_INFO, "node_ready", "name=%s bind=%s port=%u table=%s", n->conf.name,
               n->conf.bind, n->server.port, n->conf.table);
     return true;
@@ -241,50 +232,37 @@ static void stop(struct node *n) {
     conn_loop_free(&n->server.loop);
     free(n->server.spare);
     service_signals_free(&n->signals);
-    if (n->server.tick != NULL)
-        event_free(n->server.tick);
+    tick_free(&n->server.tick);
     if (n->base != NULL)
         event_base_free(n->base);
 }
 
-static void usage(const struct conf_row *rows, size_t count) {
-    printf("usage: ringfence-node [FILE] [--option value ...]\n"
-           "       ringfence-node -t [FILE] [--option value ...]   check the configuration, then "
-           "exit\n"
-           "       ringfence-node --help | --version\n\n"
-           "Options, as in FILE and after '--':\n\n");
-    conf_print(rows, count);
-}
-
 int main(int argc, char **argv) {
     static struct node n;
-    size_t count;
-    const struct conf_row *rows = node_conf_rows(&count);
-    struct conf_error error;
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        usage(rows, count);
-        return EXIT_SUCCESS;
-    }
-    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-        printf("ringfence-node %s\n", RINGFENCE_VERSION);
-        return EXIT_SUCCESS;
-    }
-    bool only_test = argc > 1 && strcmp(argv[1], "-t") == 0;
-    conf_init(rows, count, &n.conf);
-    if (!conf_args(rows, count, &n.conf, argc - only_test, argv + only_test, &error)) {
-        fprintf(stderr, "ringfence-node: %s\n", error.text);
-        return EXIT_CONFIG;
-    }
+    struct cli cli = {.program = "ringfence-node", .checks = "the configuration"};
+    const char *file;
+    cli.rows = node_conf_rows(&cli.rows_count);
+    enum cli_wish wish = cli_read(&cli, argc, argv, &n.conf, &file);
     log_set_level((enum log_level)n.conf.log_level);
-    if (only_test) {
+    switch (wish) {
+    case CLI_RUN:
+        if (start(&n)) {
+            event_base_dispatch(n.base);
+            log_event(LOG_LEVEL_INFO, "node_stopped", "name=%s status=%d", n.conf.name, n.status);
+        } else if (n.status == EXIT_SUCCESS) {
+            n.status = EXIT_FAILURE;
+        }
+        stop(&n);
+        break;
+    case CLI_CHECK:
         printf("ringfence-node: configuration is fine\n");
-    } else if (start(&n)) {
-        event_base_dispatch(n.base);
-        log_event(LOG_LEVEL_INFO, "node_stopped", "name=%s status=%d", n.conf.name, n.status);
-    } else if (n.status == EXIT_SUCCESS) {
-        n.status = EXIT_FAILURE;
+        break;
+    case CLI_SAID:
+        break;
+    case CLI_BAD:
+        n.status = CLI_EXIT_CONFIG;
+        break;
     }
-    stop(&n);
-    conf_release(rows, count, &n.conf);
+    conf_release(cli.rows, cli.rows_count, &n.conf);
     return n.status;
 }

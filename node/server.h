@@ -9,13 +9,13 @@
 
 struct cache;
 struct conn_loop;
-struct event;
 struct feed_pg;
 struct node_conf;
 struct op_read;
 struct session;
 struct store;
 struct through;
+struct tick;
 
 struct server {
     const struct node_conf *conf;
@@ -26,20 +26,12 @@ struct server {
     struct through *through;
     struct session *sessions; /* all of them */
     struct op_read *spare;    /* op.c's: ready for the next read */
-    struct event *tick;       /* time-outs; rests while nobody waits: see server_wake() */
-    bool tick_rests;
+    struct tick *tick;        /* time-outs; to be woken when somebody begins to wait */
     uint32_t sessions_count, watchers;
     uint64_t sessions_made, sessions_refused, commands, errors, deferred;
     int64_t started_mono_ms;
     bool starting; /* not all of the database's connections are up yet: proxies had better wait */
     uint16_t port;
 };
-
-/** server_arm_tick(server, rests): the next tick: in 100 ms if nobody waits for anything, else in
- * 10 ms. */
-void server_arm_tick(struct server *server, bool rests);
-
-/** server_wake(server): somebody waits from now on, so the tick has to be quick. Cheap. */
-void server_wake(struct server *server);
 
 #endif

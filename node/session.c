@@ -8,6 +8,7 @@
 #include "../common/reply.h"
 #include "../common/resp_parse.h"
 #include "../common/resp_write.h"
+#include "../common/tick.h"
 #include "handlers.h"
 #include "node_conf.h"
 #include "op.h"
@@ -26,6 +27,7 @@ struct session {
     bool linked, watches;
     bool waits;   /* plain: a request is not answered yet */
     bool stalled; /* input was left for later */
+    bool eof;     /* it sends no more; what it asked is still answered */
     bool ended;
     struct session *next, *prev;
 };
@@ -104,13 +106,20 @@ bool session_idle(const struct server *server) {
     return true;
 }
 
+/* Nothing more will come and nothing is left to answer. */
+static void end_if_done(struct session *s) {
+    if (s->eof && !s->stalled && s->ops == NULL)
+        session_end(s);
+}
+
 static void on_end(void *ctx, enum conn_end why) {
     struct session *s = ctx;
-    if (why == CONN_END_EOF && s->ops != NULL && !s->ended) { /* what was asked is answered */
-        s->ended = true;
+    if (why != CONN_END_EOF || s->ended) {
+        leave(s);
         return;
     }
-    leave(s);
+    s->eof = true; /* what was asked is answered, also what waits behind another request */
+    end_if_done(s);
 }
 
 static void on_drained(void *ctx) {
@@ -212,6 +221,7 @@ static size_t on_read(void *ctx, const char *data, size_t len) {
         conn_pause(s->conn);
     else
         conn_resume(s->conn);
+    end_if_done(s);
     return used;
 }
 
@@ -279,7 +289,7 @@ void session_defer(struct session *s, struct op *op) {
         op->next->prev = op;
     s->ops = op;
     s->server->deferred++;
-    server_wake(s->server);
+    tick_wake(s->server->tick);
     if (!s->linked) {
         s->waits = true;
         return;
@@ -307,8 +317,7 @@ void session_late_done(struct op *op) {
     op->session = NULL;
     s->waits = false;
     conn_send(s->conn);
-    if (s->ended && s->ops == NULL)
-        conn_end_after_send(s->conn);
-    else if (s->stalled)
+    if (s->stalled)
         conn_read_again(s->conn);
+    end_if_done(s);
 }

@@ -9,12 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../common/cli.h"
 #include "../common/clock.h"
 #include "../common/conf.h"
 #include "../common/hash.h"
 #include "../common/log.h"
 #include "../common/service.h"
-#include "../common/version.h"
 #include "balance.h"
 #include "local.h"
 #include "proxy_conf.h"
@@ -23,7 +23,7 @@
 #include "reload.h"
 #include "worker.h"
 
-enum { EXIT_USAGE = 2, EXIT_CONFIG = 6, WORKERS_MAX = 64, FDS_RESERVED = 64 };
+enum { WORKERS_MAX = 64, FDS_RESERVED = 64 };
 
 struct proxy {
     struct proxy_conf conf;
@@ -147,7 +147,7 @@ static bool start(struct proxy *p, const char *config_file) {
     p->reload = reload_new(p->conf.ring_file, error, sizeof(error));
     if (p->reload == NULL) {
         fprintf(stderr, "ringfence-proxy: %s\n", error);
-        p->status = EXIT_CONFIG;
+        p->status = CLI_EXIT_CONFIG;
         return false;
     }
     p->workers_count = count_workers(&p->conf);
@@ -209,62 +209,52 @@ static void stop(struct proxy *p) {
     free(p->stats);
 }
 
-static void usage(const struct conf_row *rows, size_t count) {
-    printf("usage: ringfence-proxy [FILE] [--option value ...]\n"
-           "       ringfence-proxy -t [FILE] [--option value ...]   check the configuration and "
-           "the ring, then exit\n"
-           "       ringfence-proxy --help | --version\n\n"
-           "Options, as in FILE and after '--':\n\n");
-    conf_print(rows, count);
+static int check(struct proxy *p) {
+    char why[512];
+    p->reload = reload_new(p->conf.ring_file, why, sizeof(why));
+    if (p->reload == NULL) {
+        fprintf(stderr, "ringfence-proxy: %s\n", why);
+        return CLI_EXIT_CONFIG;
+    }
+    printf("ringfence-proxy: configuration and ring are fine\n");
+    return EXIT_SUCCESS;
+}
+
+static int run(struct proxy *p, const char *config_file) {
+    make_run_id(p->run_id);
+    if (start(p, config_file))
+        event_base_dispatch(p->base);
+    else if (p->status == EXIT_SUCCESS)
+        p->status = EXIT_FAILURE;
+    log_event(LOG_LEVEL_INFO, "proxy_stopped", "status=%d", p->status);
+    return p->status;
 }
 
 int main(int argc, char **argv) {
-    size_t count;
-    const struct conf_row *rows = proxy_conf_rows(&count);
-    bool only_test = argc > 1 && strcmp(argv[1], "-t") == 0;
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        usage(rows, count);
-        return EXIT_SUCCESS;
-    }
-    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-        printf("ringfence-proxy %s\n", RINGFENCE_VERSION);
-        return EXIT_SUCCESS;
-    }
-    if (only_test) {
-        argv[1] = argv[0];
-        argc--;
-        argv++;
-    }
+    struct cli cli = {.program = "ringfence-proxy", .checks = "the configuration and the ring"};
+    const char *config_file;
+    int status = EXIT_SUCCESS;
     struct proxy *p = calloc(1, sizeof(*p));
     if (p == NULL)
         return EXIT_FAILURE;
-    struct conf_error error;
-    conf_init(rows, count, &p->conf);
-    bool configured = conf_args(rows, count, &p->conf, argc, argv, &error);
-    const char *config_file = argc > 1 && argv[1][0] != '-' ? argv[1] : "";
+    cli.rows = proxy_conf_rows(&cli.rows_count);
+    enum cli_wish wish = cli_read(&cli, argc, argv, &p->conf, &config_file);
     log_set_level((enum log_level)p->conf.log_level);
-    if (!configured) {
-        fprintf(stderr, "ringfence-proxy: %s\n", error.text);
-        p->status = EXIT_CONFIG;
-    } else if (only_test) {
-        char why[512];
-        p->reload = reload_new(p->conf.ring_file, why, sizeof(why));
-        if (p->reload == NULL)
-            fprintf(stderr, "ringfence-proxy: %s\n", why);
-        else
-            printf("ringfence-proxy: configuration and ring are fine\n");
-        p->status = p->reload != NULL ? EXIT_SUCCESS : EXIT_CONFIG;
-    } else {
-        make_run_id(p->run_id);
-        if (start(p, config_file))
-            event_base_dispatch(p->base);
-        else if (p->status == EXIT_SUCCESS)
-            p->status = EXIT_FAILURE;
-        log_event(LOG_LEVEL_INFO, "proxy_stopped", "status=%d", p->status);
+    switch (wish) {
+    case CLI_RUN:
+        status = run(p, config_file);
+        break;
+    case CLI_CHECK:
+        status = check(p);
+        break;
+    case CLI_SAID:
+        break;
+    case CLI_BAD:
+        status = CLI_EXIT_CONFIG;
+        break;
     }
-    int status = p->status;
     stop(p);
-    conf_release(rows, count, &p->conf);
+    conf_release(cli.rows, cli.rows_count, &p->conf);
     free(p);
     return status;
 }

@@ -1,6 +1,5 @@
 #include "topology.h"
 
-#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +9,7 @@
 #include "../common/plant.h"
 #include "../common/reply.h"
 #include "../common/ring.h"
+#include "../common/tick.h"
 #include "env.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
@@ -17,10 +17,8 @@
 #include "upstream.h"
 
 enum {
-    TICK_MS = 10,
-    TICK_AT_REST_MS = 100, /* while no node owes an answer, be it to a question of our own */
-    OWNERS_MAX = 16,       /* owners of a key that are tried */
-    TRIES_MAX = 4,         /* nodes that one request is sent to */
+    OWNERS_MAX = 16, /* owners of a key that are tried */
+    TRIES_MAX = 4,   /* nodes that one request is sent to */
 };
 
 /* A node that left the ring, until its last answer. */
@@ -37,24 +35,17 @@ struct topology {
     uint64_t epoch;
     struct upstream **nodes; /* by index in the ring; NULL for members that own nothing */
     struct leaver *leavers;
-    struct event *tick;
-    bool rests;
+    struct tick *tick;
 };
 
 static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
                     struct span bytes);
 static void on_stale(void *ctx, struct span key);
 static void on_gap(void *ctx);
-static void on_tick(evutil_socket_t fd, short what, void *arg);
+static bool on_tick(void *ctx);
 
 static const struct upstream_handlers UPSTREAM_HANDLERS = {
     .on_lost = on_lost, .on_stale = on_stale, .on_gap = on_gap};
-
-static void arm_tick(struct topology *t, bool rests) {
-    const struct timeval in = {.tv_usec = (rests ? TICK_AT_REST_MS : TICK_MS) * 1000};
-    t->rests = rests;
-    event_add(t->tick, &in);
-}
 
 struct topology *topology_new(const struct proxy_env *env, const char *path) {
     struct topology *t = calloc(1, sizeof(*t));
@@ -62,12 +53,9 @@ struct topology *topology_new(const struct proxy_env *env, const char *path) {
         return NULL;
     t->env = env;
     t->path = path;
-    t->tick = evtimer_new(env->base, on_tick, t);
-    if (t->tick == NULL) {
+    t->tick = tick_new(env->base, on_tick, t);
+    if (t->tick == NULL)
         topology_free(&t);
-        return NULL;
-    }
-    arm_tick(t, false);
     return t;
 }
 
@@ -87,8 +75,7 @@ void topology_free(struct topology **pointer) {
         upstream_free(&leaver->upstream);
         free(leaver);
     }
-    if (t->tick != NULL)
-        event_free(t->tick);
+    tick_free(&t->tick);
     ring_free(&t->ring);
     free(t);
     *pointer = NULL; /* last: an answer above may look for a node once more */
@@ -140,8 +127,7 @@ int topology_send(struct topology *t, struct upstream_entry *entry, struct span 
     if (!is_owner)
         stats_add(&t->env->stats[PROXY_STAT_REROUTED], 1);
     upstream_push(u, entry, (uint32_t)bytes.len);
-    if (t->rests)
-        arm_tick(t, false);
+    tick_wake(t->tick);
     return REPLY_ERROR_COUNT;
 }
 
@@ -289,8 +275,9 @@ static void tick_leavers(struct topology *t, int64_t now_us) {
     }
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *arg) {
-    struct topology *t = arg;
+/* It may rest while no node owes an answer, be it to a question of our own. */
+static bool on_tick(void *ctx) {
+    struct topology *t = ctx;
     int64_t now_us = conn_loop_now_us(t->env->loop);
     size_t count = t->ring == NULL ? 0 : ring_count(t->ring);
     bool awaited = t->leavers != NULL;
@@ -301,7 +288,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
         awaited = awaited || upstream_awaits(t->nodes[i]);
     }
     tick_leavers(t, now_us);
-    arm_tick(t, !awaited);
+    return !awaited;
 }
 
 /* ---- facts ---- */

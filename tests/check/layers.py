@@ -19,12 +19,12 @@ ROWS = [
     ("policy", ["proxy/gather", "proxy/topology", "proxy/request.h", "node/through", "node/through_*", "node/op.h", "node/session.h"]),
     ("one resource each", ["proxy/upstream", "proxy/upstream_*", "node/cache", "node/cache_*", "node/store", "node/store_*",
                            "node/feed_pg"]),
-    ("libpq, libevent", ["node/pg_conn", "common/conn", "common/conn_*", "common/reply", "common/service", "common/service_watch", "node/server.c"]),
+    ("libpq, libevent", ["node/pg_conn", "common/conn", "common/conn_*", "common/reply", "common/service", "common/service_watch", "common/tick"]),
     ("no event loop", [
-        "common/buf", "common/clock", "common/command", "common/conf", "common/glob", "common/hash", "common/log", "common/pace", "common/plant", "common/resp_*",
+        "common/buf", "common/cli", "common/clock", "common/command", "common/conf", "common/glob", "common/hash", "common/log", "common/pace", "common/plant", "common/resp_*",
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
         "proxy/env", "proxy/health", "proxy/mailbox", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/window",
-        "node/db_clock", "node/feed", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/server.h", "ctl/ctl.h"]),
+        "node/db_clock", "node/feed", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/server", "ctl/ctl.h"]),
 ]
 
 FOLDERS = {"common": {"common"}, "proxy": {"proxy", "common"}, "node": {"node", "common"}, "ctl": {"ctl", "common"}}
@@ -44,8 +44,8 @@ FORBIDDEN = [
 # The only files that may know a library.
 LIBRARIES = [
     (r"libpq-fe\.h", ["node/pg_conn.*", "node/store*.c", "node/store_private.h", "node/feed_pg.c"]),
-    (r"event2/", ["*/main.c", "common/conn*", "common/service*", "proxy/worker.c", "proxy/mailbox.c", "proxy/topology.c", "proxy/client.c",
-                  "proxy/upstream*.c", "node/pg_conn.c", "node/feed_pg.c", "node/store.c", "node/server.c"]),
+    (r"event2/", ["*/main.c", "common/conn*", "common/service*", "common/tick.c", "proxy/worker.c", "proxy/mailbox.c", "proxy/client.c",
+                  "proxy/upstream*.c", "node/pg_conn.c", "node/feed_pg.c", "node/store.c"]),
     (r"jansson", ["node/json_check.c"]),
     (r"xxhash", ["common/hash.c"]),
 ]

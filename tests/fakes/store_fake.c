@@ -8,7 +8,8 @@ struct store {
     enum store_status refuse_next; /* STORE_OK: nothing is refused */
     struct store_get *gets[STORE_FAKE_MAX];
     struct store_write *writes[STORE_FAKE_MAX];
-    unsigned gets_count, writes_count, asked;
+    struct store_query *queries[STORE_FAKE_MAX];
+    unsigned gets_count, writes_count, queries_count, asked;
 };
 
 /* A test that misuses the fake, or a caller that breaks store.h: nothing to go on with. */
@@ -33,6 +34,8 @@ void store_fake_free(struct store **pointer) {
         store_fake_fail_get(s, 0, STORE_DOWN);
     while (s->writes_count != 0)
         store_fake_fail_write(s, 0, s->writes[0]->sent ? STORE_UNCERTAIN : STORE_DOWN, NULL);
+    while (s->queries_count != 0)
+        store_fake_answer(s, 0, STORE_DOWN, NULL);
     free(s);
 }
 
@@ -117,7 +120,10 @@ bool store_up(const struct store *s) {
 }
 
 enum store_status store_ask(struct store *s, struct store_query *query) {
-    return STORE_DOWN;
+    enum store_status status = admit(s, s->reads_up, s->queries_count);
+    if (status == STORE_OK)
+        s->queries[s->queries_count++] = query;
+    return status;
 }
 
 /* ---- what waits ---- */
@@ -128,6 +134,16 @@ unsigned store_fake_gets(const struct store *s) {
 
 unsigned store_fake_writes(const struct store *s) {
     return s->writes_count;
+}
+
+unsigned store_fake_queries(const struct store *s) {
+    return s->queries_count;
+}
+
+struct store_query *store_fake_query(struct store *s, unsigned i) {
+    if (i >= s->queries_count)
+        fail("no such question waits");
+    return s->queries[i];
 }
 
 unsigned store_fake_asked(const struct store *s) {
@@ -238,4 +254,13 @@ void store_fake_fail_write(struct store *s, unsigned i, enum store_status status
     struct store_write *write = take_write(s, i);
     const struct store_ack ack = {.status = status, .detail = detail};
     write->done(write, &ack);
+}
+
+void store_fake_answer(struct store *s, unsigned i, enum store_status status,
+                       const struct store_answer *answer) {
+    struct store_query *query = store_fake_query(s, i);
+    s->queries_count--;
+    for (; i < s->queries_count; i++)
+        s->queries[i] = s->queries[i + 1];
+    query->done(query, status, answer);
 }

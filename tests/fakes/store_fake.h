@@ -19,11 +19,12 @@ void store_fake_free(struct store **store);
  * waiting. */
 void store_fake_up(struct store *store, bool reads, bool writes);
 
-/** store_fake_refuse_next(store, status): the next store_get() or store_write() returns `status`.
- */
+/** store_fake_refuse_next(store, status): the next store_get(), store_write() or store_ask()
+ * returns `status`. */
 void store_fake_refuse_next(struct store *store, enum store_status status);
 
-/** store_fake_gets(store) / store_fake_writes(store): how many wait now. */
+/** store_fake_gets(store) / store_fake_writes(store): how many wait now; store_fake_queries(store)
+ * is below. */
 unsigned store_fake_gets(const struct store *store);
 unsigned store_fake_writes(const struct store *store);
 
@@ -59,6 +60,13 @@ void store_fake_commit_result(struct store *store, unsigned i, uint64_t version,
                               const struct store_result *result);
 void store_fake_fail_write(struct store *store, unsigned i, enum store_status status,
                            const char *detail);
+
+/* ---- questions past the cache ---- */
+
+unsigned store_fake_queries(const struct store *store);
+struct store_query *store_fake_query(struct store *store, unsigned i);
+void store_fake_answer(struct store *store, unsigned i, enum store_status status,
+                       const struct store_answer *answer);
 
 /** store_fake_send(store, i): a byte of it has left: it cannot be cancelled any more. */
 void store_fake_send(struct store *store, unsigned i);

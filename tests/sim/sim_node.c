@@ -1,10 +1,10 @@
 #include "sim_node.h"
 
-#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "../../common/conn.h"
+#include "../../common/tick.h"
 #include "../../node/cache.h"
 #include "../../node/session.h"
 #include "../../node/through.h"
@@ -14,7 +14,7 @@
 #include "sim_net.h"
 #include "sim_store.h"
 
-static void on_tick(evutil_socket_t fd, short what, void *arg);
+static bool on_tick(void *ctx);
 
 static void on_accept(void *ctx, int fd) {
     session_open(&((struct sim_node *)ctx)->server, fd);
@@ -38,7 +38,7 @@ void sim_node_start(struct sim_node *n) {
                                  .cache_bytes_max = (int64_t)p->cache_bytes};
     *s = (struct server){.conf = &n->conf, .port = sim_node_port(n->index)};
     s->loop = conn_loop_new((struct event_base *)&n->process);
-    s->tick = event_new((struct event_base *)&n->process, -1, 0, on_tick, n);
+    s->tick = tick_new((struct event_base *)&n->process, on_tick, n);
     s->cache = cache_new(p->cache_bytes, sim_random(sim, UINT64_MAX));
     s->store = sim_store_new(sim, n);
     s->through = s->cache == NULL ? NULL : through_new(&conf, s->cache, s->store);
@@ -49,15 +49,14 @@ void sim_node_start(struct sim_node *n) {
     n->life++;
     sim_net_listen(sim, s->port, &n->process, on_accept, n);
     sim_net_unplug(sim, s->port, false);
-    server_arm_tick(s, false);
     sim_trace(sim, "%s: starts", n->name);
 }
 
 /* As the daemon's. */
-static void on_tick(evutil_socket_t fd, short what, void *arg) {
-    struct sim_node *n = arg;
-    server_arm_tick(&n->server, through_pending(n->server.through) == 0);
+static bool on_tick(void *ctx) {
+    struct sim_node *n = ctx;
     through_tick(n->server.through, sim_now_us(n->process.sim) / 1000);
+    return through_pending(n->server.through) == 0;
 }
 
 /* In the order of the daemon's own end. */
@@ -72,7 +71,7 @@ static void release(struct sim_node *n) {
         sim_violation(n->process.sim, "%s: something waits although its store is gone", n->name);
     through_free(&s->through);
     cache_free(&s->cache);
-    event_free(s->tick);
+    tick_free(&s->tick);
     free(s->spare);
     s->spare = NULL;
 }

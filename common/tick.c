@@ -1,0 +1,51 @@
+#include "tick.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+struct tick {
+    struct event *timer;
+    tick_fn *cb;
+    void *ctx;
+    bool rests;
+};
+
+static void arm(struct tick *t, bool rests) {
+    const struct timeval in = {.tv_usec = (rests ? TICK_AT_REST_MS : TICK_MS) * 1000};
+    t->rests = rests;
+    event_add(t->timer, &in);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg) {
+    struct tick *t = arg;
+    arm(t, t->cb(t->ctx));
+}
+
+struct tick *tick_new(struct event_base *base, tick_fn *cb, void *ctx) {
+    struct tick *t = calloc(1, sizeof(*t));
+    if (t == NULL)
+        return NULL;
+    t->cb = cb;
+    t->ctx = ctx;
+    t->timer = evtimer_new(base, on_timer, t);
+    if (t->timer == NULL) {
+        free(t);
+        return NULL;
+    }
+    arm(t, false);
+    return t;
+}
+
+void tick_free(struct tick **pointer) {
+    struct tick *t = *pointer;
+    *pointer = NULL;
+    if (t == NULL)
+        return;
+    event_free(t->timer);
+    free(t);
+}
+
+void tick_wake(struct tick *t) {
+    if (t->rests)
+        arm(t, false);
+}

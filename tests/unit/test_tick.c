@@ -1,0 +1,88 @@
+#include <criterion/criterion.h>
+#include <event2/event.h>
+
+#include "../../common/clock.h"
+#include "../../common/tick.h"
+
+static struct event_base *base;
+static struct tick *tick;
+static unsigned calls;
+static bool rests;
+static int64_t last_us, gap_us;
+
+static bool on_tick(void *ctx) {
+    int64_t now_us = clock_mono_us();
+    gap_us = now_us - last_us;
+    last_us = now_us;
+    calls++;
+    return rests;
+}
+
+static void set_up(void) {
+    base = event_base_new();
+    last_us = clock_mono_us();
+    tick = tick_new(base, on_tick, NULL);
+    cr_assert_not_null(tick);
+}
+
+static void tear_down(void) {
+    tick_free(&tick);
+    event_base_free(base);
+}
+
+TestSuite(tick, .init = set_up, .fini = tear_down);
+
+/* Turns until the next call. What is too late is the machine's; only too early is ours. */
+static void await_call(void) {
+    unsigned before = calls;
+    while (calls == before)
+        cr_assert_eq(event_base_loop(base, EVLOOP_ONCE), 0, "nothing is armed");
+}
+
+Test(tick, comes_again_and_again_while_somebody_waits) {
+    for (unsigned i = 1; i <= 3; i++) {
+        await_call();
+        cr_assert_eq(calls, i);
+        cr_assert_geq(gap_us, (TICK_MS - 1) * 1000);
+    }
+}
+
+Test(tick, takes_its_time_at_rest) {
+    rests = true;
+    await_call();
+    await_call();
+    cr_assert_geq(gap_us, (TICK_AT_REST_MS - 1) * 1000, "%lld us", (long long)gap_us);
+}
+
+/* Woken at rest it does not sleep on: a second timer of 50 ms has to lose. */
+static void on_slow(evutil_socket_t fd, short what, void *arg) {
+    cr_assert_fail("it slept on");
+}
+
+Test(tick, is_quick_again_when_it_is_woken) {
+    rests = true;
+    await_call();
+    struct event *slow = evtimer_new(base, on_slow, NULL);
+    const struct timeval in = {0, TICK_AT_REST_MS * 1000 / 2};
+    evtimer_add(slow, &in);
+    tick_wake(tick);
+    await_call();
+    event_free(slow);
+}
+
+/* It must not be put off by those who begin to wait. */
+Test(tick, woken_again_and_again_it_comes_all_the_same) {
+    int64_t until_us = clock_mono_us() + 10 * 1000000;
+    while (calls < 3) {
+        tick_wake(tick);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        cr_assert_lt(clock_mono_us(), until_us, "it was put off");
+    }
+}
+
+Test(tick, freed_it_comes_no_more) {
+    tick_free(&tick);
+    cr_assert_null(tick);
+    cr_assert_eq(event_base_loop(base, EVLOOP_ONCE), 1, "something is armed");
+    cr_assert_eq(calls, 0);
+}
