@@ -244,6 +244,10 @@ static void send_beat(struct feed_pg *f, int64_t now_mono_ms) {
 
 void feed_pg_tick(struct feed_pg *f, int64_t now_mono_ms) {
     pg_conn_tick(f->conn, now_mono_ms);
+    /* After a failover or a restart the store may be there before this connection notices. Wherever
+     * it comes up now, the connections that lead elsewhere are closed: all end up at one server. */
+    if (store_pg_moved(f->store) && f->up)
+        pg_conn_close(f->conn, "the store's connections lead to another server");
     if (!f->up || now_mono_ms < f->next_beat_ms)
         return;
     f->next_beat_ms = now_mono_ms + HEARTBEAT_MS;

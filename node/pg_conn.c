@@ -177,7 +177,9 @@ void pg_conn_free(struct pg_conn **pointer) {
 static void on_setup_result(struct pg_group *group, struct pg_result *result) {
     struct pg_conn *c = (struct pg_conn *)((char *)group - offsetof(struct pg_conn, setup));
     PGresult *r = (PGresult *)result;
-    if (PQresultStatus(r) != PGRES_TUPLES_OK && PQresultStatus(r) != PGRES_COMMAND_OK) {
+    if (PQresultStatus(r) == PGRES_PIPELINE_ABORTED) {
+        return; /* after the error that was noted */
+    } else if (PQresultStatus(r) != PGRES_TUPLES_OK && PQresultStatus(r) != PGRES_COMMAND_OK) {
         pg_clean(PQresultErrorMessage(r), c->error, sizeof(c->error));
         c->setup_failed = true;
     } else if (PQnfields(r) == 3) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/clock.h"
 #include "store_private.h"
 
 static void on_up(void *ctx, struct pg_conn *conn);
@@ -208,6 +209,7 @@ enum store_status store_ask(struct store *store, struct store_query *query) {
     if (store->queries_waiting >= STORE_QUERIES_MAX)
         return STORE_BUSY;
     query->next = NULL;
+    query->asked_mono_ms = clock_mono_ms();
     *(store->last_query != NULL ? &store->last_query->next : &store->first_query) = query;
     store->last_query = query;
     store->queries_waiting++;
@@ -223,11 +225,16 @@ void store_pump_later(struct store *store) {
         event_active(store->pump, EV_TIMEOUT, 0);
 }
 
+/* Questions may be slow: half of the connections, or more, are for rows alone. */
+static bool takes_questions(const struct store *s, int64_t lane) {
+    return s->conf.read_connections == 1 || lane >= (s->conf.read_connections + 1) / 2;
+}
+
 static void on_pump(evutil_socket_t fd, short what, void *arg) {
     struct store *s = arg;
     for (int64_t i = 0; i < s->conf.read_connections; i++) {
         struct store_lane *lane = &s->reads[i];
-        if (lane->ready && lane->busy == 0 && s->first_query != NULL)
+        if (lane->ready && lane->busy == 0 && s->first_query != NULL && takes_questions(s, i))
             store_query_send(lane);
         if (lane->ready && lane->busy == 0 && s->first_get != NULL)
             store_read_send(lane);
@@ -240,7 +247,20 @@ static void on_pump(evutil_socket_t fd, short what, void *arg) {
         store_alone_send(&s->slow);
 }
 
+static void give_up_queries(struct store *s, int64_t now_mono_ms) {
+    while (s->first_query != NULL &&
+           now_mono_ms - s->first_query->asked_mono_ms > s->conf.read_deadline_ms) {
+        struct store_query *query = s->first_query;
+        s->first_query = query->next;
+        if (s->first_query == NULL)
+            s->last_query = NULL;
+        s->queries_waiting--;
+        query->done(query, STORE_BUSY, NULL);
+    }
+}
+
 void store_pg_tick(struct store *s, int64_t now_mono_ms) {
+    give_up_queries(s, now_mono_ms);
     for (int64_t i = 0; i < s->conf.read_connections; i++)
         pg_conn_tick(s->reads[i].conn, now_mono_ms);
     for (int64_t i = 0; i < s->conf.write_connections; i++)
@@ -262,6 +282,12 @@ void store_pg_trust(struct store *s, const char *identity) {
     for (int64_t i = 0; i < s->conf.write_connections; i++)
         close_if_other(s, &s->writes[i]);
     close_if_other(s, &s->slow);
+}
+
+bool store_pg_moved(struct store *s) {
+    bool moved = s->moved;
+    s->moved = false;
+    return moved;
 }
 
 struct pg_conn *store_pg_lend(struct store *s) {

@@ -174,11 +174,13 @@ struct store_query {
     /** `answer`: with STORE_OK. */
     void (*done)(struct store_query *query, enum store_status status,
                  const struct store_answer *answer);
+    int64_t asked_mono_ms;    /* the store's */
     struct store_query *next; /* the store's */
 };
 
-/** store_ask(store, query): each question is a statement of its own, on a connection for reads.
- * STORE_OK: `query->done` will run. STORE_DOWN, STORE_BUSY: it never will. */
+/** store_ask(store, query): each question is a statement of its own, on a connection for reads;
+ * they never take all of these, unless there is only one. STORE_OK: `query->done` will run, with
+ * STORE_BUSY if it waited too long to be sent. STORE_DOWN, STORE_BUSY: it never will. */
 enum store_status store_ask(struct store *store, struct store_query *query);
 
 #endif

@@ -41,6 +41,10 @@ void store_pg_tick(struct store *store, int64_t now_mono_ms);
  * cacheable, and their connections are closed. Copies; "" trusts nobody. */
 void store_pg_trust(struct store *store, const char *identity);
 
+/** store_pg_moved(store): since the last call a connection came up that leads to another server
+ * than the feed's: the feed had better look where it leads itself. */
+bool store_pg_moved(struct store *store);
+
 /** store_pg_lend(store): a connection of the pool that is up, another one each time, or NULL: for a
  * heartbeat's group. */
 struct pg_conn *store_pg_lend(struct store *store);

@@ -78,6 +78,7 @@ struct store {
     struct store_queue queue, alone; /* writes to send; writes to try again one by one */
     struct event *pump;              /* sends what was queued in this turn */
     bool closing;
+    bool moved; /* for store_pg_moved() */
     struct store_figures figures;
     char last_error[256];
 };

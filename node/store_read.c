@@ -71,7 +71,7 @@ static void on_end(struct pg_group *group, enum pg_group_end end) {
     struct read_batch *batch = (struct read_batch *)group;
     struct store_lane *lane = batch->lane;
     bool whole = end == PG_GROUP_SYNCED && !batch->failed && batch->rows != NULL;
-    bool trusted = store_lane_trusted(lane);
+    bool trusted = whole && store_lane_trusted(lane); /* lost for good, it has no connection */
     lane->busy--;
     int rows = whole ? PQntuples(batch->rows) : 0;
     lane->store->figures.rows += (uint64_t)rows;

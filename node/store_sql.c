@@ -170,6 +170,8 @@ static void on_prepare_end(struct pg_group *group, enum pg_group_end end) {
         return;
     }
     lane->ready = true;
+    if (lane->store->identity[0] != '\0' && !store_lane_trusted(lane))
+        lane->store->moved = true;
     store_pump_later(lane->store);
 }
 

@@ -32,7 +32,7 @@ struct node_fake {
     node_fake_fn *fn;
     void *ctx;
     bool mute_link, mute_status, hangs;
-    unsigned links_heard, heard;
+    unsigned links_heard, statuses_heard, heard;
     char requests[REQUESTS_MAX][TEXT_BYTES + 1];
 };
 
@@ -76,6 +76,7 @@ static void obey(struct link *link, const struct span *argv, uint32_t argc) {
         if (!node->mute_link)
             node_fake_say(node, "+OK\r\n");
     } else if (span_equal(argv[0], SPAN("RF.STATUS"))) {
+        node->statuses_heard++;
         if (!node->mute_status)
             node_fake_say(node, "$8\r\nkeys:7\r\n\r\n");
     } else if (span_equal(argv[0], SPAN("RF.WATCH"))) {
@@ -244,6 +245,10 @@ void node_fake_say(struct node_fake *node, const char *text) {
 
 unsigned node_fake_links(const struct node_fake *node) {
     return node->links_heard;
+}
+
+unsigned node_fake_statuses(const struct node_fake *node) {
+    return node->statuses_heard;
 }
 
 unsigned node_fake_open(const struct node_fake *node) {

@@ -49,8 +49,10 @@ void node_fake_reset(struct node_fake *node);
 void node_fake_say(struct node_fake *node, const char *text);
 void node_fake_say_span(struct node_fake *node, struct span bytes);
 
-/** node_fake_links(node): how often RF.LINK was heard. node_fake_open(node): connections now. */
+/** node_fake_links(node) / node_fake_statuses(node): how often RF.LINK and RF.STATUS were heard.
+ * node_fake_open(node): connections now. */
 unsigned node_fake_links(const struct node_fake *node);
+unsigned node_fake_statuses(const struct node_fake *node);
 unsigned node_fake_open(const struct node_fake *node);
 
 /** node_fake_heard(node): requests heard in all, RF.LINK and RF.STATUS left out;
