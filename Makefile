@@ -1,7 +1,7 @@
 # Ringfence. `make run` starts everything privately, `make test` runs every test; README.md tells the rest.
 FLAVOUR ?= release
 CC ?= gcc
-PKGS := libevent_core libevent_extra libevent_pthreads libpq libxxhash jansson
+PKGS := libevent_core libevent_extra libevent_pthreads libpq libxxhash jansson libcrypto
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter
 # The daemons are optimised as a whole; tests link the same objects without that, which is much faster.
 CFLAGS_release := -O2 -g -flto=auto -ffat-lto-objects -fno-semantic-interposition

@@ -2,9 +2,10 @@
 
 #include <stddef.h>
 
+static const char *const ACL_SUBCOMMANDS[] = {"WHOAMI", "USERS", "LIST", "GETUSER", "HELP", NULL};
 static const char *const CLIENT_SUBCOMMANDS[] = {
-    "ID",       "GETNAME",  "SETNAME", "SETINFO",      "INFO",     "LIST", "NO-EVICT",
-    "NO-TOUCH", "TRACKING", "CACHING", "TRACKINGINFO", "GETREDIR", "HELP", NULL};
+    "ID",       "GETNAME",  "SETNAME",  "SETINFO", "INFO",         "LIST",     "KILL", "REPLY",
+    "NO-EVICT", "NO-TOUCH", "TRACKING", "CACHING", "TRACKINGINFO", "GETREDIR", "HELP", NULL};
 static const char *const COMMAND_SUBCOMMANDS[] = {"COUNT",   "INFO", "DOCS", "LIST",
                                                   "GETKEYS", "HELP", NULL};
 static const char *const CONFIG_SUBCOMMANDS[] = {"GET", "HELP", NULL};
@@ -194,7 +195,7 @@ static const struct command ROWS[] = {
     [COMMAND_AUTH] = {
         .name = "auth", .arity = -2, .flags = L | F, .args = "[username] password",
         .group = "connection", .since = "1.0.0", .complexity = "O(1)",
-        .summary = "There is no password yet: the user default gets in with any."},
+        .summary = "Says who this connection is; without a users file, default gets in with any password."},
     [COMMAND_QUIT] = {
         .name = "quit", .arity = -1, .flags = L | F, .args = "",
         .group = "connection", .since = "1.0.0", .complexity = "O(1)",
@@ -211,6 +212,11 @@ static const struct command ROWS[] = {
         .name = "hello", .arity = -1, .flags = L | F, .args = "[protover [AUTH username password] [SETNAME clientname]]",
         .group = "connection", .since = "6.0.0", .complexity = "O(1)",
         .summary = "Chooses RESP2 or RESP3."},
+    [COMMAND_ACL] = {
+        .name = "acl", .arity = -2, .flags = L, .args = "",
+        .group = "server", .since = "6.0.0", .complexity = "by subcommand",
+        .summary = "About the users.",
+        .subcommands = ACL_SUBCOMMANDS},
     [COMMAND_CLIENT] = {
         .name = "client", .arity = -2, .flags = L, .args = "",
         .group = "connection", .since = "2.4.0", .complexity = "by subcommand",
@@ -258,7 +264,7 @@ static const struct command ROWS[] = {
 enum { NAME_BYTES_MAX = 11, SAME_LENGTH_MAX = 24 };
 static const signed char BY_LENGTH[NAME_BYTES_MAX + 1][SAME_LENGTH_MAX + 1] = {
     [0 ... 2] = {-1},
-    [3] = {COMMAND_GET, COMMAND_SET, COMMAND_DEL, COMMAND_TTL, -1},
+    [3] = {COMMAND_GET, COMMAND_SET, COMMAND_DEL, COMMAND_TTL, COMMAND_ACL, -1},
     [4] = {COMMAND_MGET, COMMAND_MSET, COMMAND_PTTL, COMMAND_TYPE, COMMAND_PING, COMMAND_ECHO,
            COMMAND_AUTH, COMMAND_QUIT, COMMAND_INFO, COMMAND_TIME, COMMAND_INCR, COMMAND_DECR, -1},
     [5] = {COMMAND_SETEX, COMMAND_SETNX, COMMAND_TOUCH, COMMAND_GETEX, COMMAND_RESET, COMMAND_HELLO,

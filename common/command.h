@@ -55,6 +55,7 @@ enum command_id {
     COMMAND_RESET,
     COMMAND_SELECT,
     COMMAND_HELLO,
+    COMMAND_ACL,
     COMMAND_CLIENT,
     COMMAND_COMMAND,
     COMMAND_CONFIG,
@@ -76,6 +77,7 @@ enum command_flags {
     COMMAND_LINK = 1 << 4,  /* only a node knows it; for a client it is unknown */
     COMMAND_FAST = 1 << 5,  /* O(1) or O(keys), for COMMAND's flags */
     COMMAND_TABLE = 1 << 6, /* answered by the table itself, past the cache */
+    COMMAND_ADMIN = 1 << 7, /* for users with role=admin */
 };
 
 struct command {

@@ -45,6 +45,15 @@ static const char *const TEXTS[] = {
     [REPLY_WRONGPASS] = "WRONGPASS invalid username-password pair or user is disabled.",
     [REPLY_NO_PASSWORD] = "ERR AUTH <password> called without any password configured for the "
                           "default user. Are you sure your configuration is correct?",
+    [REPLY_NOAUTH] = "NOAUTH Authentication required.",
+    [REPLY_NOAUTH_HELLO] =
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+        "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+        "RESP protocol version at the same time",
+    [REPLY_NOPERM_COMMAND] = "NOPERM this user has no permissions to run the '%s' command",
+    [REPLY_NOPERM_SUBCOMMAND] = "NOPERM this user has no permissions to run the '%s|%s' command",
+    [REPLY_NOPERM_KEY] =
+        "NOPERM this user has no permissions to access one of the keys used as arguments",
     [REPLY_NOPROTO] = "NOPROTO unsupported protocol version",
     [REPLY_REFUSED] = "ERR database refused: %s",
     [REPLY_CLIENTS_MAX] = "ERR max number of clients reached",
@@ -57,6 +66,9 @@ static const char *const TEXTS[] = {
     [REPLY_CLIENT_OPTION] = "ERR Unrecognized option '%s'",
     [REPLY_CLIENT_TYPE] = "ERR Unknown client type '%s'",
     [REPLY_CLIENT_ID] = "ERR Invalid client ID",
+    [REPLY_CLIENT_ID_POSITIVE] = "ERR client-id should be greater than 0",
+    [REPLY_NO_SUCH_CLIENT] = "ERR No such client",
+    [REPLY_NO_SUCH_USER] = "ERR No such user '%s'",
     [REPLY_CLIENT_IDS] = "ERR CLIENT LIST takes at most %s ids",
     [REPLY_HELLO_OPTION] = "ERR Syntax error in HELLO option '%s'",
     [REPLY_HELLO_VERSION] = "ERR Protocol version is not an integer or out of range",

@@ -46,6 +46,11 @@ enum reply_error {
     REPLY_CLIENTS_MAX,     /* ERR max number of clients reached */
     REPLY_INTERNAL,        /* ERR internal error; a bug of ours, logged */
     /* connection and server commands, in Redis' words where it has any; the texts are in reply.c */
+    REPLY_NOAUTH,
+    REPLY_NOAUTH_HELLO,
+    REPLY_NOPERM_COMMAND,
+    REPLY_NOPERM_SUBCOMMAND,
+    REPLY_NOPERM_KEY,
     REPLY_PROTOCOL,
     REPLY_CLIENT_NAME,
     REPLY_CLIENT_NAME_LONG,
@@ -54,6 +59,9 @@ enum reply_error {
     REPLY_CLIENT_OPTION,
     REPLY_CLIENT_TYPE,
     REPLY_CLIENT_ID,
+    REPLY_CLIENT_ID_POSITIVE,
+    REPLY_NO_SUCH_CLIENT,
+    REPLY_NO_SUCH_USER,
     REPLY_CLIENT_IDS,
     REPLY_HELLO_OPTION,
     REPLY_HELLO_VERSION,

@@ -23,6 +23,7 @@ struct resp_limits {
     uint32_t args_max;         /* arguments of one request */
     uint32_t bulk_bytes_max;   /* bytes of one argument */
     uint32_t inline_bytes_max; /* bytes of one inline request, or of one header line */
+    bool before_auth;          /* say that these limits are those of somebody unknown */
 };
 
 /* A request that was parsed whole. Everything borrows from the bytes given and from the parser:

@@ -13,6 +13,9 @@
 /* After a request with more arguments than this their room is given back. */
 enum { SLOTS_KEPT_MAX = 256 };
 
+/* Redis' own limit of one argument: beyond it the length is wrong whoever sends it. */
+enum { BULK_BYTES_KNOWN = 512 << 20 };
+
 _Static_assert(sizeof(union resp_slot) == sizeof(struct span), "slots become argv in place");
 
 void resp_parser_init(struct resp_parser *p) {
@@ -118,6 +121,8 @@ static enum resp_result bulk_header(struct resp_parser *p, const char *data, siz
                  c != '\0' ? c : ' ');
         return fail(p, p->error_room);
     }
+    if (limits->before_auth && is_number && n > limits->bulk_bytes_max && n <= BULK_BYTES_KNOWN)
+        return fail(p, "unauthenticated bulk length");
     if (!is_number || n < 0 || n > limits->bulk_bytes_max)
         return fail(p, "invalid bulk length");
     if (next > UINT32_MAX / 2)
@@ -165,6 +170,8 @@ static enum resp_result count_line(struct resp_parser *p, const char *data, size
         if (result != RESP_OK)
             return result;
     }
+    if (limits->before_auth && is_number && n > limits->args_max && n <= INT32_MAX)
+        return fail(p, "unauthenticated multibulk length");
     if (!is_number || n > limits->args_max)
         return fail(p, "invalid multibulk length");
     p->pos = next;

@@ -145,6 +145,25 @@ uint16_t service_listener_port(const struct service_listener *listener) {
     return listener->port;
 }
 
+static bool is_loopback(const struct sockaddr *addr) {
+    if (addr->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)addr)->sin_addr.s_addr) >> 24 == 127;
+    const struct in6_addr *six = &((const struct sockaddr_in6 *)addr)->sin6_addr;
+    return addr->sa_family == AF_INET6 &&
+           (IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127));
+}
+
+bool service_is_loopback(const char *host) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list = NULL;
+    if (getaddrinfo(host, NULL, &hints, &list) != 0)
+        return false;
+    bool all = list != NULL;
+    for (const struct addrinfo *a = list; a != NULL; a = a->ai_next)
+        all = all && is_loopback(a->ai_addr);
+    freeaddrinfo(list);
+    return all;
+}
+
 /* ---- signals ---- */
 
 static const int SIGNALS[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1};

@@ -31,6 +31,10 @@ struct service_listener *service_listen(struct event_base *base, const char *hos
 void service_listener_free(struct service_listener **listener);
 uint16_t service_listener_port(const struct service_listener *listener);
 
+/** service_is_loopback(host): every address that it stands for is one of this machine alone. A host
+ * without an address is not. */
+bool service_is_loopback(const char *host);
+
 /* ---- signals ---- */
 
 struct service_signals;

@@ -4,8 +4,10 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "../common/users.h"
 #include "../common/version.h"
 #include "ring_command.h"
+#include "user_command.h"
 
 struct row {
     const char *words[2]; /* the command's name */
@@ -40,13 +42,25 @@ static const struct row ROWS[] = {
      INT_MAX,
      ring_command_owner,
      "The node that owns a key, and who is asked next when it is down."},
+    {{"user", "line"},
+     "NAME ROLE [PREFIX...]",
+     2,
+     2 + USER_PREFIXES_MAX,
+     user_command_line,
+     "A line for the users file; the password comes from standard input."},
+    {{"user", "check"},
+     "FILE",
+     1,
+     1,
+     user_command_check,
+     "Read a users file: say that it is fine, or which line is not and why."},
 };
 enum { ROWS_COUNT = sizeof(ROWS) / sizeof(ROWS[0]) };
 
 static void print_row(FILE *to, const struct row *row) {
     char usage[80];
     snprintf(usage, sizeof(usage), "%s %s %s", row->words[0], row->words[1], row->args);
-    fprintf(to, "  %-24s  %s\n", usage, row->help);
+    fprintf(to, "  %-27s  %s\n", usage, row->help);
 }
 
 static void print_help(FILE *to) {

@@ -11,9 +11,9 @@
 /* Exit codes, as systemd's and LSB's tables have them. */
 enum ctl_status { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_BAD_FILE = 6 };
 
-/* Where a command writes: results, and why there are none. Borrowed. */
+/* Where a command writes: results, and why there are none; and where it reads. Borrowed. */
 struct ctl_io {
-    FILE *out, *err;
+    FILE *out, *err, *in;
 };
 
 /** A subcommand. argv[0] is the first argument behind its name; there are as many as its row

@@ -4,7 +4,7 @@
 # Exit 5, with the exact line to run, where it may not install.
 set -euo pipefail
 
-build=(gcc make pkg-config libevent-dev libpq-dev libxxhash-dev libjansson-dev postgresql postgresql-client redis-tools)
+build=(gcc make pkg-config libevent-dev libpq-dev libxxhash-dev libjansson-dev libssl-dev postgresql postgresql-client redis-tools)
 tests=(libcriterion-dev libhiredis-dev python3-redis redis-server)
 checks=(clang-format shellcheck)
 fuzz=(clang-14 libclang-rt-14-dev)

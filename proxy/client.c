@@ -35,6 +35,7 @@ struct client_list *client_list_new(const struct proxy_env *env) {
     list->conn_conf = (struct conn_conf){.in_max = CLIENT_IN_BYTES_MAX,
                                          .out_max = (size_t)conf->output_bytes_max,
                                          .out_low = CLIENT_OUT_HIGH_BYTES};
+    client_auth_init(list);
     return list;
 }
 
@@ -68,10 +69,11 @@ void client_count_out(struct client *c) {
 
 /* The connection is of no use any more. What nodes still work on is waited for: their replies need
  * the object. */
-static void leave(struct client *c) {
+void client_leave(struct client *c) {
     if (c->dead)
         return;
     c->dead = c->ended = true;
+    client_auth_forget(c);
     tracking_stop(c->env->tracking, &c->tracking);
     client_count_out(c);
     conn_free(&c->conn);
@@ -97,7 +99,7 @@ void client_list_free(struct client_list **pointer) {
         return;
     for (struct client *c = list->first, *next; c != NULL; c = next) {
         next = c->next;
-        leave(c);
+        client_leave(c);
     }
     for (struct request *r = list->pool, *next; r != NULL; r = next) {
         next = r->next;
@@ -140,7 +142,7 @@ static void tick(struct client *c, int64_t now_us) {
         c->finish_out = conn_out_total(c->conn);
         c->finish_us = now_us;
     } else if (c->finishing && now_us - c->finish_us > CLIENT_LINGER_US) {
-        leave(c);
+        client_leave(c);
     } else if (idle_us != 0 && is_idle(c, now_us, idle_us)) {
         client_finish(c);
     } else if (list->draining && now_us - list->drain_us > CLIENT_DRAIN_IDLE_US &&
@@ -149,7 +151,17 @@ static void tick(struct client *c, int64_t now_us) {
     }
 }
 
+void client_list_sweep(struct client_list *list) {
+    for (struct client *c = list->first, *next; c != NULL; c = next) {
+        next = c->next;
+        if (stats_get(&c->local.killed) != 0)
+            client_leave(c);
+    }
+}
+
 void client_list_tick(struct client_list *list, int64_t now_us) {
+    client_list_sweep(list); /* a full mailbox may have kept a worker from hearing of it */
+    client_auth_tick(list, now_us);
     for (struct client *c = list->first, *next; c != NULL; c = next) {
         next = c->next;
         if (!c->dead)
@@ -198,6 +210,7 @@ void client_open(struct client_list *list, int fd) {
     conn_peer(c->conn, c->local.addr, sizeof(c->local.addr));
     c->local.connected_wall_ms = clock_wall_ms();
     stats_set(&c->local.last_mono_ms, (uint64_t)(conn_loop_now_us(env->loop) / 1000));
+    local_begin(env->server, &c->local);
     registry_add(env->server->registry, &c->local);
     c->next = list->first;
     if (c->next != NULL)
@@ -205,6 +218,7 @@ void client_open(struct client_list *list, int fd) {
     list->first = c;
     list->count++;
     stats_add(&env->stats[PROXY_STAT_CLIENTS], 1);
+    client_auth_changed(c);
 }
 
 static void on_end(void *ctx, enum conn_end why) {
@@ -216,7 +230,7 @@ static void on_end(void *ctx, enum conn_end why) {
     }
     bool owed = c->head != NULL || conn_out_len(c->conn) != 0;
     if (why != CONN_END_EOF || c->finishing || !owed) {
-        leave(c);
+        client_leave(c);
         return;
     }
     c->ended = true; /* `printf ... | nc`: what was asked is answered */

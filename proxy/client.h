@@ -42,6 +42,13 @@ void client_list_tick(struct client_list *list, int64_t now_us);
  * it is closed). */
 void client_open(struct client_list *list, int fd);
 
+/** client_list_renew(list): the worker's users were replaced: clients whose user is gone, or whose
+ * password is no longer one of its user's, are closed behind what they asked for. */
+void client_list_renew(struct client_list *list);
+
+/** client_list_sweep(list): close the clients that CLIENT KILL marked. Cost: O(clients). */
+void client_list_sweep(struct client_list *list);
+
 /** CLIENT_TRACKING_HANDLERS: how tracking tells clients; its ctx is the worker's struct proxy_env.
  * client_tracking_figures(env): tracking's figures into the counters. */
 extern const struct tracking_handlers CLIENT_TRACKING_HANDLERS;

@@ -31,7 +31,9 @@ struct client_list {
     uint32_t pool_count;
     bool draining;
     int64_t drain_us; /* since when */
-    struct resp_limits limits;
+    struct resp_limits limits, limits_before_auth;
+    struct client *waiting_first, *waiting_last; /* have to authenticate; the oldest first */
+    uint32_t waiting_count, waiting_max;
     struct conn_conf conn_conf;
 };
 
@@ -44,11 +46,15 @@ struct client {
     uint32_t queued;                  /* requests in that list */
     uint32_t open_reads, open_writes; /* without an answer */
     size_t held_bytes;                /* memory of replies that wait for those before them */
-    size_t unparsed;   /* bytes of requests that it sent and that were not taken yet */
-    bool stalled;      /* its next request waits */
-    bool ended;        /* it sends no more, or we take no more */
-    bool finishing;    /* ended, and answered: its connection closes once all is sent */
-    bool dead;         /* on its way out: replies go nowhere */
+    size_t unparsed;  /* bytes of requests that it sent and that were not taken yet */
+    bool stalled;     /* its next request waits */
+    bool ended;       /* it sends no more, or we take no more */
+    bool finishing;   /* ended, and answered: its connection closes once all is sent */
+    bool dead;        /* on its way out: replies go nowhere */
+    bool waits;       /* has to authenticate: it is in the list's waiting ones */
+    bool limited;     /* its requests have to be judged */
+    int64_t waits_us; /* since when */
+    struct client *waiting_next, *waiting_prev;
     int64_t finish_us; /* when it last took some of its last replies */
     uint64_t finish_out;
     uint64_t out_counted; /* of its output, in the counters already */
@@ -67,6 +73,20 @@ void request_free(struct client_list *list, struct request *r);
 /** client_free(c): it left, and nothing is owed to it. */
 void client_free(struct client *c);
 
+/** client_leave(c): its connection is of no use any more, or has to go at once; `c` may be gone. */
+void client_leave(struct client *c);
+
+/** client_auth_init(list): the limits before AUTH. client_auth_changed(c): it connected, or who it
+ * is may have changed. client_auth_forget(c): it leaves. client_auth_tick(list, now_us): those that
+ * did not authenticate in time leave. */
+void client_auth_init(struct client_list *list);
+void client_auth_changed(struct client *c);
+void client_auth_forget(struct client *c);
+void client_auth_tick(struct client_list *list, int64_t now_us);
+
+/** client_forbids(c, id, in): a client with `limited` may not do this; the error is written. */
+bool client_forbids(struct client *c, int id, const struct resp_request *in);
+
 /** client_finish(c): it was answered, and no more is taken from it: close once all is sent.
  * client_finish_drained(c): the same if we drain, it is owed nothing, and nothing that it sent is
  * unread: so close right behind a reply, where a client can see it before it asks again. */
@@ -76,10 +96,17 @@ void client_finish_drained(struct client *c);
 /** client_count_out(c): what was sent since the last call goes into the counters. */
 void client_count_out(struct client *c);
 
+/** client_mutes(c): the request that is being taken gets no reply (CLIENT REPLY). */
+static inline bool client_mutes(const struct client *c) {
+    return c->local.reply == LOCAL_REPLY_OFF || c->local.reply == LOCAL_REPLY_SKIPS;
+}
+
 /** client_open_reply(c, out): where a reply (or a push) without a node is written: at once if
  * nothing waits before it (NULL returned), else in its turn. `*out` NULL: no memory.
+ * client_open_answer(c, out): the same for a reply to a request, which may be muted.
  * client_close_reply(c, r, end): it is complete; `end`: then close. */
 struct request *client_open_reply(struct client *c, struct buf **out);
+struct request *client_open_answer(struct client *c, struct buf **out);
 void client_close_reply(struct client *c, struct request *r, bool end);
 
 /** client_out_of_memory(c): this client has to go, as if its buffer were full. */

@@ -30,16 +30,27 @@ static bool must_wait(const struct client *c, bool is_write, bool is_multi, uint
 }
 
 /* Answer without a node: at once if nothing waits before it, else in its turn. */
-struct request *client_open_reply(struct client *c, struct buf **out) {
-    if (c->head == NULL) {
-        *out = conn_out(c->conn);
-        return NULL;
-    }
+static struct request *open_in_turn(struct client *c, struct buf **out) {
     struct request *r = request_open(c, 0);
     *out = r != NULL ? &r->held : NULL;
     if (r != NULL)
         c->open_reads++;
     return r;
+}
+
+struct request *client_open_reply(struct client *c, struct buf **out) {
+    if (c->head == NULL) {
+        *out = conn_out(c->conn);
+        return NULL;
+    }
+    struct request *r = open_in_turn(c, out);
+    if (r != NULL)
+        r->is_muted = false;
+    return r;
+}
+
+struct request *client_open_answer(struct client *c, struct buf **out) {
+    return client_mutes(c) ? open_in_turn(c, out) : client_open_reply(c, out);
 }
 
 void client_close_reply(struct client *c, struct request *r, bool end) {
@@ -68,7 +79,7 @@ static enum taken out_of_memory(struct client *c) {
 
 static enum taken refuse(struct client *c, const struct resp_request *in, int id) {
     struct buf *out;
-    struct request *r = client_open_reply(c, &out);
+    struct request *r = client_open_answer(c, &out);
     if (out == NULL)
         return out_of_memory(c);
     if (id < 0)
@@ -82,12 +93,19 @@ static enum taken refuse(struct client *c, const struct resp_request *in, int id
 
 static enum taken execute_local(struct client *c, const struct resp_request *in, int id) {
     struct buf *out;
-    struct request *r = client_open_reply(c, &out);
+    struct request *r = client_open_answer(c, &out);
     if (out == NULL)
         return out_of_memory(c);
+    unsigned failures = c->local.rights.failures;
     enum local_result result =
         local_execute(c->env->server, &c->local, conn_loop_now_us(c->env->loop) / 1000, id,
                       in->argv, in->argc, out);
+    if (id == COMMAND_AUTH || id == COMMAND_HELLO || id == COMMAND_RESET) {
+        stats_add(&c->env->stats[PROXY_STAT_DENIED_AUTH], c->local.rights.failures > failures);
+        client_auth_changed(c);
+    }
+    if (r != NULL && id == COMMAND_CLIENT && !client_mutes(c))
+        r->is_muted = false; /* CLIENT REPLY ON is answered */
     c->ended = c->ended || result == LOCAL_CLOSE;
     client_close_reply(c, r, result == LOCAL_CLOSE);
     return result == LOCAL_CLOSE ? TAKEN_LAST : TAKEN;
@@ -106,6 +124,8 @@ static enum taken execute(struct client *c, const struct resp_request *in, const
     const struct command *row = id < 0 ? NULL : command_row(id);
     if (row == NULL || (row->flags & COMMAND_LINK) != 0 || !command_arity_ok(id, in->argc))
         return refuse(c, in, row == NULL || (row->flags & COMMAND_LINK) != 0 ? -1 : id);
+    if (c->limited && client_forbids(c, id, in))
+        return c->ended ? TAKEN_LAST : TAKEN;
     stats_set(&c->local.last_command, (uint64_t)id);
     if ((row->flags & COMMAND_LOCAL) != 0)
         return execute_local(c, in, id);
@@ -167,7 +187,8 @@ size_t client_on_read(void *ctx, const char *data, size_t len) {
     while (used < len && taken == TAKEN && !c->ended) {
         struct resp_request in = {0};
         enum resp_result result =
-            resp_parse_request(&c->parser, data + used, len - used, &c->list->limits, &in);
+            resp_parse_request(&c->parser, data + used, len - used,
+                               c->waits ? &c->list->limits_before_auth : &c->list->limits, &in);
         if (result == RESP_PARTIAL)
             break;
         if (result == RESP_ERROR) {
@@ -185,6 +206,9 @@ size_t client_on_read(void *ctx, const char *data, size_t len) {
             break;
         used += in.size;
         commands++;
+        if (c->local.reply >= LOCAL_REPLY_SKIP) /* SKIP, SKIPS, ON */
+            c->local.reply =
+                c->local.reply == LOCAL_REPLY_SKIP ? LOCAL_REPLY_SKIPS : LOCAL_REPLY_ON;
     }
     stats_add(&env->stats[PROXY_STAT_COMMANDS], commands);
     stats_add(&env->stats[PROXY_STAT_BYTES_IN], used);

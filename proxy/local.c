@@ -14,6 +14,8 @@
 #include "registry.h"
 #include "tracking.h"
 
+enum { FAILURES_MAX = 8 /* wrong passwords that a connection may try */ };
+
 void local_write_int(const struct local_call *call, const char *name, int64_t n) {
     resp_write_bulk(call->out, span_str(name));
     resp_write_int(call->out, n);
@@ -34,7 +36,7 @@ bool local_name_is_clean(struct span name) {
     return true;
 }
 
-static bool name_fits(const struct local_call *call, struct span name) {
+bool local_name_fits(const struct local_call *call, struct span name) {
     if (!local_name_is_clean(name))
         reply_error(call->out, REPLY_CLIENT_NAME, NULL);
     else if (name.len >= LOCAL_NAME_BYTES)
@@ -46,7 +48,7 @@ static bool name_fits(const struct local_call *call, struct span name) {
 
 /* Others read a client's text fields and its protocol in CLIENT LIST: change them under the lock.
  */
-static void store_name(const struct local_call *call, struct span name) {
+void local_store_name(const struct local_call *call, struct span name) {
     registry_lock(call->server->registry);
     if (name.len != 0)
         memcpy(call->client->name, name.ptr, name.len);
@@ -55,13 +57,13 @@ static void store_name(const struct local_call *call, struct span name) {
 }
 
 bool local_set_name(const struct local_call *call, struct span name) {
-    if (!name_fits(call, name))
+    if (!local_name_fits(call, name))
         return false;
-    store_name(call, name);
+    local_store_name(call, name);
     return true;
 }
 
-static void store_proto(const struct local_call *call, int proto) {
+void local_store_proto(const struct local_call *call, int proto) {
     registry_lock(call->server->registry);
     call->client->proto = proto;
     registry_unlock(call->server->registry);
@@ -96,8 +98,10 @@ static void select_db(const struct local_call *call) {
 
 static void reset(const struct local_call *call) {
     tracking_stop(call->server->tracking, call->client->tracking);
-    store_proto(call, 2);
-    store_name(call, span_of(NULL, 0));
+    local_store_proto(call, 2);
+    local_store_name(call, span_of(NULL, 0));
+    local_store_user(call->server, call->client, true);
+    call->client->reply = LOCAL_REPLY_ON;
     resp_write_status(call->out, "RESET");
 }
 
@@ -111,100 +115,11 @@ static void time_of_day(const struct local_call *call) {
     resp_write_bulk(call->out, span_of(text, (size_t)n));
 }
 
-/* ---- AUTH and HELLO ---- */
-
-static void auth(const struct local_call *call) {
-    if (call->argc == 2)
-        reply_error(call->out, REPLY_NO_PASSWORD, NULL);
-    else if (call->argc != 3)
-        reply_error(call->out, REPLY_SYNTAX, NULL);
-    else if (!span_equal(call->argv[1], SPAN("default")))
-        reply_error(call->out, REPLY_WRONGPASS, NULL);
-    else
-        resp_write_status(call->out, "OK");
-}
-
-struct hello {
-    int proto;
-    bool has_name;
-    struct span name;
-};
-
-/* Like a Redis without passwords: the user "default" gets in with any, and there is no other user.
- */
-static bool hello_option(const struct local_call *call, uint32_t *at, struct hello *hello) {
-    struct span option = call->argv[*at];
-    uint32_t left = call->argc - 1 - *at;
-    if (span_equal_nocase(option, SPAN("AUTH")) && left >= 2) {
-        *at += 3;
-        if (span_equal(call->argv[*at - 2], SPAN("default")))
-            return true;
-        reply_error(call->out, REPLY_WRONGPASS, NULL);
-        return false;
-    }
-    if (span_equal_nocase(option, SPAN("SETNAME")) && left >= 1) {
-        *at += 2;
-        hello->has_name = true;
-        hello->name = call->argv[*at - 1];
-        return name_fits(call, hello->name);
-    }
-    reply_error_with(call->out, REPLY_HELLO_OPTION, &option, 1);
-    return false;
-}
-
-static void write_hello(const struct local_call *call) {
-    struct buf *out = call->out;
-    resp_write_map(out, 8, call->client->proto);
-    resp_write_bulk(out, SPAN("server"));
-    resp_write_bulk(out, SPAN("redis"));
-    resp_write_bulk(out, SPAN("version"));
-    resp_write_bulk(out, span_str(call->server->conf->compat_redis_version));
-    resp_write_bulk(out, SPAN("proto"));
-    resp_write_int(out, call->client->proto);
-    resp_write_bulk(out, SPAN("id"));
-    resp_write_int(out, (int64_t)call->client->id);
-    resp_write_bulk(out, SPAN("mode"));
-    resp_write_bulk(out, SPAN("standalone"));
-    resp_write_bulk(out, SPAN("role"));
-    resp_write_bulk(out, SPAN("master"));
-    resp_write_bulk(out, SPAN("modules"));
-    resp_write_array(out, 0);
-    resp_write_bulk(out, SPAN("ringfence_version"));
-    resp_write_bulk(out, SPAN(RINGFENCE_VERSION));
-}
-
-/* Nothing changes unless all of it is right. */
-static void hello(const struct local_call *call) {
-    struct hello hello = {.proto = call->client->proto};
-    int64_t proto;
-    if (call->argc > 1) {
-        if (!span_to_int64(call->argv[1], &proto)) {
-            reply_error(call->out, REPLY_HELLO_VERSION, NULL);
-            return;
-        }
-        if (proto != 2 && proto != 3) {
-            reply_error(call->out, REPLY_NOPROTO, NULL);
-            return;
-        }
-        hello.proto = (int)proto;
-    }
-    for (uint32_t at = 2; at < call->argc;) {
-        if (!hello_option(call, &at, &hello))
-            return;
-    }
-    if (hello.proto != 3) /* there is no way to push */
-        tracking_stop(call->server->tracking, call->client->tracking);
-    if (hello.proto != call->client->proto)
-        store_proto(call, hello.proto);
-    if (hello.has_name)
-        store_name(call, hello.name);
-    write_hello(call);
-}
-
 /* ---- dispatch ---- */
 
 const struct local_subcommand *local_subcommands(int id) {
-    return id == COMMAND_CLIENT    ? LOCAL_CLIENT_ROWS
+    return id == COMMAND_ACL       ? LOCAL_ACL_ROWS
+           : id == COMMAND_CLIENT  ? LOCAL_CLIENT_ROWS
            : id == COMMAND_COMMAND ? LOCAL_COMMAND_ROWS
            : id == COMMAND_CONFIG  ? LOCAL_CONFIG_ROWS
                                    : NULL;
@@ -223,6 +138,12 @@ static void run_subcommand(const struct local_call *call, int id) {
         char name[64];
         snprintf(name, sizeof(name), "%s|%s", command, row->name);
         reply_wrong_arity(call->out, name);
+        return;
+    }
+    if ((row->flags & LOCAL_ADMIN) != 0 &&
+        !rights_is_admin(call->server->rights, &call->client->rights)) {
+        struct span names[] = {span_str(command), span_str(row->name)};
+        reply_error_with(call->out, REPLY_NOPERM_SUBCOMMAND, names, 2);
         return;
     }
     row->run(call);
@@ -255,8 +176,8 @@ enum local_result local_execute(const struct local_server *server, struct local_
                                 int64_t now_mono_ms, int id, const struct span *argv, uint32_t argc,
                                 struct buf *out) {
     static local_fn *const PLAIN[COMMAND_COUNT_OF] = {
-        [COMMAND_PING] = ping,        [COMMAND_ECHO] = echo,      [COMMAND_SELECT] = select_db,
-        [COMMAND_RESET] = reset,      [COMMAND_AUTH] = auth,      [COMMAND_HELLO] = hello,
+        [COMMAND_PING] = ping,        [COMMAND_ECHO] = echo,       [COMMAND_SELECT] = select_db,
+        [COMMAND_RESET] = reset,      [COMMAND_AUTH] = local_auth, [COMMAND_HELLO] = local_hello,
         [COMMAND_TIME] = time_of_day, [COMMAND_INFO] = local_info};
     const struct local_call call = {server, client, now_mono_ms, argv, argc, out};
     if (id == COMMAND_QUIT) {
@@ -271,5 +192,5 @@ enum local_result local_execute(const struct local_server *server, struct local_
         run_subcommand(&call, id);
     else /* a row of the table without an answer here: a bug, but the client gets its reply */
         reply_error(out, REPLY_INTERNAL, NULL);
-    return LOCAL_DONE;
+    return client->ends || client->rights.failures >= FAILURES_MAX ? LOCAL_CLOSE : LOCAL_DONE;
 }

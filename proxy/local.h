@@ -11,6 +11,7 @@
 
 #include "../common/span.h"
 #include "../common/stats.h"
+#include "rights.h"
 
 struct buf;
 struct conn;
@@ -31,12 +32,28 @@ struct local_client {
     char addr[64], laddr[64];
     char name[LOCAL_NAME_BYTES];
     char lib_name[LOCAL_NAME_BYTES], lib_ver[LOCAL_NAME_BYTES];
+    char user[LOCAL_NAME_BYTES]; /* "default" until it authenticates */
+    struct rights_holder rights;
     int64_t connected_wall_ms;
     struct tracking_client *tracking; /* of the same client */
     stats_value last_mono_ms;         /* of its last request */
     stats_value last_command;         /* command_id */
     stats_value commands;
+    stats_value killed; /* CLIENT KILL: its worker has to close it. Set by any thread */
+    bool ends;          /* it ends behind the answer that is being written */
+    uint8_t reply;      /* enum local_reply: CLIENT REPLY */
     struct local_client *next, *prev; /* the registry's */
+};
+
+/* Whether a client's requests are answered. SKIP: the one that comes next is not; SKIPS: it came.
+ */
+enum local_reply { LOCAL_REPLY_ON, LOCAL_REPLY_OFF, LOCAL_REPLY_SKIP, LOCAL_REPLY_SKIPS };
+
+/* How one worker reaches all of them. */
+struct local_peers {
+    /** Every worker is to close its clients that are marked as killed. */
+    void (*sweep)(void *ctx);
+    void *ctx;
 };
 
 /* What a worker knows about the process; filled by main, borrowed. */
@@ -45,17 +62,27 @@ struct local_server {
     struct registry *registry;              /* all clients of all workers */
     const stats_value *const *worker_stats; /* one block per worker: [PROXY_STAT_COUNT] each */
     unsigned workers;
-    struct topology *topology; /* of this worker: ring and node states, for INFO */
-    struct tracking *tracking; /* of this worker */
-    const char *config_file;   /* "" without one */
-    const char *run_id;        /* 40 hex digits */
-    uint16_t port;             /* really bound */
+    const struct local_peers *peers; /* NULL: there is nobody to be reached */
+    struct topology *topology;       /* of this worker: ring and node states, for INFO */
+    struct tracking *tracking;       /* of this worker */
+    struct rights *rights;   /* of this worker; NULL: no users, everybody may do everything */
+    const char *config_file; /* "" without one */
+    const char *run_id;      /* 40 hex digits */
+    uint16_t port;           /* really bound */
     int64_t started_mono_ms;
 };
 
+/** local_begin(server, client): who it is when it connects. Before it is in the registry. */
+void local_begin(const struct local_server *server, struct local_client *client);
+
+/** local_renew(server, client): the users were replaced (rights_swap()): false when it has to go.
+ */
+bool local_renew(const struct local_server *server, struct local_client *client);
+
 enum local_result {
     LOCAL_DONE,  /* answered in `out` */
-    LOCAL_CLOSE, /* answered; close the connection once it is sent (QUIT) */
+    LOCAL_CLOSE, /* answered; close the connection once it is sent (QUIT, or too many wrong
+                    passwords) */
 };
 
 /** local_execute(server, client, now_mono_ms, id, argv, argc, out): answer a COMMAND_LOCAL command

@@ -67,13 +67,13 @@ static size_t write_line(const struct local_call *call, const struct local_clien
         line, size,
         "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=N db=0 sub=0 psub=0 "
         "ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 "
-        "tot-mem=0 events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s "
+        "tot-mem=0 events=r cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s "
         "tot-cmds=%llu\n",
         (unsigned long long)c->id, c->addr, c->laddr, c->fd, c->name,
         (long long)(age_ms > 0 ? age_ms / 1000 : 0),
         (long long)(idle_ms > 0 && c != call->client ? idle_ms / 1000 : 0),
-        asked ? command_row((int)stats_get(&c->last_command))->name : "NULL", c->proto, c->lib_name,
-        c->lib_ver, (unsigned long long)commands);
+        asked ? command_row((int)stats_get(&c->last_command))->name : "NULL", c->user, c->proto,
+        c->lib_name, c->lib_ver, (unsigned long long)commands);
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
 }
 
@@ -102,19 +102,19 @@ static bool shown(const struct list_filter *filter, uint64_t client_id) {
 }
 
 /* Everybody is a normal client here; Redis' other types are known, and empty. */
-static bool filter_by_type(const struct local_call *call, struct list_filter *out) {
+bool local_client_type(const struct local_call *call, struct span name, bool *none_out) {
     static const struct {
         const char *name;
         bool none;
     } TYPES[] = {
         {"normal", false}, {"master", true}, {"replica", true}, {"slave", true}, {"pubsub", true}};
     for (size_t i = 0; i < sizeof(TYPES) / sizeof(TYPES[0]); i++) {
-        if (span_equal_nocase(call->argv[3], span_str(TYPES[i].name))) {
-            out->none = TYPES[i].none;
+        if (span_equal_nocase(name, span_str(TYPES[i].name))) {
+            *none_out = TYPES[i].none;
             return true;
         }
     }
-    reply_error_with(call->out, REPLY_CLIENT_TYPE, &call->argv[3], 1);
+    reply_error_with(call->out, REPLY_CLIENT_TYPE, &name, 1);
     return false;
 }
 
@@ -127,7 +127,7 @@ static bool parse_filter(const struct local_call *call, struct list_filter *out)
     if (call->argc == 2)
         return true;
     if (call->argc == 4 && span_equal_nocase(call->argv[2], SPAN("TYPE")))
-        return filter_by_type(call, out);
+        return local_client_type(call, call->argv[3], &out->none);
     if (call->argc < 4 || !span_equal_nocase(call->argv[2], SPAN("ID"))) {
         reply_error(call->out, REPLY_SYNTAX, NULL);
         return false;
@@ -170,6 +170,25 @@ static void list(const struct local_call *call) {
     buf_release(&text);
 }
 
+/* ---- REPLY ---- */
+
+/* OFF and SKIP have no answer themselves. */
+static void reply(const struct local_call *call) {
+    struct span mode = call->argv[2];
+    struct local_client *c = call->client;
+    if (span_equal_nocase(mode, SPAN("ON"))) {
+        c->reply = LOCAL_REPLY_ON;
+        resp_write_status(call->out, "OK");
+    } else if (span_equal_nocase(mode, SPAN("OFF"))) {
+        c->reply = LOCAL_REPLY_OFF;
+    } else if (span_equal_nocase(mode, SPAN("SKIP"))) {
+        if (c->reply != LOCAL_REPLY_OFF)
+            c->reply = LOCAL_REPLY_SKIP;
+    } else {
+        reply_error(call->out, REPLY_SYNTAX, NULL);
+    }
+}
+
 /* ---- what has no effect here ---- */
 
 /* The proxy evicts no client and keeps no recency of keys: said yes to, as there is nothing to do.
@@ -187,21 +206,30 @@ static void help(const struct local_call *call) {
 }
 
 const struct local_subcommand LOCAL_CLIENT_ROWS[] = {
-    {"id", 2, "5.0.0", "", "The number of this connection.", id},
-    {"getname", 2, "2.6.9", "", "The name of this connection.", getname},
-    {"setname", 3, "2.6.9", " <name>", "Names this connection; an empty name clears it.", setname},
-    {"setinfo", 4, "7.2.0", " (LIB-NAME|LIB-VER) <value>", "Says which library speaks.", setinfo},
-    {"info", 2, "6.2.0", "", "A line about this connection.", info},
-    {"list", -2, "2.4.0", " [TYPE <type>] [ID <id> ...]", "A line about each connection.", list},
-    {"no-evict", 3, "7.0.0", " (ON|OFF)", "Accepted; no connection is ever evicted.",
-     accept_on_off},
-    {"no-touch", 3, "7.2.0", " (ON|OFF)", "Accepted; has no effect.", accept_on_off},
+    {"id", 2, "5.0.0", "", "The number of this connection.", id, 0},
+    {"getname", 2, "2.6.9", "", "The name of this connection.", getname, 0},
+    {"setname", 3, "2.6.9", " <name>", "Names this connection; an empty name clears it.", setname,
+     0},
+    {"setinfo", 4, "7.2.0", " (LIB-NAME|LIB-VER) <value>", "Says which library speaks.", setinfo,
+     0},
+    {"info", 2, "6.2.0", "", "A line about this connection.", info, 0},
+    {"list", -2, "2.4.0", " [TYPE <type>] [ID <id> ...]", "A line about each connection.", list,
+     LOCAL_ADMIN},
+    {"kill", -3, "2.4.0",
+     " [ID <id>] [TYPE <type>] [ADDR <ip:port>] [LADDR <ip:port>] [USER <user>] [SKIPME <yes-no>]",
+     "Closes connections; by <ip:port> alone too.", local_kill, LOCAL_ADMIN},
+    {"reply", 3, "3.2.0", " (ON|OFF|SKIP)", "Whether requests of this connection are answered.",
+     reply, 0},
+    {"no-evict", 3, "7.0.0", " (ON|OFF)", "Accepted; no connection is ever evicted.", accept_on_off,
+     0},
+    {"no-touch", 3, "7.2.0", " (ON|OFF)", "Accepted; has no effect.", accept_on_off, 0},
     {"tracking", -3, "6.0.0", " (ON|OFF) [BCAST] [PREFIX <prefix> ...] [OPTIN] [OPTOUT] [NOLOOP]",
-     "Tells this connection which of the keys it read have changed.", local_tracking},
+     "Tells this connection which of the keys it read have changed.", local_tracking, 0},
     {"caching", 3, "6.0.0", " (YES|NO)", "Whether what the next command reads is tracked.",
-     local_caching},
-    {"trackinginfo", 2, "6.2.0", "", "How this connection tracks.", local_trackinginfo},
-    {"getredir", 2, "6.0.0", "", "Where its invalidations go: -1 nowhere, 0 here.", local_getredir},
-    {"help", 2, "5.0.0", "", "This text.", help},
-    {NULL, 0, NULL, NULL, NULL, NULL},
+     local_caching, 0},
+    {"trackinginfo", 2, "6.2.0", "", "How this connection tracks.", local_trackinginfo, 0},
+    {"getredir", 2, "6.0.0", "", "Where its invalidations go: -1 nowhere, 0 here.", local_getredir,
+     0},
+    {"help", 2, "5.0.0", "", "This text.", help, 0},
+    {NULL, 0, NULL, NULL, NULL, NULL, 0},
 };

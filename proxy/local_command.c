@@ -304,14 +304,15 @@ static void help(const struct local_call *call) {
 }
 
 const struct local_subcommand LOCAL_COMMAND_ROWS[] = {
-    {"count", 2, "2.8.13", "", "How many commands there are.", count},
+    {"count", 2, "2.8.13", "", "How many commands there are.", count, 0},
     {"info", -2, "2.8.13", " [<name> ...]",
-     "Arity, flags and keys of commands; of all without names.", info},
+     "Arity, flags and keys of commands; of all without names.", info, 0},
     {"docs", -2, "7.0.0", " [<name> ...]", "Summaries of commands; of all without names.",
-     local_command_docs},
+     local_command_docs, 0},
     {"list", -2, "7.0.0", " [FILTERBY <filter> <value>]",
-     "Names of commands; the filters are MODULE, ACLCAT and PATTERN.", list},
-    {"getkeys", -3, "2.8.13", " <command> [<arg> ...]", "The keys among the arguments.", getkeys},
-    {"help", 2, "5.0.0", "", "This text.", help},
-    {NULL, 0, NULL, NULL, NULL, NULL},
+     "Names of commands; the filters are MODULE, ACLCAT and PATTERN.", list, 0},
+    {"getkeys", -3, "2.8.13", " <command> [<arg> ...]", "The keys among the arguments.", getkeys,
+     0},
+    {"help", 2, "5.0.0", "", "This text.", help, 0},
+    {NULL, 0, NULL, NULL, NULL, NULL, 0},
 };

@@ -113,7 +113,8 @@ static void help(const struct local_call *call) {
 }
 
 const struct local_subcommand LOCAL_CONFIG_ROWS[] = {
-    {"get", -3, "2.0.0", " <pattern> ...", "Options whose names match, and their values.", get},
-    {"help", 2, "5.0.0", "", "This text.", help},
-    {NULL, 0, NULL, NULL, NULL, NULL},
+    {"get", -3, "2.0.0", " <pattern> ...", "Options whose names match, and their values.", get,
+     LOCAL_ADMIN},
+    {"help", 2, "5.0.0", "", "This text.", help, 0},
+    {NULL, 0, NULL, NULL, NULL, NULL, 0},
 };

@@ -1,7 +1,7 @@
 /*
- * local_private: what local.c (connection and dispatch), local_client.c (CLIENT), local_command.c
- * and local_docs.c (COMMAND), local_config.c (CONFIG) and local_info.c (INFO) share. For these
- * alone.
+ * local_private: what local.c (connection and dispatch), local_auth.c (AUTH, HELLO), local_acl.c
+ * (ACL), local_client.c and local_kill.c (CLIENT), local_command.c and local_docs.c (COMMAND),
+ * local_config.c (CONFIG) and local_info.c (INFO) share. For these alone.
  */
 #ifndef RINGFENCE_LOCAL_PRIVATE_H
 #define RINGFENCE_LOCAL_PRIVATE_H
@@ -22,6 +22,8 @@ struct local_call {
 
 typedef void local_fn(const struct local_call *call);
 
+enum local_flags { LOCAL_ADMIN = 1 << 0 /* for users with role=admin */ };
+
 /* A subcommand. HELP, COMMAND and the dispatch read the rows. */
 struct local_subcommand {
     const char *name; /* lower case; NULL ends a table */
@@ -30,11 +32,13 @@ struct local_subcommand {
     const char *args; /* for HELP, with a leading blank; "" without any */
     const char *summary;
     local_fn *run;
+    unsigned flags; /* enum local_flags */
 };
 
 /** local_subcommands(id): the table of a command, or NULL. */
 const struct local_subcommand *local_subcommands(int id);
-extern const struct local_subcommand LOCAL_CLIENT_ROWS[], LOCAL_COMMAND_ROWS[], LOCAL_CONFIG_ROWS[];
+extern const struct local_subcommand LOCAL_ACL_ROWS[], LOCAL_CLIENT_ROWS[], LOCAL_COMMAND_ROWS[],
+    LOCAL_CONFIG_ROWS[];
 
 /** local_help(call, id): HELP, made from the rows. */
 void local_help(const struct local_call *call, int id);
@@ -45,6 +49,26 @@ bool local_name_is_clean(struct span name);
 /** local_set_name(call, name): check and set the client's name; empty clears it. Returns false, the
  * error written. */
 bool local_set_name(const struct local_call *call, struct span name);
+
+/** local_name_fits(call, name): a client may have that name; else the error is written.
+ * local_store_name(call, name), local_store_proto(call, proto): take it over. */
+bool local_name_fits(const struct local_call *call, struct span name);
+void local_store_name(const struct local_call *call, struct span name);
+void local_store_proto(const struct local_call *call, int proto);
+
+/** local_store_user(server, client, begins): client->rights changed: its user's name for CLIENT
+ * LIST. `begins`: first make it who a new connection is. */
+void local_store_user(const struct local_server *server, struct local_client *client, bool begins);
+
+/** local_auth, local_hello: AUTH and HELLO. */
+local_fn local_auth, local_hello;
+
+/** local_client_type(call, name, none_out): a type of clients; `*none_out`: nobody here is of that
+ * type. Returns false, the error written, for another name. */
+bool local_client_type(const struct local_call *call, struct span name, bool *none_out);
+
+/** local_kill: CLIENT KILL. */
+local_fn local_kill;
 
 /** local_tracking, local_caching, local_trackinginfo, local_getredir: subcommands of CLIENT. */
 local_fn local_tracking, local_caching, local_trackinginfo, local_getredir;

@@ -100,6 +100,19 @@ static bool options_fit(const struct local_call *call, const struct options *o) 
     return why < 0;
 }
 
+/* BCAST tells the names of keys that it did not read. */
+static bool is_allowed(const struct local_call *call, const struct options *o) {
+    const struct rights_holder *rights = &call->client->rights;
+    bool fine = (o->flags & TRACKING_BCAST) == 0 || o->prefixes_count != 0 ||
+                call->client->tracking->prefixes_count != 0 ||
+                rights_covers_prefix(rights, SPAN(""));
+    for (uint32_t i = 0; i < o->prefixes_count; i++)
+        fine = fine && rights_covers_prefix(rights, o->prefixes[i]);
+    if (!fine)
+        reply_error(call->out, REPLY_NOPERM_KEY, NULL);
+    return fine;
+}
+
 void local_tracking(const struct local_call *call) {
     struct options o = {0};
     bool on = span_equal_nocase(call->argv[2], SPAN("ON"));
@@ -114,7 +127,7 @@ void local_tracking(const struct local_call *call) {
     if (!on) {
         tracking_stop(call->server->tracking, call->client->tracking);
     } else {
-        if (!options_fit(call, &o) || !prefixes_are_apart(call, &o))
+        if (!options_fit(call, &o) || !prefixes_are_apart(call, &o) || !is_allowed(call, &o))
             return;
         if (!tracking_start(call->server->tracking, call->client->tracking, o.flags, o.prefixes,
                             o.prefixes_count)) {

@@ -21,6 +21,7 @@
 #include "proxy_stats.h"
 #include "registry.h"
 #include "reload.h"
+#include "users_reload.h"
 #include "worker.h"
 
 enum { WORKERS_MAX = 64, FDS_RESERVED = 64 };
@@ -30,12 +31,14 @@ struct proxy {
     struct event_base *base;
     struct service_listener *listener;
     struct service_signals *signals;
-    struct service_watch *watch;
+    struct service_watch *watch, *users_watch;
     struct event *drain_check;
     struct registry *registry;
     struct reload *reload;
+    struct users_reload *users; /* NULL: no users file */
     struct worker *workers[WORKERS_MAX];
     struct local_server servers[WORKERS_MAX];
+    struct local_peers peers;
     stats_value (*stats)[PROXY_STAT_COUNT];
     const stats_value *stats_of[WORKERS_MAX];
     struct balance *balance;
@@ -92,14 +95,22 @@ static void on_ring_change(void *ctx) {
     reload_again(p->reload, p->workers, p->workers_count);
 }
 
+static void on_users_change(void *ctx) {
+    struct proxy *p = ctx;
+    if (p->users != NULL)
+        users_reload_again(p->users, p->workers, p->workers_count);
+}
+
 static void on_signal(int signo, void *ctx) {
     struct proxy *p = ctx;
-    if (signo == SIGHUP)
+    if (signo == SIGHUP) {
         on_ring_change(p);
-    else if (signo == SIGUSR1)
+        on_users_change(p);
+    } else if (signo == SIGUSR1) {
         log_figures(p);
-    else
+    } else {
         drain(p);
+    }
 }
 
 /* ---- starting and stopping ---- */
@@ -115,11 +126,20 @@ static unsigned count_workers(const struct proxy_conf *conf) {
     return (unsigned)(count > WORKERS_MAX ? WORKERS_MAX : count);
 }
 
+/* On a worker's thread; the workers are there for as long as any of them runs. */
+static void on_sweep(void *ctx) {
+    struct proxy *p = ctx;
+    for (unsigned i = 0; i < p->workers_count; i++)
+        worker_sweep(p->workers[i]);
+}
+
 static bool start_workers(struct proxy *p, const char *config_file) {
+    p->peers = (struct local_peers){.sweep = on_sweep, .ctx = p};
     for (unsigned i = 0; i < p->workers_count; i++) {
         p->stats_of[i] = p->stats[i];
         p->servers[i] = (struct local_server){.conf = &p->conf,
                                               .registry = p->registry,
+                                              .peers = &p->peers,
                                               .worker_stats = p->stats_of,
                                               .workers = p->workers_count,
                                               .config_file = config_file,
@@ -130,9 +150,10 @@ static bool start_workers(struct proxy *p, const char *config_file) {
     for (unsigned i = 0; i < p->workers_count; i++) {
         uint64_t epoch;
         struct ring *ring = reload_copy(p->reload, &epoch);
-        if (ring != NULL)
+        struct users *users = p->users == NULL ? NULL : users_reload_copy(p->users);
+        if (ring != NULL && (p->users == NULL || users != NULL))
             p->workers[i] =
-                worker_start(&p->servers[i], p->conf.ring_file, ring, epoch, p->stats[i]);
+                worker_start(&p->servers[i], p->conf.ring_file, ring, epoch, users, p->stats[i]);
         if (p->workers[i] == NULL) {
             fprintf(stderr, "ringfence-proxy: cannot start worker %u: out of memory or threads\n",
                     i);
@@ -142,14 +163,53 @@ static bool start_workers(struct proxy *p, const char *config_file) {
     return true;
 }
 
+/* Everybody who can connect may do everything: then only this machine may connect. */
+static bool is_protected(const struct proxy *p) {
+    if (p->users != NULL || !p->conf.protected_mode || service_is_loopback(p->conf.bind))
+        return true;
+    fprintf(stderr,
+            "ringfence-proxy: bind %s: other machines could connect, and there are no users. Make "
+            "one, and start with it:\n"
+            "    (umask 077; ringfence-ctl user line default admin >users)\n"
+            "    ringfence-proxy --bind %s --users-file users ...\n"
+            "or, on a network where everybody may do everything: --protected-mode no\n",
+            p->conf.bind, p->conf.bind);
+    return false;
+}
+
+/* What the configuration names: the ring and the users. */
+static bool read_files(struct proxy *p) {
+    char error[600] = "";
+    bool has_users = p->conf.users_file[0] != '\0';
+    p->reload = reload_new(p->conf.ring_file, error, sizeof(error));
+    if (p->reload != NULL && has_users)
+        p->users = users_reload_new(p->conf.users_file, error, sizeof(error));
+    bool read = p->reload != NULL && (!has_users || p->users != NULL);
+    if (!read)
+        fprintf(stderr, "ringfence-proxy: %s\n", error);
+    if (read && is_protected(p))
+        return true;
+    p->status = CLI_EXIT_CONFIG;
+    return false;
+}
+
+static void watch_files(struct proxy *p) {
+    p->watch = service_watch_new(p->base, p->conf.ring_file, on_ring_change, p);
+    if (p->watch == NULL)
+        log_event(LOG_LEVEL_WARN, "ring_not_watched", "file=%s hint=\"send SIGHUP after an edit\"",
+                  p->conf.ring_file);
+    if (p->users == NULL)
+        return;
+    p->users_watch = service_watch_new(p->base, p->conf.users_file, on_users_change, p);
+    if (p->users_watch == NULL)
+        log_event(LOG_LEVEL_WARN, "users_not_watched", "file=%s hint=\"send SIGHUP after an edit\"",
+                  p->conf.users_file);
+}
+
 static bool start(struct proxy *p, const char *config_file) {
     char error[512];
-    p->reload = reload_new(p->conf.ring_file, error, sizeof(error));
-    if (p->reload == NULL) {
-        fprintf(stderr, "ringfence-proxy: %s\n", error);
-        p->status = CLI_EXIT_CONFIG;
+    if (!read_files(p))
         return false;
-    }
     p->workers_count = count_workers(&p->conf);
     p->base = event_base_new();
     p->registry = registry_new();
@@ -179,10 +239,7 @@ static bool start(struct proxy *p, const char *config_file) {
     p->signals = service_signals_new(p->base, on_signal, p);
     if (p->signals == NULL || !start_workers(p, config_file))
         return false;
-    p->watch = service_watch_new(p->base, p->conf.ring_file, on_ring_change, p);
-    if (p->watch == NULL)
-        log_event(LOG_LEVEL_WARN, "ring_not_watched", "file=%s hint=\"send SIGHUP after an edit\"",
-                  p->conf.ring_file);
+    watch_files(p);
     log_event(LOG_LEVEL_INFO, "proxy_ready", "bind=%s port=%u workers=%u ring=%s config=%s",
               p->conf.bind, service_listener_port(p->listener), p->workers_count, p->conf.ring_file,
               config_file[0] != '\0' ? config_file : "none");
@@ -191,6 +248,7 @@ static bool start(struct proxy *p, const char *config_file) {
 
 static void stop(struct proxy *p) {
     service_watch_free(&p->watch);
+    service_watch_free(&p->users_watch);
     service_listener_free(&p->listener);
     for (unsigned i = 0; i < p->workers_count; i++) {
         if (p->workers[i] != NULL)
@@ -202,6 +260,7 @@ static void stop(struct proxy *p) {
     service_signals_free(&p->signals);
     registry_free(&p->registry);
     reload_free(&p->reload);
+    users_reload_free(&p->users);
     if (p->drain_check != NULL)
         event_free(p->drain_check);
     if (p->base != NULL)
@@ -210,14 +269,9 @@ static void stop(struct proxy *p) {
 }
 
 static int check(struct proxy *p) {
-    char why[512];
-    p->reload = reload_new(p->conf.ring_file, why, sizeof(why));
-    if (p->reload == NULL) {
-        fprintf(stderr, "ringfence-proxy: %s\n", why);
-        return CLI_EXIT_CONFIG;
-    }
-    printf("ringfence-proxy: configuration and ring are fine\n");
-    return EXIT_SUCCESS;
+    if (read_files(p))
+        printf("ringfence-proxy: the configuration and the ring are fine\n");
+    return p->status;
 }
 
 static int run(struct proxy *p, const char *config_file) {

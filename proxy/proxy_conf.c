@@ -23,6 +23,16 @@ static const struct conf_row ROWS[] = {
      "Listen even where another proxy that shares its port listens: for taking over from it."},
     {"ring-file", STRING(ring_file), "configs/ring.conf", 0, 0, "", NULL, 0,
      "The nodes; watched, and read again when it changes or on SIGHUP."},
+    {"users-file", STRING(users_file), "", 0, 0, "", NULL, 0,
+     "Who may do what, mode 0600; watched, and read again when it changes or on SIGHUP. Empty: "
+     "everybody may do everything."},
+    {"protected-mode", BOOLEAN(protected_mode), "yes", 0, 0, "", NULL, 0,
+     "Without a users file, refuse to listen where other machines could connect."},
+    {"auth-timeout-s", INTEGER(auth_timeout_s), "10", 1, 3600, "s", NULL, 0,
+     "Clients that do not authenticate within this time are closed."},
+    {"unauthenticated-max", INTEGER(unauthenticated_max), "1000", 1, 1000000, "clients", NULL, 0,
+     "Clients that have yet to authenticate, all workers together; beyond it the oldest is "
+     "closed."},
     {"workers", INTEGER(workers), "0", 0, 64, "threads", NULL, 0,
      "Threads that serve clients; 0 is one per core, at most 8."},
     {"clients-max", INTEGER(clients_max), "10000", 1, 1000000, "clients", NULL, 0,

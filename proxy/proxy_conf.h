@@ -16,6 +16,10 @@ struct proxy_conf {
     int64_t port;                  /* 6379 */
     bool port_shared;              /* false */
     char *ring_file;               /* "configs/ring.conf" */
+    char *users_file;              /* "": everybody may do everything */
+    bool protected_mode;           /* true: without users, on loopback addresses only */
+    int64_t auth_timeout_s;        /* 10 */
+    int64_t unauthenticated_max;   /* 1000 clients, over all workers */
     int64_t workers;               /* 0: one per core, at most 8 */
     int64_t clients_max;           /* 10000 */
     int64_t request_timeout_ms;    /* 200: reads, retries included */

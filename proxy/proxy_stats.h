@@ -16,12 +16,16 @@ enum proxy_stat {
     PROXY_STAT_BYTES_OUT,
     PROXY_STAT_ERRORS, /* error replies */
     PROXY_STAT_PROTOCOL_ERRORS,
-    PROXY_STAT_CLIENTS_OVERFLOWED, /* closed for reading too slowly */
-    PROXY_STAT_FORWARDED,          /* requests sent to nodes */
-    PROXY_STAT_LATE,               /* answered late by a node (a miss or a write) */
-    PROXY_STAT_SPLIT,              /* requests split over several nodes */
-    PROXY_STAT_RETRIED,            /* moved on to the next owner */
-    PROXY_STAT_REROUTED,           /* sent past a node that is down */
+    PROXY_STAT_DENIED_AUTH,    /* wrong passwords */
+    PROXY_STAT_DENIED_COMMAND, /* NOPERM */
+    PROXY_STAT_DENIED_KEY,
+    PROXY_STAT_UNAUTHENTICATED_CLOSED, /* did not authenticate in time, or made room */
+    PROXY_STAT_CLIENTS_OVERFLOWED,     /* closed for reading too slowly */
+    PROXY_STAT_FORWARDED,              /* requests sent to nodes */
+    PROXY_STAT_LATE,                   /* answered late by a node (a miss or a write) */
+    PROXY_STAT_SPLIT,                  /* requests split over several nodes */
+    PROXY_STAT_RETRIED,                /* moved on to the next owner */
+    PROXY_STAT_REROUTED,               /* sent past a node that is down */
     PROXY_STAT_TIMEOUTS,
     PROXY_STAT_UNCERTAIN,
     PROXY_STAT_NODEDOWN,

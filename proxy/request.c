@@ -38,6 +38,7 @@ struct request *request_open(struct client *c, int id) {
     r->command = id;
     r->proto = (uint8_t)c->local.proto;
     r->is_write = r->is_multi = r->is_all = r->answered = r->ends_client = false;
+    r->is_muted = client_mutes(c);
     r->held_bytes = 0;
     buf_init(&r->held, (size_t)c->env->conf->output_bytes_max);
     if (c->tail == NULL) {
@@ -55,7 +56,7 @@ struct request *request_open(struct client *c, int id) {
 
 struct buf *request_reply(struct request *r) {
     struct client *c = r->client;
-    return !c->dead && c->head == r ? conn_out(c->conn) : &r->held;
+    return !c->dead && c->head == r && !r->is_muted ? conn_out(c->conn) : &r->held;
 }
 
 /* `r` has its answer: what waits behind it for its key may go on. */
@@ -69,6 +70,8 @@ static void close_request(struct client *c, struct request *r) {
 
 /* Its reply has to wait. What waits is bounded as what was sent and not read is. */
 static void hold(struct client *c, struct request *r) {
+    if (r->is_muted)
+        buf_release(&r->held);
     r->held_bytes = sizeof(*r) + r->held.cap;
     c->held_bytes += r->held_bytes;
     if (c->held_bytes > (size_t)c->env->conf->output_bytes_max) {
@@ -99,7 +102,7 @@ void request_done(struct request *r) {
         struct request *first = c->head;
         if (first->held.failed)
             out->failed = true;
-        if (buf_len(&first->held) != 0)
+        if (buf_len(&first->held) != 0 && !first->is_muted)
             buf_append(out, buf_head(&first->held), buf_len(&first->held));
         end = end || first->ends_client;
         c->head = first->next;

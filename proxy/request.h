@@ -25,6 +25,7 @@ struct request {
     bool is_write, is_multi;     /* may change keys; has several */
     bool is_all;                 /* reads all keys there are */
     bool answered, ends_client;
+    bool is_muted; /* CLIENT REPLY: its reply goes nowhere */
 };
 
 /** request_reply(r): where the whole reply is appended; then call request_done(). */

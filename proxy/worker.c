@@ -11,20 +11,30 @@
 #include "../common/conn.h"
 #include "../common/log.h"
 #include "../common/ring.h"
+#include "../common/users.h"
 #include "client.h"
 #include "env.h"
 #include "local.h"
 #include "mailbox.h"
 #include "proxy_conf.h"
+#include "rights.h"
 #include "topology.h"
 #include "tracking.h"
 
 enum { CROWD_MIN = 16 /* clients that wait: with fewer there is nothing to bring together */ };
 
-enum message { MESSAGE_CLIENT, MESSAGE_RING, MESSAGE_DRAIN, MESSAGE_STOP };
+enum message {
+    MESSAGE_CLIENT,
+    MESSAGE_RING,
+    MESSAGE_USERS,
+    MESSAGE_SWEEP,
+    MESSAGE_DRAIN,
+    MESSAGE_STOP
+};
 
 struct worker {
     struct proxy_env env;
+    struct rights *rights; /* NULL: no users */
     struct event_config *config;
     struct mailbox *mailbox;
     struct client_list *clients;
@@ -61,6 +71,13 @@ static void on_message(void *ctx, const struct mailbox_message *message) {
         if (!topology_swap(w->env.topology, message->object, message->number))
             log_event(LOG_LEVEL_ERROR, "ring_swap_failed", "why=\"out of memory\"");
         break;
+    case MESSAGE_USERS:
+        rights_swap(w->rights, message->object);
+        client_list_renew(w->clients);
+        break;
+    case MESSAGE_SWEEP:
+        client_list_sweep(w->clients);
+        break;
     case MESSAGE_DRAIN:
         w->draining = true;
         client_list_drain(w->clients, conn_loop_now_us(w->env.loop));
@@ -82,13 +99,16 @@ static void *run(void *arg) {
     return NULL;
 }
 
-/* Rings that came too late belong to nobody else. */
+/* Rings and users that came too late belong to nobody else. */
 static void empty_mailbox(struct worker *w) {
     struct mailbox_message message;
     while (mailbox_take(w->mailbox, &message)) {
         if (message.kind == MESSAGE_RING) {
             struct ring *ring = message.object;
             ring_free(&ring);
+        } else if (message.kind == MESSAGE_USERS) {
+            struct users *users = message.object;
+            users_free(&users);
         }
         if (message.fd >= 0)
             close(message.fd);
@@ -102,6 +122,7 @@ static void release(struct worker *w) {
     topology_free(&w->env.topology); /* answers what is open, so that the clients owe nothing */
     client_list_free(&w->clients);
     tracking_free(&w->env.tracking);
+    rights_free(&w->rights);
     if (w->second != NULL)
         event_free(w->second);
     conn_loop_free(&w->env.loop);
@@ -135,10 +156,16 @@ static bool make_base(struct worker *w) {
 }
 
 struct worker *worker_start(struct local_server *server, const char *ring_path, struct ring *ring,
-                            uint64_t epoch, stats_value *stats) {
+                            uint64_t epoch, struct users *users, stats_value *stats) {
     struct worker *w = calloc(1, sizeof(*w));
     if (w == NULL || !make_base(w))
         goto fail;
+    if (users != NULL) {
+        server->rights = w->rights = rights_new(users);
+        users = NULL;
+        if (w->rights == NULL)
+            goto fail;
+    }
     w->env.conf = server->conf;
     w->env.server = server;
     w->env.stats = stats;
@@ -168,6 +195,7 @@ struct worker *worker_start(struct local_server *server, const char *ring_path, 
 fail:
     if (ring != NULL)
         ring_free(&ring);
+    users_free(&users);
     if (w != NULL)
         release(w);
     return NULL;
@@ -184,6 +212,18 @@ bool worker_give_ring(struct worker *w, struct ring *ring, uint64_t epoch) {
     if (!sent)
         ring_free(&ring);
     return sent;
+}
+
+bool worker_give_users(struct worker *w, struct users *users) {
+    bool sent = mailbox_send(
+        w->mailbox, &(struct mailbox_message){.kind = MESSAGE_USERS, .fd = -1, .object = users});
+    if (!sent)
+        users_free(&users);
+    return sent;
+}
+
+void worker_sweep(struct worker *w) {
+    mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_SWEEP, .fd = -1});
 }
 
 void worker_drain(struct worker *w) {

@@ -12,15 +12,17 @@
 
 struct local_server;
 struct ring;
+struct users;
 struct worker;
 
 /**
- * worker_start(server, ring_path, ring, epoch, stats): a running thread. `server` (its own copy;
- * the topology field is filled in here) and `stats` [PROXY_STAT_COUNT] are borrowed until
- * worker_join(). The ring is taken over, also on failure. NULL without memory or threads.
+ * worker_start(server, ring_path, ring, epoch, users, stats): a running thread. `server` (its own
+ * copy; the fields of this worker are filled in here) and `stats` [PROXY_STAT_COUNT] are borrowed
+ * until worker_join(). The ring and the users (NULL: none) are taken over, also on failure. NULL
+ * without memory or threads.
  */
 struct worker *worker_start(struct local_server *server, const char *ring_path, struct ring *ring,
-                            uint64_t epoch, stats_value *stats);
+                            uint64_t epoch, struct users *users, stats_value *stats);
 
 /** worker_give_client(worker, fd): hand a connection over. Returns false, fd still the caller's,
  * when its mailbox is full. */
@@ -29,6 +31,13 @@ bool worker_give_client(struct worker *worker, int fd);
 /** worker_give_ring(worker, ring, epoch): a new ring; taken over, freed if it cannot be delivered.
  */
 bool worker_give_ring(struct worker *worker, struct ring *ring, uint64_t epoch);
+
+/** worker_give_users(worker, users): other users, to a worker that was started with some; taken
+ * over, freed if they cannot be delivered. */
+bool worker_give_users(struct worker *worker, struct users *users);
+
+/** worker_sweep(worker): it is to close the clients that CLIENT KILL marked. From any thread. */
+void worker_sweep(struct worker *worker);
 
 /** worker_drain(worker): finish what is asked, close idle clients; the thread ends when none is
  * left. worker_stop(): it ends now. */

@@ -10,9 +10,9 @@ from checks import files, finish, read, rule
 # the headers of what is called back (request, session, op) stand below those who call them.
 ROWS = [
     ("main", ["proxy/main", "node/main", "ctl/main"]),
-    ("a worker, an operator's command", ["proxy/worker", "proxy/reload", "proxy/balance", "ctl/ctl", "ctl/ring_command"]),
+    ("a worker, an operator's command", ["proxy/worker", "proxy/reload", "proxy/users_reload", "proxy/balance", "ctl/ctl", "ctl/ring_command", "ctl/user_command"]),
     ("one connection and its reply queue", [
-        "proxy/client", "proxy/client_private", "proxy/client_read", "proxy/client_tracking", "proxy/request.c", "node/session.c"]),
+        "proxy/client", "proxy/client_private", "proxy/client_read", "proxy/client_tracking", "proxy/client_auth", "proxy/request.c", "node/session.c"]),
     ("what a command means", [
         "proxy/local", "proxy/local_*", "proxy/registry", "proxy/forward",
         "node/handlers", "node/handlers_*", "node/wish", "node/wish_*", "node/status", "node/op.c"]),
@@ -24,6 +24,7 @@ ROWS = [
         "common/buf", "common/cli", "common/clock", "common/command", "common/conf", "common/glob", "common/hash", "common/log", "common/pace", "common/plant", "common/resp_*",
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
         "proxy/env", "proxy/health", "proxy/mailbox", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/window",
+        "common/digest", "common/users", "proxy/rights",
         "node/db_clock", "node/feed", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/server", "ctl/ctl.h"]),
 ]
 
@@ -48,6 +49,7 @@ LIBRARIES = [
                   "proxy/upstream*.c", "node/pg_conn.c", "node/feed_pg.c", "node/store.c"]),
     (r"jansson", ["node/json_check.c"]),
     (r"xxhash", ["common/hash.c"]),
+    (r"openssl", ["common/digest.c"]),
 ]
 
 

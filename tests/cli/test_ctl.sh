@@ -41,6 +41,16 @@ expect "show" 0 out '^a +127\.0\.0\.1:1 +1 +up +[0-9]+\.[0-9]{4}%$' "$ctl" ring 
 expect "diff" 0 out '^added +c 127\.0\.0\.1:3 weight=1 state=up$' "$ctl" ring diff "$dir/old" "$dir/new"
 expect "owner" 0 out '^greeting +[ab] +127\.0\.0\.1:[12] +[ab]$' "$ctl" ring owner "$dir/old" greeting
 expect "from a pipe" 0 out ': fine: 3 nodes' bash -c "cat '$dir/new' | '$ctl' ring check /dev/stdin"
+line() { # words...
+    printf 'a password\n' | "$ctl" user line "$@"
+}
+expect "user line" 0 out '^user app role=write prefix=app: pbkdf2=4096:[0-9a-f]{32}:[0-9a-f]{64}$' line app write app:
+expect "user line, a bad role" 2 err 'role=read, role=write or role=admin' line app boss
+expect "user line, no password" 2 err 'no password on standard input' bash -c "'$ctl' user line app read </dev/null"
+(umask 077 && line app read >"$dir/users")
+expect "user check" 0 out ': fine: 1 user$' "$ctl" user check "$dir/users"
+chmod 0644 "$dir/users"
+expect "user check, mode" 6 err "users: mode 0644 lets others at it: chmod 0600 $dir/users$" "$ctl" user check "$dir/users"
 expect "a full disk" 1 err 'could not be written' bash -c "'$ctl' ring show '$dir/old' >/dev/full"
 
 echo "$passed passed, $failed failed"

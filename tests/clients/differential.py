@@ -327,6 +327,13 @@ class Draw:
             lambda: [b"CLIENT", b"CACHING", self.rng.choice([b"yes", b"no", b"x"])],
             lambda: [b"CLIENT", self.rng.choice([b"GETREDIR", b"TRACKINGINFO"])],
             lambda: [b"CONFIG", self.rng.choice([b"GET", b"nosuch"])],
+            lambda: [b"ACL", self.rng.choice([b"WHOAMI", b"USERS", b"LIST", b"GETUSER", b"nosuch"])],
+            lambda: [b"ACL", b"GETUSER", self.rng.choice([b"default", b"nobody"])],
+            # Nobody else's connection is closed: no filter here takes one.
+            lambda: [b"CLIENT", b"KILL", *self.rng.choice([
+                [b"1.2.3.4:5"], [b"ID", b"x"], [b"ID", b"0"], [b"ID", b"999999999"], [b"TYPE", b"x"], [b"TYPE", b"pubsub"], [b"USER", b"x"],
+                [b"SKIPME", b"x"], [b"ID", b"1", b"TYPE"], [b"a", b"b"], [], [b"ADDR", b"1.2.3.4:5", b"skipme", b"NO"]])],
+            lambda: [b"CLIENT", b"REPLY", self.rng.choice([b"x", b"on"])],
             lambda: [b"COMMAND", b"GETKEYS", *self.keyed()],
             lambda: [b"COMMAND", b"GETKEYS", self.rng.choice([b"PING", b"GET", b"nosuch", b"MSET"]), *(self.word() for _ in self.many(3))],
             lambda: [b"COMMAND", self.rng.choice([b"INFO", b"DOCS"]), b"nosuch"],

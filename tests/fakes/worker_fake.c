@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "../../common/ring.h"
+#include "../../common/users.h"
 #include "../../proxy/worker.h"
 
 enum { CLIENTS_MAX = 64 };
@@ -13,6 +14,7 @@ struct worker {
     int clients[CLIENTS_MAX];
     unsigned clients_count, rings;
     struct ring *ring;
+    struct users *users;
     uint64_t epoch;
 };
 
@@ -29,6 +31,7 @@ void worker_fake_free(struct worker **pointer) {
     for (unsigned i = 0; i < w->clients_count; i++)
         close(w->clients[i]);
     ring_free(&w->ring);
+    users_free(&w->users);
     free(w);
 }
 
@@ -49,6 +52,10 @@ const struct ring *worker_fake_ring(const struct worker *w, uint64_t *epoch_out)
     return w->ring;
 }
 
+const struct users *worker_fake_users(const struct worker *w) {
+    return w->users;
+}
+
 /* ---- what proxy/worker.c does ---- */
 
 bool worker_give_client(struct worker *w, int fd) {
@@ -67,5 +74,15 @@ bool worker_give_ring(struct worker *w, struct ring *ring, uint64_t epoch) {
     w->ring = ring;
     w->epoch = epoch;
     w->rings++;
+    return true;
+}
+
+bool worker_give_users(struct worker *w, struct users *users) {
+    if (w->full) {
+        users_free(&users);
+        return false;
+    }
+    users_free(&w->users);
+    w->users = users;
     return true;
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct ring;
+struct users;
 struct worker;
 
 struct worker *worker_fake_new(void);
@@ -24,5 +25,8 @@ void worker_fake_full(struct worker *worker, bool full);
 unsigned worker_fake_clients(const struct worker *worker);
 unsigned worker_fake_rings(const struct worker *worker);
 const struct ring *worker_fake_ring(const struct worker *worker, uint64_t *epoch_out);
+
+/** worker_fake_users(w): the last users given, or NULL. */
+const struct users *worker_fake_users(const struct worker *worker);
 
 #endif

@@ -138,6 +138,7 @@ static const struct {
     {COMMAND_RESET, 1, 0, 0, 0, NULL},
     {COMMAND_SELECT, 2, 0, 0, 0, NULL},
     {COMMAND_HELLO, -1, 0, 0, 0, NULL},
+    {COMMAND_ACL, -2, 0, 0, 0, NULL},
     {COMMAND_CLIENT, -2, 0, 0, 0, NULL},
     {COMMAND_COMMAND, -1, 0, 0, 0, NULL},
     {COMMAND_CONFIG, -2, 0, 0, 0, NULL},
@@ -180,7 +181,8 @@ Test(command, counts_arguments) {
 
 Test(command, lists_subcommands_where_a_command_has_them) {
     for (int id = 0; id < COMMAND_COUNT_OF; id++) {
-        bool wanted = id == COMMAND_CLIENT || id == COMMAND_COMMAND || id == COMMAND_CONFIG;
+        bool wanted = id == COMMAND_ACL || id == COMMAND_CLIENT || id == COMMAND_COMMAND ||
+                      id == COMMAND_CONFIG;
         const char *const *names = command_row(id)->subcommands;
         cr_expect_eq(names != NULL, wanted, "%s", command_row(id)->name);
         for (; names != NULL && *names != NULL; names++)

@@ -71,6 +71,8 @@ static struct bench *start(void) {
                                      .started_mono_ms = clock_mono_ms() - 90000};
     fill_client(&b.me, 1111);
     fill_client(&b.other, 2222);
+    local_begin(&b.server, &b.me);
+    local_begin(&b.server, &b.other);
     registry_add(b.server.registry, &b.me);
     registry_add(b.server.registry, &b.other);
     buf_init(&b.out, 0);
@@ -495,7 +497,7 @@ Test(local, command_docs_tells_the_arguments_as_a_tree) {
 Test(local, help_names_every_subcommand) {
     struct bench *b = start();
     expect_has(b, "CLIENT HELP",
-               "*27\r\n+CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n"
+               "*31\r\n+CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n"
                "+ID\r\n+    ");
     expect_has(b, "CLIENT HELP", "+SETNAME <name>\r\n");
     expect_has(b, "COMMAND HELP", "+GETKEYS <command> [<arg> ...]\r\n");

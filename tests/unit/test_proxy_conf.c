@@ -19,6 +19,10 @@ Test(proxy_conf, defaults_are_the_documented_ones) {
     cr_assert_eq(conf.port, 6379);
     cr_assert_not(conf.port_shared);
     cr_assert_str_eq(conf.ring_file, "configs/ring.conf");
+    cr_assert_str_eq(conf.users_file, "");
+    cr_assert(conf.protected_mode);
+    cr_assert_eq(conf.auth_timeout_s, 10);
+    cr_assert_eq(conf.unauthenticated_max, 1000);
     cr_assert_eq(conf.workers, 0);
     cr_assert_eq(conf.clients_max, 10000);
     cr_assert_eq(conf.request_timeout_ms, 200);

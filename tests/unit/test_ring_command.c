@@ -20,7 +20,7 @@ static struct run run(const char *const *words) {
     int argc = 1;
     for (; words[argc - 1] != NULL; argc++)
         argv[argc] = (char *)(uintptr_t)words[argc - 1];
-    struct ctl_io io = {open_memstream(&r.out, &out_len), open_memstream(&r.err, &err_len)};
+    struct ctl_io io = {open_memstream(&r.out, &out_len), open_memstream(&r.err, &err_len), NULL};
     r.status = ctl_run(&io, argc, argv);
     fclose(io.out);
     fclose(io.err);
@@ -192,7 +192,7 @@ Test(ctl, refuses_what_it_does_not_know_with_status_2) {
 Test(ctl, fails_when_its_output_cannot_be_written) {
     char *err, *argv[] = {"ringfence-ctl", "--help"};
     size_t err_len;
-    struct ctl_io io = {fopen("/dev/full", "w"), open_memstream(&err, &err_len)};
+    struct ctl_io io = {fopen("/dev/full", "w"), open_memstream(&err, &err_len), NULL};
     cr_assert_not_null(io.out);
     cr_assert_eq(ctl_run(&io, 2, argv), CTL_FAILED);
     fclose(io.out);

@@ -347,3 +347,22 @@ Test(service, cannot_watch_in_a_folder_that_is_not_there) {
     struct watched w = {0};
     cr_assert_null(service_watch_new(base, "/nowhere/ring.conf", on_change, &w));
 }
+
+Test(service, knows_addresses_of_this_machine_alone) {
+    static const char *const YES[] = {"127.0.0.1", "127.255.0.9", "::1", "localhost",
+                                      "::ffff:127.0.0.1"};
+    static const char *const NO[] = {"0.0.0.0",
+                                     "::",
+                                     "10.0.0.1",
+                                     "128.0.0.1",
+                                     "192.168.1.1",
+                                     "2001:db8::1",
+                                     "fe80::1",
+                                     "::ffff:10.0.0.1",
+                                     "no.such.host.invalid",
+                                     ""};
+    for (size_t i = 0; i < sizeof(YES) / sizeof(YES[0]); i++)
+        cr_assert(service_is_loopback(YES[i]), "%s", YES[i]);
+    for (size_t i = 0; i < sizeof(NO) / sizeof(NO[0]); i++)
+        cr_assert_not(service_is_loopback(NO[i]), "%s", NO[i]);
+}

@@ -44,7 +44,7 @@ static void set_up(void) {
     node_fake_serve(b->nodes[1], serve, "$3\r\none\r\n");
     server = b->server;
     server.worker_stats = blocks;
-    w = worker_start(&server, "ring.conf", make_ring(1), 1, stats);
+    w = worker_start(&server, "ring.conf", make_ring(1), 1, NULL, stats);
     cr_assert_not_null(w);
 }
 

@@ -1,0 +1,213 @@
+// needs: fakes/bench.c fakes/node_fake.c
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "../../common/users.h"
+#include "../../proxy/client.h"
+#include "../../proxy/rights.h"
+#include "../fakes/bench.h"
+
+#define PLAIN "sha256=2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+#define USERS                                                                                      \
+    "user app role=write prefix=app: " PLAIN "\nuser reader role=read " PLAIN                      \
+    "\nuser admin role=admin " PLAIN "\n"
+
+enum { SECOND_US = 1000 * 1000 };
+
+static struct users *users_of(const char *text) {
+    struct users_error error = {{0}};
+    struct users *users = users_parse(span_str(text), "u", &error);
+    cr_assert_not_null(users, "%s", error.text);
+    return users;
+}
+
+static struct bench *start(const char *text, int64_t waiting_max) {
+    struct bench *b = bench_new(1);
+    b->conf.request_timeout_ms = b->conf.write_timeout_ms = 600000;
+    b->conf.unauthenticated_max = waiting_max;
+    b->server.rights = rights_new(users_of(text));
+    cr_assert_not_null(b->server.rights);
+    bench_up(b);
+    return b;
+}
+
+static void stop(struct bench *b, struct bench_client *c) {
+    if (c != NULL)
+        bench_client_free(&c);
+    struct rights *rights = (struct rights *)b->server.rights;
+    for (int i = 0; i < 20; i++)
+        bench_turn(b);
+    bench_free(&b);
+    rights_free(&rights);
+}
+
+/* What `c` hears from here on. */
+static bool says(struct bench_client *c, const char *request, const char *answer) {
+    bench_forget(c);
+    bench_say(c, request);
+    return bench_hears(c, answer);
+}
+
+static bool ended(struct bench_client *c) {
+    return BENCH_UNTIL(c->bench, (bench_listen(c), c->eof));
+}
+
+#define NOAUTH          "-NOAUTH Authentication required.\r\n"
+#define WRONG           "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+#define NOKEY           "-NOPERM this user has no permissions to access one of the keys used as arguments\r\n"
+#define NOCOMMAND(name) "-NOPERM this user has no permissions to run the '" name "' command\r\n"
+
+Test(client_auth, nothing_goes_before_auth_and_everything_allowed_after_it) {
+    struct bench *b = start(USERS, 100);
+    struct bench_client *c = bench_client_new(b);
+    cr_assert(says(c, "PING\r\nGET app:1\r\nCLIENT ID\r\n", NOAUTH NOAUTH NOAUTH));
+    cr_assert(
+        says(c, "AUTH app wrong\r\nAUTH secret\r\nAUTH nobody secret\r\n", WRONG WRONG WRONG));
+    cr_assert_eq(node_fake_heard(b->nodes[0]), 0);
+    cr_assert(says(c, "AUTH app secret\r\nPING\r\n", "+OK\r\n+PONG\r\n"));
+    bench_say(c, "SET app:1 v\r\n");
+    cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 1));
+    cr_assert_eq(bench_stat(b, PROXY_STAT_DENIED_AUTH), 3);
+    stop(b, c);
+}
+
+Test(client_auth, refusals_take_their_turn) {
+    struct bench *b = start(USERS, 100);
+    struct bench_client *c = bench_client_new(b);
+    cr_assert(says(c, "AUTH app secret\r\n", "+OK\r\n"));
+    bench_forget(c);
+    bench_say(c, "GET app:1\r\nGET other\r\nCONFIG GET port\r\nPING\r\n");
+    cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 1));
+    node_fake_say(b->nodes[0], "$1\r\nv\r\n");
+    cr_assert(bench_hears(c, "$1\r\nv\r\n" NOKEY NOCOMMAND("config|get") "+PONG\r\n"));
+    cr_assert_eq(node_fake_heard(b->nodes[0]), 1);
+    cr_assert_eq(bench_stat(b, PROXY_STAT_DENIED_KEY), 1);
+    stop(b, c);
+}
+
+Test(client_auth, roles_are_kept_apart) {
+    struct bench *b = start(USERS, 100);
+    struct bench_client *c = bench_client_new(b);
+    cr_assert(says(c, "AUTH reader secret\r\n", "+OK\r\n"));
+    cr_assert(says(c, "SET a 1\r\n", NOCOMMAND("set")));
+    cr_assert(says(c, "CLIENT LIST\r\n", NOCOMMAND("client|list")));
+    cr_assert(says(c, "ACL LIST\r\n", NOCOMMAND("acl|list")));
+    cr_assert(says(c, "ACL WHOAMI\r\n", "$6\r\nreader\r\n"));
+    cr_assert(says(c, "AUTH admin secret\r\nACL USERS\r\n",
+                   "+OK\r\n*3\r\n$5\r\nadmin\r\n$3\r\napp\r\n$6\r\nreader\r\n"));
+    cr_assert(says(c, "RESET\r\nPING\r\n", "+RESET\r\n" NOAUTH));
+    stop(b, c);
+}
+
+Test(client_auth, hello_authenticates) {
+    struct bench *b = start(USERS, 100);
+    struct bench_client *c = bench_client_new(b);
+    bench_say(c, "HELLO 3\r\n");
+    cr_assert(BENCH_UNTIL(b, strncmp(bench_listen(c), "-NOAUTH HELLO must be called", 28) == 0));
+    cr_assert(says(c, "HELLO 3 AUTH app nope\r\n", WRONG));
+    bench_forget(c);
+    bench_say(c, "HELLO 3 AUTH app secret SETNAME me\r\n");
+    cr_assert(BENCH_UNTIL(b, strncmp(bench_listen(c), "%8\r\n", 4) == 0));
+    cr_assert(says(c, "CLIENT GETNAME\r\n", "$2\r\nme\r\n"));
+    stop(b, c);
+}
+
+Test(client_auth, eight_wrong_passwords_end_a_connection) {
+    struct bench *b = start(USERS, 100);
+    struct bench_client *c = bench_client_new(b);
+    for (int i = 0; i < 7; i++)
+        cr_assert(says(c, "AUTH app wrong\r\n", WRONG), "%d", i);
+    bench_say(c, "AUTH app wrong\r\nAUTH app secret\r\n");
+    cr_assert(ended(c));
+    cr_assert_str_eq(c->heard, WRONG WRONG);
+    stop(b, c);
+}
+
+Test(client_auth, before_auth_only_small_requests_are_taken) {
+    static const char *const CASES[][2] = {
+        {"*11\r\n", "-ERR Protocol error: unauthenticated multibulk length\r\n"},
+        {"*2\r\n$16385\r\n", "-ERR Protocol error: unauthenticated bulk length\r\n"},
+    };
+    struct bench *b = start(USERS, 100);
+    for (size_t i = 0; i < 2; i++) {
+        struct bench_client *c = bench_client_new(b);
+        bench_say(c, CASES[i][0]);
+        cr_assert(ended(c));
+        cr_assert_str_eq(c->heard, CASES[i][1]);
+        bench_client_free(&c);
+    }
+    struct bench_client *c = bench_client_new(b);
+    cr_assert(says(c, "AUTH app secret\r\n", "+OK\r\n"));
+    bench_say(c, "*11\r\n$4\r\nMGET\r\n");
+    for (int i = 0; i < 10; i++)
+        bench_say(c, "$5\r\napp:1\r\n");
+    cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 1));
+    stop(b, c);
+}
+
+Test(client_auth, who_does_not_authenticate_in_time_is_closed) {
+    struct bench *b = start(USERS, 100);
+    struct bench_client *quick = bench_client_new(b), *slow = bench_client_new(b);
+    cr_assert(says(quick, "AUTH app secret\r\n", "+OK\r\n"));
+    client_list_tick(b->clients, bench_now_ms() * 1000 + 9 * SECOND_US);
+    cr_assert_eq(client_list_count(b->clients), 2);
+    client_list_tick(b->clients, bench_now_ms() * 1000 + 11 * SECOND_US);
+    cr_assert(ended(slow));
+    cr_assert(says(quick, "PING\r\n", "+PONG\r\n"));
+    cr_assert_eq(bench_stat(b, PROXY_STAT_UNAUTHENTICATED_CLOSED), 1);
+    bench_client_free(&slow);
+    stop(b, quick);
+}
+
+Test(client_auth, the_oldest_without_auth_makes_room) {
+    struct bench *b = start(USERS, 2);
+    struct bench_client *known = bench_client_new(b), *c[4];
+    cr_assert(says(known, "AUTH app secret\r\n", "+OK\r\n"));
+    for (int i = 0; i < 3; i++)
+        c[i] = bench_client_new(b);
+    cr_assert(ended(c[0]));
+    cr_assert(says(c[1], "AUTH app secret\r\n", "+OK\r\n")); /* it waits no more */
+    c[3] = bench_client_new(b);
+    cr_assert(says(c[2], "PING\r\n", NOAUTH));
+    cr_assert(says(known, "RESET\r\nPING\r\n", "+RESET\r\n" NOAUTH)); /* it waits again */
+    cr_assert(ended(c[2]));
+    cr_assert(says(c[3], "PING\r\n", NOAUTH));
+    for (int i = 0; i < 4; i++)
+        bench_client_free(&c[i]);
+    stop(b, known);
+}
+
+Test(client_auth, a_user_that_is_gone_loses_its_connections_behind_their_answers) {
+    struct bench *b = start(USERS, 100);
+    struct bench_client *gone = bench_client_new(b), *idle = bench_client_new(b),
+                        *stays = bench_client_new(b);
+    cr_assert(says(gone, "AUTH app secret\r\n", "+OK\r\n"));
+    cr_assert(says(idle, "AUTH app secret\r\n", "+OK\r\n"));
+    cr_assert(says(stays, "AUTH reader secret\r\n", "+OK\r\n"));
+    bench_forget(gone);
+    bench_say(gone, "GET app:1\r\n");
+    cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 1));
+    rights_swap(b->server.rights, users_of("user reader role=read prefix=x: " PLAIN));
+    client_list_renew(b->clients);
+    bench_say(gone, "SET app:1 v\r\n");
+    cr_assert(ended(idle));
+    node_fake_say(b->nodes[0], "$1\r\nv\r\n");
+    cr_assert(ended(gone));
+    cr_assert_str_eq(gone->heard, "$1\r\nv\r\n");
+    cr_assert_eq(node_fake_heard(b->nodes[0]), 1);
+    cr_assert(says(stays, "GET a\r\n", NOKEY)); /* by the new rules */
+    bench_client_free(&gone);
+    bench_client_free(&idle);
+    stop(b, stays);
+}
+
+Test(client_auth, bcast_tells_of_no_keys_but_ones_own) {
+    struct bench *b = start(USERS, 100);
+    struct bench_client *c = bench_client_new(b);
+    bench_say(c, "HELLO 3 AUTH app secret\r\n");
+    cr_assert(BENCH_UNTIL(b, strncmp(bench_listen(c), "%8\r\n", 4) == 0));
+    cr_assert(says(c, "CLIENT TRACKING ON BCAST\r\n", NOKEY));
+    cr_assert(says(c, "CLIENT TRACKING ON BCAST PREFIX ap\r\n", NOKEY));
+    cr_assert(says(c, "CLIENT TRACKING ON BCAST PREFIX app:x\r\n", "+OK\r\n"));
+    stop(b, c);
+}
