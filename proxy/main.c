@@ -270,7 +270,7 @@ static void stop(struct proxy *p) {
 
 static int check(struct proxy *p) {
     if (read_files(p))
-        printf("ringfence-proxy: the configuration and the ring are fine\n");
+        printf("ringfence-proxy: configuration and ring are fine\n");
     return p->status;
 }
 
