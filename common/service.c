@@ -141,6 +141,20 @@ void service_listener_free(struct service_listener **pointer) {
     free(listener);
 }
 
+void service_listener_finish(struct service_listener **pointer) {
+    struct service_listener *listener = *pointer;
+    for (unsigned i = 0; listener != NULL && i < listener->count; i++) {
+        int socket = evconnlistener_get_fd(listener->sockets[i]), fd;
+        for (unsigned n = 0; n < BACKLOG; n++) {
+            fd = accept4(socket, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            if (fd < 0)
+                break;
+            listener->accept_cb(fd, listener->ctx);
+        }
+    }
+    service_listener_free(pointer);
+}
+
 uint16_t service_listener_port(const struct service_listener *listener) {
     return listener->port;
 }

@@ -29,6 +29,10 @@ struct service_listener *service_listen(struct event_base *base, const char *hos
                                         bool shared, service_accept_fn *accept_cb, void *ctx,
                                         char *error, unsigned error_size);
 void service_listener_free(struct service_listener **listener);
+
+/** service_listener_finish(listener): the same, but whoever has connected already is accepted
+ * first: closing the socket would reset them. */
+void service_listener_finish(struct service_listener **listener);
 uint16_t service_listener_port(const struct service_listener *listener);
 
 /** service_is_loopback(host): every address that it stands for is one of this machine alone. A host

@@ -73,7 +73,7 @@ static void drain(struct proxy *p) {
     log_event(LOG_LEVEL_INFO, "proxy_draining", "for_ms=%lld", (long long)p->conf.drain_ms);
     p->draining = true;
     p->drain_until_ms = clock_mono_ms() + p->conf.drain_ms;
-    service_listener_free(&p->listener);
+    service_listener_finish(&p->listener);
     for (unsigned i = 0; i < p->workers_count; i++)
         worker_drain(p->workers[i]);
     const struct timeval every = {.tv_usec = 10000};

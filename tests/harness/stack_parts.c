@@ -18,6 +18,7 @@
 
 enum {
     READY_MS = 30000,
+    PG_CTL_MS = 110000, /* a checkpoint on a disk that others use too */
     ARGS_MAX = 64,
     START_TRIES = 5,
     KEYS_TRIED = 10000,
@@ -172,9 +173,9 @@ static void pg_ctl(const struct stack *s, const char *verb, const char *mode) {
     }
     snprintf(data, sizeof(data), "%s/data", s->pg_host);
     snprintf(log, sizeof(log), "%s/log", s->pg_host);
-    const char *const argv[] = {"runuser", "-u", "postgres", "--", program, verb, "-D",
-                                data,      "-l", log,        "-w", "-m",    mode, NULL};
-    int status = program_run(geteuid() == 0 ? argv : argv + 4, said, sizeof(said), READY_MS);
+    const char *const argv[] = {"runuser", "-u", "postgres", "--", program, verb, "-D",  data,
+                                "-l",      log,  "-w",       "-m", mode,    "-t", "100", NULL};
+    int status = program_run(geteuid() == 0 ? argv : argv + 4, said, sizeof(said), PG_CTL_MS);
     cr_assert_eq(status, 0, "pg_ctl %s: %s", verb, said);
 }
 

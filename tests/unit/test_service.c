@@ -87,6 +87,29 @@ Test(service, listens_on_a_port_that_it_picks) {
     service_listener_free(&l);
 }
 
+/* They were told that they are connected: a reset would lose what they asked. */
+Test(service, accepts_who_has_connected_before_it_stops_listening) {
+    struct accepted a = {0, -1};
+    char error[200] = "none";
+    struct service_listener *l =
+        service_listen(base, "127.0.0.1", 0, false, on_accept, &a, error, sizeof(error));
+    cr_assert_not_null(l, "%s", error);
+    uint16_t port = service_listener_port(l);
+    int first = dial(port), second = dial(port);
+    cr_assert(first >= 0 && second >= 0);
+    service_listener_finish(&l);
+    cr_assert_null(l);
+    cr_assert_eq(a.count, 2u);
+    cr_assert((fcntl(a.fd, F_GETFL) & O_NONBLOCK) != 0);
+    cr_assert((fcntl(a.fd, F_GETFD) & FD_CLOEXEC) != 0);
+    cr_assert_eq(send(a.fd, "x", 1, MSG_NOSIGNAL), 1, "it is still connected");
+    cr_assert_lt(dial(port), 0, "nobody listens any more");
+    close(first);
+    close(second);
+    close(a.fd);
+    service_listener_finish(&l);
+}
+
 Test(service, says_why_it_cannot_listen) {
     struct accepted a = {0, -1};
     char error[200];
