@@ -122,9 +122,11 @@ PGconn *field_sql(const struct field *f) {
 }
 
 /* Commits are stamped with their time; only a restart switches that on. */
-static void prepare_database(struct field *f) {
+static void prepare_database(struct field *f, bool fsync) {
     PGconn *sql = sql_open(f->stack);
     sql_do(sql, "ALTER SYSTEM SET track_commit_timestamp = on");
+    if (!fsync) /* what dies here is processes: what they have written stays written */
+        sql_do(sql, "ALTER SYSTEM SET fsync = off");
     PQfinish(sql);
     stack_database_stop(f->stack, "fast");
     stack_database_start(f->stack);
@@ -158,7 +160,7 @@ static void prepare_links(struct field *f) {
     }
 }
 
-struct field *field_up(int fence_ms, int stale_ms) {
+struct field *field_up(int fence_ms, int stale_ms, bool fsync) {
     struct field *f = calloc(1, sizeof(*f));
     cr_assert_not_null(f);
     f->fence_ms = fence_ms;
@@ -168,7 +170,7 @@ struct field *field_up(int fence_ms, int stale_ms) {
     cr_assert_not_null(f->wire);
     snprintf(f->conninfo, sizeof(f->conninfo), "host=%s port=%s dbname=%s user=postgres",
              f->stack->pg_host, f->stack->pg_port, f->stack->pg_database);
-    prepare_database(f);
+    prepare_database(f, fsync);
     prepare_links(f);
     bool well = field_heal(f);
     cr_assert(well, "the daemons did not start: see %s", f->stack->dir);

@@ -34,8 +34,9 @@ struct field {
     int epoch; /* of the newest ring */
 };
 
-/** field_up(fence_ms, stale_ms): everything runs and knows each other. field_down() it. */
-struct field *field_up(int fence_ms, int stale_ms);
+/** field_up(fence_ms, stale_ms, fsync): everything runs and knows each other; PostgreSQL with
+ * fsync, or, which is quicker, without. field_down() it. */
+struct field *field_up(int fence_ms, int stale_ms, bool fsync);
 void field_down(struct field **field);
 
 /** field_node_start / field_proxy_start: start one that does not run; does not wait for it. */

@@ -20,7 +20,7 @@
 #include "monitor.h"
 #include "truth.h"
 
-enum { SHORT_SECONDS = 10, MORE_SECONDS = 200, REST_MS = 10000, STALE_MS = 6000 };
+enum { SHORT_SECONDS = 10, MORE_SECONDS = 400, REST_MS = 10000, STALE_MS = 6000 };
 
 static const char *setting(const char *name, const char *usual) {
     const char *value = getenv(name);
@@ -208,7 +208,7 @@ Test(chaos, the_promises_hold_while_things_break) {
                               .stale_ms = STALE_MS};
     /* A ring counts as stable when it has not changed for longer than that. */
     conf.fence_ms = atoi(setting("CHAOS_FENCE_MS", conf.seconds < SHORT_SECONDS ? "1000" : "2000"));
-    struct field *f = field_up(conf.fence_ms, conf.stale_ms);
+    struct field *f = field_up(conf.fence_ms, conf.stale_ms, conf.seconds >= SHORT_SECONDS);
     for (conf.regime = CHAOS_R0; conf.regime < CHAOS_REGIMES; conf.regime++) {
         bool edits = conf.regime >= CHAOS_R3;
         if (!is_wanted(conf.regime))
