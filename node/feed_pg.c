@@ -17,6 +17,7 @@ enum {
     HEARTBEAT_MS = 500,
     WINDOW = 64 /* heartbeats that may be under way: half a minute's */,
     DEADLINE_MS = 5000,
+    READERS_MS = 3000, /* a failover takes a moment */
     SENTINEL_BYTES = 1024
 };
 
@@ -45,46 +46,58 @@ struct feed_pg {
     bool said_silent, ever_heard;
     uint64_t beaten; /* heartbeats that were committed since LISTEN */
     int64_t heard_ms;
+    int64_t readers_since_ms; /* only servers that take no writes answer; 0: not so */
+    bool said_readers;
 };
 
 /* ---- the checks and LISTEN ---- */
 
-/* One text if something is not as it must be, else NULL. $1: the table, quoted; $2, $3, $4: its
- * columns with key, payload and active flag. */
+/* What is wrong and what to do about it, as one text; NULL if all is as it must be. $1: the table,
+ * quoted; $2, $3, $4: its columns with key, payload and active flag. */
 static const char CHECKS[] =
     "SELECT CASE"
-    " WHEN pg_is_in_recovery() THEN 'the server is a standby'"
-    " WHEN current_setting('server_encoding') <> 'UTF8' THEN 'the encoding of the database is not "
-    "UTF8'"
-    " WHEN to_regclass($1) IS NULL THEN 'there is no table ' || $1 || ' (or no right to see it): "
-    "load configs/schema.sql'"
-    " WHEN c.relkind <> 'r' THEN 'it is no plain table (a view, or partitioned)'"
+    " WHEN pg_is_in_recovery() THEN 'the server is a standby: name its primary in conninfo, too'"
+    " WHEN current_setting('server_encoding') <> 'UTF8' THEN 'the database has the encoding ' ||"
+    " current_setting('server_encoding') || ': make one with ENCODING UTF8'"
+    " WHEN c.oid IS NULL THEN 'there is no table ' || $1 || ': load configs/schema.sql'"
+    " WHEN c.relkind <> 'r' THEN 'it is no plain table but a view or partitioned: name the table "
+    "that has the rows'"
     " WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) THEN 'it "
-    "inherits or is inherited'"
+    "inherits or is inherited, and triggers do not: take it out of the inheritance'"
     " WHEN EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = c.oid) THEN 'it is the target "
-    "of a subscription'"
-    " WHEN (SELECT count(*) FROM pg_trigger WHERE tgrelid = c.oid AND tgname ~ "
-    "'^rf_(number_insert|number_update|feed_insert|"
-    "feed_update|feed_delete|feed_truncate)$' AND tgenabled = 'A') <> 6"
-    "   THEN 'triggers of configs/schema.sql are missing or not ENABLE ALWAYS'"
-    " WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal AND tgname !~ "
-    "'^rf_' AND tgtype & 1 = 1)"
-    "   THEN 'it has row triggers of somebody else'"
+    "of a subscription, whose versions are not ours: take it out of the publication'"
+    " WHEN c.relrowsecurity THEN 'row-level security may hide rows from nodes: disable it'"
     " WHEN EXISTS (SELECT FROM unnest(ARRAY[$2, $3, $4, 'version', 'expires_at', 'updated_at']) AS "
     "must (name) WHERE NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 "
     "AND attname = must.name)) THEN 'a column is missing: it needs ' || "
-    "concat_ws(', ', $2, $3, $4, 'version, expires_at, updated_at')"
+    "concat_ws(', ', $2, $3, $4, 'version, expires_at, updated_at; see configs/schema.sql')"
     " WHEN EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND attname IN "
-    "($2, $3)"
-    "   AND atttypid NOT IN ('text'::regtype, 'varchar'::regtype)) THEN 'key and payload must be "
-    "text or varchar'"
+    "($2, $3) AND atttypid NOT IN ('text'::regtype, 'varchar'::regtype)) THEN 'key and payload "
+    "must be text or varchar: jsonb, char(n) and others do not give back what was written'"
     " WHEN EXISTS (SELECT FROM pg_attribute a JOIN pg_collation l ON l.oid = a.attcollation WHERE "
-    "a.attrelid = c.oid"
-    "   AND NOT l.collisdeterministic) THEN 'a collation of it is not deterministic'"
-    " WHEN EXISTS (SELECT FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid WHERE "
-    "d.refobjid = c.oid AND s.seqcache > 1)"
-    "   THEN 'the sequence of versions has CACHE above 1'"
-    " END FROM (SELECT 1) AS one LEFT JOIN pg_class c ON c.oid = to_regclass($1)";
+    "a.attrelid = c.oid AND a.attnum > 0 AND NOT l.collisdeterministic) THEN 'a collation of it is "
+    "not deterministic, so that different keys are equal: use COLLATE \"C\"'"
+    " WHEN (SELECT count(*) FROM pg_trigger WHERE tgrelid = c.oid AND tgname ~ "
+    "'^rf_(number_insert|number_update|feed_insert|feed_update|feed_delete|feed_truncate)$' AND "
+    "tgenabled = 'A') <> 6 THEN 'triggers of configs/schema.sql are missing, disabled or not "
+    "ENABLE ALWAYS: make them as it does'"
+    " WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal AND tgname !~ "
+    "'^rf_' AND tgtype & 1 = 1) THEN 'it has row triggers of somebody else, which may change what "
+    "is written: drop them or make them statement triggers'"
+    " WHEN s.oid IS NULL THEN 'there is no sequence ' || quote_ident(c.relname || '_version') || "
+    "' beside it: make it as configs/schema.sql does'"
+    " WHEN (SELECT seqcache FROM pg_sequence WHERE seqrelid = s.oid) > 1 THEN 'the sequence of "
+    "versions has CACHE above 1, so that versions do not rise: ALTER SEQUENCE ... CACHE 1'"
+    " WHEN NOT has_table_privilege(c.oid, 'SELECT') OR NOT has_sequence_privilege(s.oid, 'USAGE') "
+    "OR EXISTS (SELECT FROM unnest(ARRAY[$2, $3, $4, 'version', 'expires_at']) AS must (name) "
+    "WHERE "
+    "NOT has_column_privilege(c.oid, name, 'INSERT')) OR EXISTS (SELECT FROM unnest(ARRAY[$3, $4, "
+    "'version', 'expires_at', 'updated_at']) AS must (name) WHERE NOT has_column_privilege(c.oid, "
+    "name, 'UPDATE')) THEN 'the role ' || quote_ident(current_user) || ' lacks rights on it or on "
+    "its sequence: grant it ringfence_node, as configs/schema.sql made it'"
+    " END FROM (SELECT 1) AS one LEFT JOIN pg_class c ON c.oid = to_regclass($1)"
+    " LEFT JOIN pg_class s ON s.relnamespace = c.relnamespace AND s.relkind = 'S' AND s.relname = "
+    "c.relname || '_version'";
 
 /* What DDL changes and no trigger tells: storage and triggers. And the server's clock in ms. */
 static const char BEAT[] = "SELECT pg_notify($1, $2), c.relfilenode::text || ' ' || "
@@ -94,15 +107,27 @@ static const char BEAT[] = "SELECT pg_notify($1, $2), c.relfilenode::text || ' '
                            " floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
                            " FROM pg_class c WHERE c.oid = to_regclass($3)";
 
+static void note_error(struct feed_pg *f, const PGresult *r) {
+    static const char MAY_NOT[] = "42501";
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    char why[200];
+    f->failed = true;
+    pg_clean(PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY), why, sizeof(why));
+    snprintf(f->refusal, sizeof(f->refusal), "%s%s", why,
+             state != NULL && strcmp(state, MAY_NOT) == 0
+                 ? ": grant the node's role ringfence_node, as configs/schema.sql made it"
+                 : "");
+}
+
 static void on_listen_result(struct pg_group *group, struct pg_result *result) {
     struct feed_pg *f = (struct feed_pg *)((char *)group - offsetof(struct feed_pg, listen));
     PGresult *r = (PGresult *)result;
     if (PQresultStatus(r) == PGRES_TUPLES_OK) {
         if (PQntuples(r) == 1 && !PQgetisnull(r, 0, 0))
             pg_clean(PQgetvalue(r, 0, 0), f->refusal, sizeof(f->refusal));
-    } else if (PQresultStatus(r) != PGRES_COMMAND_OK) {
-        pg_clean(PQresultErrorMessage(r), f->refusal, sizeof(f->refusal));
-        f->failed = true;
+    } else if (PQresultStatus(r) != PGRES_COMMAND_OK &&
+               PQresultStatus(r) != PGRES_PIPELINE_ABORTED) {
+        note_error(f, r);
     }
 }
 
@@ -242,8 +267,25 @@ static void send_beat(struct feed_pg *f, int64_t now_mono_ms) {
     pg_conn_send(conn, &f->beat->group);
 }
 
+/* No server to write to. It goes on trying: one of them may be promoted. */
+static void watch_readers(struct feed_pg *f, int64_t now_mono_ms) {
+    if (!pg_conn_only_reads(f->conn)) {
+        f->readers_since_ms = 0;
+        f->said_readers = false;
+        return;
+    }
+    if (f->readers_since_ms == 0)
+        f->readers_since_ms = now_mono_ms;
+    if (f->said_readers || now_mono_ms - f->readers_since_ms < READERS_MS)
+        return;
+    f->said_readers = true;
+    f->handlers->on_refused(f->ctx, "no server takes writes: all that conninfo names are standbys "
+                                    "or read-only: name the primary, too");
+}
+
 void feed_pg_tick(struct feed_pg *f, int64_t now_mono_ms) {
     pg_conn_tick(f->conn, now_mono_ms);
+    watch_readers(f, now_mono_ms);
     /* After a failover or a restart the store may be there before this connection notices. Wherever
      * it comes up now, the connections that lead elsewhere are closed: all end up at one server. */
     if (store_pg_moved(f->store) && f->up)

@@ -36,6 +36,7 @@ struct pg_conn {
     int64_t retry_ms;
     uint64_t jitter, reconnects;
     bool said;        /* that it is down: once per outage */
+    bool only_reads;  /* the last try found only servers that take no writes */
     bool short_lived; /* its last life was: that it is up again is said only when it lasts */
     char identity[160];
     int backend_pid; /* of the connection that is, or was */
@@ -90,9 +91,32 @@ static uint64_t random_next(struct pg_conn *c) { /* xorshift64* */
     return c->jitter * 0x2545F4914F6CDD1Du;
 }
 
+/* libpq has a line for each host that it tried. */
+static bool all_only_read(const char *text) {
+    static const char FAILED[] = " failed: ", READS[] = "session is read-only";
+    unsigned hosts = 0, readers = 0;
+    for (const char *at = text; (at = strstr(at, FAILED)) != NULL; hosts++) {
+        at += sizeof(FAILED) - 1;
+        readers += strncmp(at, READS, sizeof(READS) - 1) == 0;
+    }
+    return hosts != 0 && hosts == readers;
+}
+
+static void note_readers(struct pg_conn *c, const char *why) {
+    bool before = c->only_reads;
+    c->only_reads = c->state == STATE_CONNECTING && all_only_read(why);
+    if (c->only_reads && !before)
+        log_event(
+            LOG_LEVEL_WARN, "db_read_only",
+            "connection=%s waits_for=\"a server that takes writes: all that conninfo names are "
+            "standbys or read-only\"",
+            c->conf.name);
+}
+
 static void fail(struct pg_conn *c, const char *why) {
-    pg_clean(why, c->error, sizeof(c->error));
     bool was_up = c->state == STATE_UP;
+    note_readers(c, why);
+    pg_clean(why, c->error, sizeof(c->error));
     if (!c->said)
         log_event(LOG_LEVEL_WARN, "db_connection_down", "connection=%s why=\"%s\"", c->conf.name,
                   c->error);
@@ -207,7 +231,7 @@ static void on_setup_end(struct pg_group *group, enum pg_group_end end) {
     }
     c->state = STATE_UP;
     c->up_since_ms = clock_mono_ms();
-    c->lost_busy = false;
+    c->lost_busy = c->only_reads = false;
     if (!c->short_lived)
         say_up(c);
     c->handlers->on_up(c->ctx, c);
@@ -398,6 +422,10 @@ void *pg_conn_raw(struct pg_conn *c) {
 
 unsigned pg_conn_busy(const struct pg_conn *c) {
     return c->busy;
+}
+
+bool pg_conn_only_reads(const struct pg_conn *c) {
+    return c->only_reads;
 }
 
 const char *pg_conn_identity(const struct pg_conn *c) {

@@ -60,6 +60,10 @@ void pg_conn_free(struct pg_conn **conn);
 
 bool pg_conn_is_up(const struct pg_conn *conn);
 
+/** pg_conn_only_reads(conn): its last try found that every host of conninfo answers and none takes
+ * writes. */
+bool pg_conn_only_reads(const struct pg_conn *conn);
+
 /** pg_conn_raw(conn): the PGconn, to call PQsend... on, only while it is up; then pg_conn_send().
  */
 void *pg_conn_raw(struct pg_conn *conn);

@@ -134,7 +134,22 @@ Test(feed_pg, refuses_when_it_may_not_look) {
     pg_fake_fail(rig->fake, "pg_is_in_recovery", "42501", "permission denied");
     open_feed();
     cr_assert(PG_UNTIL(rig, h.refused == 1));
-    cr_assert_not_null(strstr(h.why, "permission denied"), "%s", h.why);
+    cr_assert_str_eq(h.why, "permission denied: grant the node's role ringfence_node, as "
+                            "configs/schema.sql made it");
+}
+
+/* Not at once: one of them may be about to be promoted. */
+Test(feed_pg, refuses_when_no_server_takes_writes) {
+    pg_fake_standby(rig->fake, true);
+    open_feed();
+    int64_t begun_ms = clock_mono_ms();
+    cr_assert(PG_UNTIL(rig, h.refused == 1));
+    cr_assert_geq(clock_mono_ms() - begun_ms, 3000);
+    cr_assert_not_null(strstr(h.why, "no server takes writes"), "%s", h.why);
+    turns(5);
+    cr_assert_eq(h.refused, 1);
+    pg_fake_standby(rig->fake, false); /* promoted */
+    cr_assert(PG_UNTIL(rig, h.ups == 1));
 }
 
 /* ---- what is heard ---- */

@@ -198,9 +198,21 @@ Test(pg_conn, a_standby_is_not_taken) {
     open_with(false);
     cr_assert(PG_UNTIL(rig, pg_conn_error(w.conn)[0] != '\0'));
     cr_assert_eq(w.ups, 0);
+    cr_assert(pg_conn_only_reads(w.conn), "%s", pg_conn_error(w.conn));
     pg_fake_standby(rig->fake, false);
     retry();
     cr_assert(PG_UNTIL(rig, w.ups == 1));
+    cr_assert_not(pg_conn_only_reads(w.conn));
+}
+
+/* One standby and one host that does not answer: the primary may be that one. */
+Test(pg_conn, a_standby_beside_a_silent_host_says_nothing_of_a_primary) {
+    snprintf(rig->conninfo, sizeof(rig->conninfo), "host=%s,/nowhere user=u dbname=d",
+             pg_fake_host(rig->fake));
+    pg_fake_standby(rig->fake, true);
+    open_with(false);
+    cr_assert(PG_UNTIL(rig, pg_conn_error(w.conn)[0] != '\0'));
+    cr_assert_not(pg_conn_only_reads(w.conn), "%s", pg_conn_error(w.conn));
 }
 
 /* ---- groups ---- */
