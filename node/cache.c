@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../common/hash.h"
+#include "cache_ahead.h"
 #include "cache_entry.h"
 #include "cache_index.h"
 #include "cache_log.h"
@@ -15,6 +16,8 @@ enum {
     SEGMENTS_MIN = 256, /* the budget is at least so many segments */
     SEGMENT_BYTES_MAX = 1 << 20,
     SEGMENT_BYTES_MIN = 16 << 10,
+    HUGE_FROM_BYTES = 1 << 30, /* a smaller cache does without huge pages: they are given whole */
+    MAPPING_BYTES = 32 << 20,
     PARTS = 128,          /* of the budget: at least two segments */
     RESERVE_PARTS = 3,    /* the hand starts when no more than this is left */
     PACED_STEPS_MAX = 32, /* entries that a put passes, twice that when little is left, */
@@ -32,7 +35,8 @@ struct cache {
     struct cache_index index;
     struct cache_log small, main;
     struct cache_spare spare;
-    uint16_t *ghost; /* fingerprints of what left the small log; later ones overwrite */
+    struct cache_ahead *ahead; /* of a large cache */
+    uint16_t *ghost;           /* fingerprints of what left the small log; later ones overwrite */
     uint64_t ghost_slots;
     uint64_t absent_items, bytes_live, evicted, inserted, promoted, passed;
 };
@@ -52,11 +56,15 @@ struct cache *cache_new(size_t bytes_max, uint64_t seed) {
                                             : segment;
     c->bytes_max = bytes_max;
     c->seed = seed;
+    size_t mapping = bytes_max >= HUGE_FROM_BYTES ? MAPPING_BYTES : segment;
+    if (mapping == MAPPING_BYTES)
+        c->ahead = cache_ahead_new();
+    cache_pages_init(&c->spare.pages, mapping, c->ahead);
     cache_log_init(&c->small, segment, &c->spare);
     cache_log_init(&c->main, segment, &c->spare);
     c->ghost_slots = bytes_max / GHOST_SHARE / sizeof(uint16_t);
     c->ghost = calloc(c->ghost_slots, sizeof(uint16_t));
-    if (c->ghost == NULL || !cache_index_init(&c->index, seed))
+    if (c->ghost == NULL || !cache_index_init(&c->index, seed, mapping, c->ahead))
         cache_free(&c);
     return c;
 }
@@ -64,6 +72,7 @@ struct cache *cache_new(size_t bytes_max, uint64_t seed) {
 void cache_free(struct cache **cache) {
     if (*cache == NULL)
         return;
+    cache_ahead_free(&(*cache)->ahead);
     cache_index_release(&(*cache)->index);
     cache_log_release(&(*cache)->small);
     cache_log_release(&(*cache)->main);
@@ -152,14 +161,10 @@ bool cache_suspect(struct cache *cache, struct span key, uint64_t hash) {
 }
 
 void cache_clear(struct cache *cache) {
-    uint64_t seed = cache->index.seed;
     cache_log_release(&cache->small);
     cache_log_release(&cache->main);
     cache_spare_release(&cache->spare);
-    cache_index_release(&cache->index);
-    while (!cache_index_init(&cache->index, seed)) {
-        /* 64 KiB were just given back: this ends */
-    }
+    cache_index_clear(&cache->index);
     cache->absent_items = cache->bytes_live = 0;
 }
 

@@ -8,7 +8,7 @@
 
 enum {
     SLOTS = 7,
-    CHUNK_BUCKETS = 256, /* 16 KiB */
+    CHUNK_BUCKETS = 256,
     POOL_BUCKETS = 64,
     DIRECTORY_MIN = 16,
     LOAD_NUM = 5, /* entries per bucket above which it grows */
@@ -18,6 +18,8 @@ struct cache_bucket {
     uint64_t slots[SLOTS]; /* 0: empty */
     struct cache_bucket *overflow;
 } __attribute__((aligned(64)));
+
+enum { CHUNK_BYTES = CHUNK_BUCKETS * (int)sizeof(struct cache_bucket) };
 
 static struct cache_bucket *bucket_at(const struct cache_index *x, uint64_t i) {
     return &x->chunks[i / CHUNK_BUCKETS][i % CHUNK_BUCKETS];
@@ -41,27 +43,60 @@ static bool add_chunk(struct cache_index *x) {
         x->chunks = chunks;
         x->chunks_cap = cap;
     }
-    struct cache_bucket *chunk = aligned_alloc(64, CHUNK_BUCKETS * sizeof(*chunk));
+    struct cache_bucket *chunk = cache_pages_take(&x->pages, CHUNK_BYTES);
     if (chunk == NULL)
         return false;
-    memset(chunk, 0, CHUNK_BUCKETS * sizeof(*chunk));
     x->chunks[x->chunks_count++] = chunk;
-    x->bytes += CHUNK_BUCKETS * sizeof(*chunk);
+    x->bytes += CHUNK_BYTES;
     return true;
 }
 
-bool cache_index_init(struct cache_index *x, uint64_t seed) {
+bool cache_index_init(struct cache_index *x, uint64_t seed, size_t mapping_bytes,
+                      struct cache_ahead *ahead) {
     *x = (struct cache_index){.seed = seed, .buckets = 1};
+    cache_pages_init(&x->pages, mapping_bytes, ahead);
     return add_chunk(x);
 }
 
-void cache_index_release(struct cache_index *x) {
-    for (size_t i = 0; i < x->chunks_count; i++)
-        free(x->chunks[i]);
-    for (size_t i = 0; i < x->pools_count; i++)
-        free(x->pools[i]);
-    free(x->chunks);
+/* Pages that were cut into chunks already go back one by one. */
+static void free_chunks_from(struct cache_index *x, size_t first) {
+    while (x->chunks_count > first) {
+        cache_pages_give(x->chunks[--x->chunks_count], CHUNK_BYTES);
+        x->bytes -= CHUNK_BYTES;
+    }
+    cache_pages_release(&x->pages);
+}
+
+static void free_pools(struct cache_index *x) {
+    while (x->pools_count > 0) {
+        free(x->pools[--x->pools_count]);
+        x->bytes -= POOL_BUCKETS * sizeof(struct cache_bucket);
+    }
     free(x->pools);
+    x->bytes -= x->pools_cap * sizeof(struct cache_bucket *);
+    x->pools = NULL;
+    x->pools_cap = 0;
+    x->spare = NULL;
+}
+
+void cache_index_clear(struct cache_index *x) {
+    free_chunks_from(x, 1);
+    free_pools(x);
+    memset(x->chunks[0], 0, CHUNK_BYTES);
+    struct cache_bucket **shorter = realloc(x->chunks, DIRECTORY_MIN * sizeof(*shorter));
+    if (shorter != NULL) {
+        x->chunks = shorter;
+        x->bytes -= (x->chunks_cap - DIRECTORY_MIN) * sizeof(*shorter);
+        x->chunks_cap = DIRECTORY_MIN;
+    }
+    x->buckets = 1;
+    x->items = x->splits = 0;
+}
+
+void cache_index_release(struct cache_index *x) {
+    free_chunks_from(x, 0);
+    free_pools(x);
+    free(x->chunks);
     *x = (struct cache_index){0};
 }
 

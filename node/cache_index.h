@@ -12,7 +12,9 @@
 #include <stdint.h>
 
 #include "../common/span.h"
+#include "cache_pages.h"
 
+struct cache_ahead;
 struct cache_bucket;
 struct cache_entry;
 
@@ -25,14 +27,19 @@ struct cache_index {
     struct cache_bucket *spare;  /* free overflow buckets */
     struct cache_bucket **pools; /* what overflow buckets are cut from */
     size_t pools_count, pools_cap;
-    size_t bytes; /* memory held */
+    struct cache_pages pages; /* what chunks are cut from */
+    size_t bytes;             /* memory held */
     uint64_t splits;
 };
 
-/** cache_index_init(x, seed): an empty table; false without memory. cache_index_release(x): free
- * it. */
-bool cache_index_init(struct cache_index *x, uint64_t seed);
+/** cache_index_init(x, seed, mapping_bytes, ahead): an empty table, whose memory comes in mappings
+ * of so many bytes (see cache_pages.h); false without memory. cache_index_release(x): free it. */
+bool cache_index_init(struct cache_index *x, uint64_t seed, size_t mapping_bytes,
+                      struct cache_ahead *ahead);
 void cache_index_release(struct cache_index *x);
+
+/** cache_index_clear(x): empty again, its memory given back to the system. Cost: O(memory). */
+void cache_index_clear(struct cache_index *x);
 
 /** cache_index_growth_max(x): memory that the next insert may take, at most. */
 size_t cache_index_growth_max(const struct cache_index *x);

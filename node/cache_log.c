@@ -1,7 +1,6 @@
 #include "cache_log.h"
 
 #include <stdbool.h>
-#include <sys/mman.h>
 
 #include "cache_entry.h"
 
@@ -13,7 +12,7 @@ struct cache_segment {
     char data[];
 };
 
-enum { PAGE_BYTES = 4096, SPARE_SEGMENTS_MAX = 2 };
+enum { SPARE_SEGMENTS_MAX = 2 };
 
 void cache_log_init(struct cache_log *log, size_t segment_bytes, struct cache_spare *spare) {
     *log = (struct cache_log){.segment_bytes = segment_bytes, .spare = spare};
@@ -24,8 +23,8 @@ static size_t room(const struct cache_segment *s) {
 }
 
 static size_t mapping_for(const struct cache_log *log, size_t bytes) {
-    size_t need =
-        (bytes + offsetof(struct cache_segment, data) + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
+    size_t need = (bytes + offsetof(struct cache_segment, data) + CACHE_PAGE_BYTES - 1) &
+                  ~(size_t)(CACHE_PAGE_BYTES - 1);
     return need > log->segment_bytes ? need : log->segment_bytes;
 }
 
@@ -46,8 +45,8 @@ static struct cache_segment *take_segment(struct cache_log *log, size_t mapping)
         log->spare->first = s->next;
         log->spare->bytes -= s->bytes;
     } else {
-        s = mmap(NULL, mapping, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (s == MAP_FAILED)
+        s = cache_pages_take(&log->spare->pages, mapping);
+        if (s == NULL)
             return NULL;
     }
     *s = (struct cache_segment){.bytes = mapping};
@@ -81,7 +80,7 @@ static void free_head(struct cache_log *log) {
         log->spare->first = s;
         log->spare->bytes += s->bytes;
     } else {
-        munmap(s, s->bytes);
+        cache_pages_give(s, s->bytes);
     }
 }
 
@@ -95,9 +94,10 @@ void cache_spare_release(struct cache_spare *spare) {
     while (spare->first != NULL) {
         struct cache_segment *s = spare->first;
         spare->first = s->next;
-        munmap(s, s->bytes);
+        cache_pages_give(s, s->bytes);
     }
     spare->bytes = 0;
+    cache_pages_release(&spare->pages);
 }
 
 struct cache_entry *cache_log_hand(struct cache_log *log) {

@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+#include "cache_pages.h"
+
 struct cache_entry;
 struct cache_segment;
 
@@ -15,7 +17,8 @@ struct cache_segment;
  * the budget the system is not asked for memory again and again. */
 struct cache_spare {
     struct cache_segment *first;
-    size_t bytes; /* memory held */
+    size_t bytes;             /* memory held */
+    struct cache_pages pages; /* where new segments come from */
 };
 
 struct cache_log {
@@ -27,13 +30,15 @@ struct cache_log {
     size_t dead;          /* of those */
 };
 
-/** cache_log_init(log, segment_bytes, spare): an empty log. `spare`: zero at first, borrowed. */
+/** cache_log_init(log, segment_bytes, spare): an empty log. `spare`: borrowed; zero at first
+ * but for its pages, which were initialised. */
 void cache_log_init(struct cache_log *log, size_t segment_bytes, struct cache_spare *spare);
 
 /** cache_log_release(log): free every segment. Cost: O(segments). */
 void cache_log_release(struct cache_log *log);
 
-/** cache_spare_release(spare): give the spare segments back to the system. */
+/** cache_spare_release(spare): give the spare segments, and pages not used yet, back to the system.
+ */
 void cache_spare_release(struct cache_spare *spare);
 
 /** cache_log_needs(log, bytes): memory that an append of `bytes` would take from the system: 0 or a

@@ -6,7 +6,7 @@
 #include "../../node/cache_entry.h"
 #include "../../node/cache_index.h"
 
-enum { SEED = 99 };
+enum { SEED = 99, MAPPING_BYTES = 256 << 10 };
 
 /* Entries lie here until the test's process ends. */
 static char arena[20 << 20] __attribute__((aligned(8)));
@@ -35,7 +35,7 @@ static uint64_t *find(const struct cache_index *x, const struct cache_entry *e) 
 }
 
 static void start(struct cache_index *x) {
-    cr_assert(cache_index_init(x, SEED));
+    cr_assert(cache_index_init(x, SEED, MAPPING_BYTES, NULL));
 }
 
 Test(cache_index, an_empty_index_finds_nothing) {
@@ -210,4 +210,27 @@ Test(cache_index, pointing_a_slot_elsewhere_moves_the_entry) {
     cr_assert_eq(cache_index_entry(*find(&x, old)), copy);
     cr_assert_eq(x.items, 1);
     cache_index_release(&x);
+}
+
+Test(cache_index, cleared_it_is_as_new_and_holds_as_little) {
+    struct cache_index x;
+    start(&x);
+    size_t empty = x.bytes;
+    enum { ITEMS = 100000 };
+    static struct cache_entry *entries[ITEMS];
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < ITEMS; i++) {
+            entries[i] = round == 0 ? numbered((uint64_t)i) : entries[i];
+            cr_assert_null(find(&x, entries[i]), "round %d: left over: %d", round, i);
+            cr_assert(cache_index_insert(&x, hash_of(entries[i]), entries[i]));
+        }
+        for (int i = 0; i < ITEMS; i++)
+            cr_assert_not_null(find(&x, entries[i]), "round %d: lost: %d", round, i);
+
+        cache_index_clear(&x);
+        cr_assert_eq(x.items, 0u);
+        cr_assert_eq(x.bytes, empty);
+    }
+    cache_index_release(&x);
+    cr_assert_eq(x.bytes, 0u);
 }
