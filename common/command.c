@@ -240,6 +240,26 @@ static const struct command ROWS[] = {
         .name = "time", .arity = 1, .flags = L | F, .args = "",
         .group = "server", .since = "2.6.0", .complexity = "O(1)",
         .summary = "Seconds and microseconds since 1970."},
+    [COMMAND_TX_MULTI] = {
+        .name = "multi", .arity = 1, .flags = L | F, .args = "",
+        .group = "transactions", .since = "1.2.0", .complexity = "O(1)",
+        .summary = "Begins a transaction: what follows is queued."},
+    [COMMAND_TX_EXEC] = {
+        .name = "exec", .arity = 1, .flags = L, .args = "",
+        .group = "transactions", .since = "1.2.0", .complexity = "O(commands) and one commit",
+        .summary = "Runs what was queued as one SQL transaction; nil if a watched key has changed."},
+    [COMMAND_TX_DISCARD] = {
+        .name = "discard", .arity = 1, .flags = L | F, .args = "",
+        .group = "transactions", .since = "2.0.0", .complexity = "O(1)",
+        .summary = "Forgets what was queued, and the watched keys."},
+    [COMMAND_TX_WATCH] = {
+        .name = "watch", .arity = -2, KEYS(1, -1, 1, "RO"), .flags = L | M | F, .args = "key [key ...]",
+        .group = "transactions", .since = "2.2.0", .complexity = "O(keys), asks the table",
+        .summary = "EXEC does nothing if one of the keys changes until then, whoever changes it."},
+    [COMMAND_TX_UNWATCH] = {
+        .name = "unwatch", .arity = 1, .flags = L | F, .args = "",
+        .group = "transactions", .since = "2.2.0", .complexity = "O(1)",
+        .summary = "Forgets the watched keys."},
     [COMMAND_RF_LINK] = {
         .name = "rf.link", .arity = 2, .flags = L | LINK, .args = "version",
         .group = "server", .since = "7.0.0", .complexity = "O(1)",
@@ -256,6 +276,14 @@ static const struct command ROWS[] = {
         .name = "rf.status", .arity = 1, .flags = L | LINK, .args = "",
         .group = "server", .since = "7.0.0", .complexity = "O(figures)",
         .summary = "A node's figures for its proxies."},
+    [COMMAND_RF_EXEC] = {
+        .name = "rf.exec", .arity = 3, .flags = LINK, .args = "watches commands",
+        .group = "server", .since = "7.0.0", .complexity = "O(commands) and one commit",
+        .summary = "Requests to run as one transaction, if what is watched is as it was."},
+    [COMMAND_RF_VERSION] = {
+        .name = "rf.version", .arity = 2, KEYS(1, 1, 1, "RO"), .flags = LINK | T, .args = "key",
+        .group = "server", .since = "7.0.0", .complexity = "O(1), asks the table",
+        .summary = "A row's version (0: no row) and whether it is live."},
 };
 /* clang-format on */
 
@@ -266,17 +294,19 @@ static const signed char BY_LENGTH[NAME_BYTES_MAX + 1][SAME_LENGTH_MAX + 1] = {
     [0 ... 2] = {-1},
     [3] = {COMMAND_GET, COMMAND_SET, COMMAND_DEL, COMMAND_TTL, COMMAND_ACL, -1},
     [4] = {COMMAND_MGET, COMMAND_MSET, COMMAND_PTTL, COMMAND_TYPE, COMMAND_PING, COMMAND_ECHO,
-           COMMAND_AUTH, COMMAND_QUIT, COMMAND_INFO, COMMAND_TIME, COMMAND_INCR, COMMAND_DECR, -1},
+           COMMAND_AUTH, COMMAND_QUIT, COMMAND_INFO, COMMAND_TIME, COMMAND_INCR, COMMAND_DECR,
+           COMMAND_TX_EXEC, -1},
     [5] = {COMMAND_SETEX, COMMAND_SETNX, COMMAND_TOUCH, COMMAND_GETEX, COMMAND_RESET, COMMAND_HELLO,
-           -1},
+           COMMAND_TX_MULTI, COMMAND_TX_WATCH, -1},
     [6] = {COMMAND_EXISTS, COMMAND_EXPIRE, COMMAND_GETSET, COMMAND_GETDEL, COMMAND_UNLINK,
            COMMAND_STRLEN, COMMAND_PSETEX, COMMAND_SUBSTR, COMMAND_DBSIZE, COMMAND_SELECT,
            COMMAND_CLIENT, COMMAND_CONFIG, COMMAND_INCRBY, COMMAND_DECRBY, COMMAND_APPEND,
            COMMAND_MSETNX, -1},
-    [7] = {COMMAND_PEXPIRE, COMMAND_PERSIST, COMMAND_COMMAND, COMMAND_RF_LINK, COMMAND_RF_DROP, -1},
+    [7] = {COMMAND_PEXPIRE, COMMAND_PERSIST, COMMAND_COMMAND, COMMAND_RF_LINK, COMMAND_RF_DROP,
+           COMMAND_RF_EXEC, COMMAND_TX_DISCARD, COMMAND_TX_UNWATCH, -1},
     [8] = {COMMAND_EXPIREAT, COMMAND_GETRANGE, COMMAND_RF_WATCH, COMMAND_SETRANGE, -1},
     [9] = {COMMAND_PEXPIREAT, COMMAND_RF_STATUS, -1},
-    [10] = {COMMAND_EXPIRETIME, -1},
+    [10] = {COMMAND_EXPIRETIME, COMMAND_RF_VERSION, -1},
     [11] = {COMMAND_PEXPIRETIME, COMMAND_INCRBYFLOAT, -1},
 };
 
@@ -301,4 +331,48 @@ bool command_arity_ok(int id, uint32_t argc) {
         return false;
     /* Keys that come in pairs: MSET a 1 b is one argument short. */
     return ROWS[id].key_step != 2 || argc % 2 == 1;
+}
+
+bool command_in_exec(int id) {
+    switch (id) {
+    case COMMAND_GET:
+    case COMMAND_SET:
+    case COMMAND_SETNX:
+    case COMMAND_GETSET:
+    case COMMAND_GETDEL:
+    case COMMAND_MGET:
+    case COMMAND_MSET:
+    case COMMAND_DEL:
+    case COMMAND_UNLINK:
+    case COMMAND_EXISTS:
+    case COMMAND_TOUCH:
+    case COMMAND_STRLEN:
+    case COMMAND_TYPE:
+    case COMMAND_SETEX:
+    case COMMAND_PSETEX:
+    case COMMAND_GETEX:
+    case COMMAND_EXPIRE:
+    case COMMAND_PEXPIRE:
+    case COMMAND_EXPIREAT:
+    case COMMAND_PEXPIREAT:
+    case COMMAND_TTL:
+    case COMMAND_PTTL:
+    case COMMAND_PERSIST:
+    case COMMAND_GETRANGE:
+    case COMMAND_SUBSTR:
+    case COMMAND_INCR:
+    case COMMAND_DECR:
+    case COMMAND_INCRBY:
+    case COMMAND_DECRBY:
+    case COMMAND_INCRBYFLOAT:
+    case COMMAND_APPEND:
+    case COMMAND_SETRANGE:
+    case COMMAND_PING:
+    case COMMAND_ECHO:
+    case COMMAND_SELECT:
+    case COMMAND_TIME:
+    case COMMAND_TX_UNWATCH:
+        return true;
+    }
+    return false;
 }

@@ -61,11 +61,19 @@ enum command_id {
     COMMAND_CONFIG,
     COMMAND_INFO,
     COMMAND_TIME,
+    /* transactions: the proxy keeps their state */
+    COMMAND_TX_MULTI,
+    COMMAND_TX_EXEC,
+    COMMAND_TX_DISCARD,
+    COMMAND_TX_WATCH,
+    COMMAND_TX_UNWATCH,
     /* between proxy and node only */
     COMMAND_RF_LINK,
     COMMAND_RF_DROP,
     COMMAND_RF_STATUS,
     COMMAND_RF_WATCH,
+    COMMAND_RF_EXEC,
+    COMMAND_RF_VERSION,
     COMMAND_COUNT_OF /* number of rows; not a command */
 };
 
@@ -88,7 +96,7 @@ struct command {
     const char *key_flags; /* what it does with them, in the words of Redis' key specifications */
     unsigned flags;
     const char *args;  /* behind the name, as "key value [NX|XX] [key ...]"; "" without any */
-    const char *group; /* as COMMAND DOCS: "string", "generic", "connection", "server" */
+    const char *group; /* as COMMAND DOCS: "string", "generic", "transactions" and so on */
     const char *since; /* Redis version that introduced it */
     const char *complexity;
     const char *summary;            /* one line, our words */
@@ -103,5 +111,9 @@ const struct command *command_row(int id);
 
 /** command_arity_ok(id, argc): `argc` (with the name) is allowed. */
 bool command_arity_ok(int id, uint32_t argc);
+
+/** command_in_exec(id): it may be queued between MULTI and EXEC: a node can do it within an SQL
+ * transaction, or the proxy answers it without any effect. */
+bool command_in_exec(int id);
 
 #endif

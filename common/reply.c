@@ -98,6 +98,16 @@ static const char *const TEXTS[] = {
                           "mode with OPTIN or OPTOUT mode enabled",
     [REPLY_CACHING_MODE] =
         "ERR CLIENT CACHING %s is only valid when tracking is enabled in %s mode.",
+    [REPLY_MULTI_NESTED] = "ERR MULTI calls can not be nested",
+    [REPLY_EXEC_ALONE] = "ERR EXEC without MULTI",
+    [REPLY_DISCARD_ALONE] = "ERR DISCARD without MULTI",
+    [REPLY_WATCH_IN_MULTI] = "ERR WATCH inside MULTI is not allowed",
+    [REPLY_NOT_IN_MULTI] = "ERR Command not allowed inside a transaction",
+    [REPLY_EXEC_ABORT] = "EXECABORT Transaction discarded because of previous errors.",
+    [REPLY_MULTI_LONG] = "ERR a transaction takes at most %s",
+    [REPLY_WATCH_LONG] = "ERR at most %s keys can be watched",
+    [REPLY_EXEC_REPLY_LONG] =
+        "UNCERTAIN the transaction is done, but its reply is longer than %s bytes",
 };
 
 const char *reply_text(enum reply_error error) {

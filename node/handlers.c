@@ -7,6 +7,7 @@
 #include "server.h"
 #include "session.h"
 #include "through.h"
+#include "wish.h"
 
 void handlers_fail(struct session *session, int error, const char *detail) {
     session_server(session)->errors++;
@@ -37,17 +38,9 @@ int handlers_error_of(int through_status) {
 }
 
 int handlers_check_key(struct session *session, struct span key) {
-    const struct node_conf *conf = session_server(session)->conf;
-    if (key.len != 0 && key.len <= (size_t)conf->key_bytes_max && span_is_text(key))
-        return 1;
-    session_server(session)->errors++;
-    if (key.len == 0)
-        reply_error(session_out(session), REPLY_KEY_EMPTY, NULL);
-    else if (key.len > (size_t)conf->key_bytes_max)
-        reply_error_number(session_out(session), REPLY_KEY_LONG, (uint64_t)conf->key_bytes_max);
-    else
-        reply_error(session_out(session), REPLY_KEY_NOT_TEXT, NULL);
-    return 0;
+    bool fine = wish_check_key(session_server(session)->conf, key, session_out(session));
+    session_server(session)->errors += !fine;
+    return fine;
 }
 
 /* ---- all commands ---- */
@@ -82,7 +75,9 @@ void handlers_execute(struct session *session, const struct span *argv, uint32_t
         if (row->last_key == row->first_key)
             break;
     }
-    if ((row->flags & COMMAND_WRITE) != 0)
+    if (id == COMMAND_RF_EXEC)
+        handlers_exec(session, argv[1], argv[2]);
+    else if ((row->flags & COMMAND_WRITE) != 0)
         handlers_write(session, id, argv, argc);
     else if (id == COMMAND_RF_DROP)
         drop_keys(session, argv + 1, argc - 1);

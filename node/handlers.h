@@ -36,6 +36,9 @@ void handlers_query(struct session *session, int id, const struct span *argv, ui
 /** handlers_write(session, id, argv, argc): a command that writes. */
 void handlers_write(struct session *session, int id, const struct span *argv, uint32_t argc);
 
+/** handlers_exec(session, watches, commands): requests to run as one transaction (exec.h). */
+void handlers_exec(struct session *session, struct span watches, struct span commands);
+
 /** handlers_check_key(session, key): a key that may go to SQL; else the error is written. */
 int handlers_check_key(struct session *session, struct span key);
 

@@ -164,6 +164,14 @@ void handlers_local(struct session *session, int id, const struct span *argv, ui
         session_watch(session, span_equal(argv[1], SPAN("1")));
         resp_write_status(out, "OK");
         return;
+    case COMMAND_TX_MULTI: /* a proxy's business */
+    case COMMAND_TX_EXEC:
+    case COMMAND_TX_DISCARD:
+    case COMMAND_TX_WATCH:
+    case COMMAND_TX_UNWATCH:
+        session_server(session)->errors++;
+        reply_unknown_command(out, argv, argc);
+        return;
     case COMMAND_RF_LINK:
         if (session_server(session)->starting) {
             handlers_fail(session, REPLY_DBDOWN, NULL);

@@ -33,6 +33,11 @@ static void write_answer(const struct op *op, const struct store_answer *a, stru
     case COMMAND_PEXPIRETIME:
         write_expire_time(op->command, a, out);
         return;
+    case COMMAND_RF_VERSION:
+        resp_write_array(out, 2);
+        resp_write_int(out, (int64_t)a->version);
+        resp_write_int(out, a->live);
+        return;
     }
 }
 

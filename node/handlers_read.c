@@ -9,6 +9,7 @@
 #include "cache.h"
 #include "handlers.h"
 #include "op.h"
+#include "range.h"
 #include "server.h"
 #include "session.h"
 #include "through.h"
@@ -21,23 +22,9 @@ static void on_row(struct through_read *read, enum through_status status, struct
 /* What the pieces of one request have in common. */
 struct style {
     int command, proto;
-    struct op_range range;
+    struct range range;
     int64_t now_mono_ms;
 };
-
-/* As Redis: negative places count from the end; what is outside is cut. */
-static struct span range_of(struct span value, struct op_range range) {
-    int64_t len = (int64_t)value.len, from = range.from, to = range.to;
-    if (from < 0)
-        from = from + len < 0 ? 0 : from + len;
-    if (to < 0)
-        to = to + len < 0 ? 0 : to + len;
-    if (to >= len)
-        to = len - 1;
-    if ((range.from < 0 && range.to < 0 && range.from > range.to) || from > to)
-        return SPAN("");
-    return span_of(value.ptr + from, (size_t)(to - from + 1));
-}
 
 static int64_t ttl_of(const struct style *style, bool present, int64_t expires_mono_ms) {
     if (!present)

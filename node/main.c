@@ -175,6 +175,7 @@ static bool make_parts(struct node *n) {
         .active_column = conf->active_column,
         .read_connections = conf->read_connections,
         .write_connections = conf->write_connections,
+        .transaction_connections = conf->transaction_connections,
         .read_deadline_ms = 2000,
         .write_deadline_ms = conf->write_timeout_ms > 2000 ? conf->write_timeout_ms : 2000};
     const struct through_conf through_conf = {.fence_after_ms = conf->fence_after_ms,

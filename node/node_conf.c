@@ -47,6 +47,8 @@ const struct conf_row *node_conf_rows(size_t *count_out) {
         {"write-connections", CONF_INT, FIELD(write_connections), "1", 1, 16, "", NULL, 0,
          "Connections that writes are committed on, in groups. More of them commit slower: NOTIFY "
          "takes a lock."},
+        {"transaction-connections", CONF_INT, FIELD(transaction_connections), "2", 1, 16, "", NULL,
+         0, "Connections that transactions (MULTI, EXEC) run on, each one at a time."},
         {"read-timeout-ms", CONF_INT, FIELD(read_timeout_ms), "150", 1, HOUR_MS, "ms", NULL, 0,
          "A read waits for PostgreSQL this long; below the proxies' request-timeout-ms."},
         {"write-timeout-ms", CONF_INT, FIELD(write_timeout_ms), "1800", 1, HOUR_MS, "ms", NULL, 0,

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "../common/buf.h"
+#include "range.h"
 #include "through.h"
 
 struct session;
@@ -21,11 +22,6 @@ struct op_read {
     char *key;            /* a copy, once it waits */
     struct buf piece;     /* its part of the reply */
     bool waits;
-};
-
-/* The part of a value that is asked for, in bytes, as Redis counts them. */
-struct op_range {
-    int64_t from, to;
 };
 
 struct op {
@@ -41,7 +37,7 @@ struct op {
                     error */
     struct buf prefix; /* pieces of the keys before the first that waited */
     struct op_read *first, *last;
-    struct op_range range; /* GETRANGE */
+    struct range range; /* GETRANGE */
     /* a write, or a question to the table */
     bool outlives_session; /* somebody else frees it */
     struct through_write write;

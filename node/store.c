@@ -19,8 +19,10 @@ static const struct pg_conn_handlers HANDLERS = {.on_up = on_up, .on_down = on_d
 
 static bool open_lane(struct store *s, struct store_lane *lane, enum store_lane_kind kind,
                       unsigned number) {
-    static const char *const NAMES[] = {
-        [STORE_LANE_READ] = "read", [STORE_LANE_WRITE] = "write", [STORE_LANE_SLOW] = "slow"};
+    static const char *const NAMES[] = {[STORE_LANE_READ] = "read",
+                                        [STORE_LANE_WRITE] = "write",
+                                        [STORE_LANE_SLOW] = "slow",
+                                        [STORE_LANE_EXEC] = "transaction"};
     lane->store = s;
     lane->kind = kind;
     snprintf(lane->name, sizeof(lane->name), "%s%u", NAMES[kind], number);
@@ -90,6 +92,8 @@ static void on_down(void *ctx, struct pg_conn *conn) {
         refuse_writes(&s->queue);
     if (!s->slow.ready)
         refuse_writes(&s->alone);
+    if (!any_ready(s->execs, s->conf.transaction_connections))
+        refuse_writes(&s->transactions);
 }
 
 bool store_lane_trusted(const struct store_lane *lane) {
@@ -123,6 +127,8 @@ struct store *store_pg_new(struct event_base *base, const struct store_pg_conf *
         made = open_lane(s, &s->reads[i], STORE_LANE_READ, (unsigned)i + 1);
     for (int64_t i = 0; made && i < conf->write_connections; i++)
         made = open_lane(s, &s->writes[i], STORE_LANE_WRITE, (unsigned)i + 1);
+    for (int64_t i = 0; made && i < conf->transaction_connections; i++)
+        made = open_lane(s, &s->execs[i], STORE_LANE_EXEC, (unsigned)i + 1);
     if (!made || !open_lane(s, &s->slow, STORE_LANE_SLOW, 1)) {
         store_pg_free(&s);
         return NULL;
@@ -137,15 +143,17 @@ void store_pg_free(struct store **pointer) {
         return;
     s->closing = true;
     for (int i = 0; i < STORE_CONNECTIONS_MAX; i++) {
-        s->reads[i].ready = s->writes[i].ready = false;
+        s->reads[i].ready = s->writes[i].ready = s->execs[i].ready = false;
         pg_conn_free(&s->reads[i].conn);
         pg_conn_free(&s->writes[i].conn);
+        pg_conn_free(&s->execs[i].conn);
     }
     s->slow.ready = false;
     pg_conn_free(&s->slow.conn);
     refuse_reads(s);
     refuse_writes(&s->queue);
     refuse_writes(&s->alone);
+    refuse_writes(&s->transactions);
     if (s->pump != NULL)
         event_free(s->pump);
     for (int i = 0; i < STORE_SQL_STATEMENTS; i++)
@@ -184,14 +192,24 @@ enum store_status store_get(struct store *store, struct store_get *get) {
     return STORE_OK;
 }
 
+/* Where a write waits that was not sent. */
+static struct store_queue *queue_of(struct store *store, const struct store_write *write) {
+    return write->op == STORE_EXEC ? &store->transactions
+           : write->attempt == 0   ? &store->queue
+                                   : &store->alone;
+}
+
 enum store_status store_write(struct store *store, struct store_write *write) {
-    if (!any_ready(store->writes, store->conf.write_connections) || store->closing)
+    bool up = write->op == STORE_EXEC ? any_ready(store->execs, store->conf.transaction_connections)
+                                      : any_ready(store->writes, store->conf.write_connections);
+    if (!up || store->closing)
         return STORE_DOWN;
-    if (store->queue.count >= STORE_WAITING_MAX)
-        return STORE_BUSY;
     write->sent = false;
     write->attempt = 0;
-    store_queue_push(&store->queue, write);
+    struct store_queue *queue = queue_of(store, write);
+    if (queue->count >= STORE_WAITING_MAX)
+        return STORE_BUSY;
+    store_queue_push(queue, write);
     store_pump_later(store);
     return STORE_OK;
 }
@@ -199,7 +217,7 @@ enum store_status store_write(struct store *store, struct store_write *write) {
 bool store_write_cancel(struct store *store, struct store_write *write) {
     if (write->sent)
         return false;
-    store_queue_remove(write->attempt == 0 ? &store->queue : &store->alone, write);
+    store_queue_remove(queue_of(store, write), write);
     return true;
 }
 
@@ -245,6 +263,10 @@ static void on_pump(evutil_socket_t fd, short what, void *arg) {
     }
     if (s->slow.ready && s->slow.busy == 0 && s->alone.first != NULL)
         store_alone_send(&s->slow);
+    for (int64_t i = 0; i < s->conf.transaction_connections; i++) {
+        if (s->execs[i].ready && s->execs[i].busy == 0 && s->transactions.first != NULL)
+            store_exec_send(&s->execs[i]);
+    }
 }
 
 static void give_up_queries(struct store *s, int64_t now_mono_ms) {
@@ -265,6 +287,8 @@ void store_pg_tick(struct store *s, int64_t now_mono_ms) {
         pg_conn_tick(s->reads[i].conn, now_mono_ms);
     for (int64_t i = 0; i < s->conf.write_connections; i++)
         pg_conn_tick(s->writes[i].conn, now_mono_ms);
+    for (int64_t i = 0; i < s->conf.transaction_connections; i++)
+        pg_conn_tick(s->execs[i].conn, now_mono_ms);
     pg_conn_tick(s->slow.conn, now_mono_ms);
 }
 
@@ -281,6 +305,8 @@ void store_pg_trust(struct store *s, const char *identity) {
         close_if_other(s, &s->reads[i]);
     for (int64_t i = 0; i < s->conf.write_connections; i++)
         close_if_other(s, &s->writes[i]);
+    for (int64_t i = 0; i < s->conf.transaction_connections; i++)
+        close_if_other(s, &s->execs[i]);
     close_if_other(s, &s->slow);
 }
 
@@ -313,7 +339,9 @@ const char *store_pg_table(const struct store *store) {
 
 void store_pg_figures(const struct store *s, struct store_figures *out) {
     *out = s->figures;
-    out->connections = (uint32_t)(s->conf.read_connections + s->conf.write_connections) + 1;
+    out->connections = (uint32_t)(s->conf.read_connections + s->conf.write_connections +
+                                  s->conf.transaction_connections) +
+                       1;
     out->connections_up = s->slow.ready;
     out->reconnects = pg_conn_reconnects(s->slow.conn);
     const char *down = s->slow.ready ? "" : pg_conn_error(s->slow.conn);
@@ -325,7 +353,11 @@ void store_pg_figures(const struct store *s, struct store_figures *out) {
         out->connections_up += s->writes[i].ready;
         out->reconnects += pg_conn_reconnects(s->writes[i].conn);
     }
+    for (int64_t i = 0; i < s->conf.transaction_connections; i++) {
+        out->connections_up += s->execs[i].ready;
+        out->reconnects += pg_conn_reconnects(s->execs[i].conn);
+    }
     out->reads_waiting = s->gets_waiting;
-    out->writes_waiting = s->queue.count + s->alone.count;
+    out->writes_waiting = s->queue.count + s->alone.count + s->transactions.count;
     out->last_error = down[0] != '\0' ? down : s->last_error;
 }

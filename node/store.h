@@ -66,6 +66,8 @@ enum store_op {
     STORE_OVERLAY,     /* write the value over it from byte more->number on */
     STORE_ENABLE,      /* make a row live again that is not; a past expiry goes */
     STORE_DISABLE,     /* make a row inactive, also one that has expired */
+    /* Any number of keys. */
+    STORE_EXEC, /* several one-key ops as one transaction: `exec` of the write */
 };
 
 /** store_op_takes_value(op): it needs a value beside each key. */
@@ -94,6 +96,34 @@ struct store_more {
     struct span compare; /* lives as long as keys and values */
 };
 
+/* ---- several ops as one transaction ---- */
+
+/* How a row has to be, for anything to be done. */
+struct store_watch {
+    struct span key;
+    uint64_t version; /* 0: no row */
+    bool live;
+};
+
+/* The keys of the write are all those that are concerned, read ones too: distinct, in the order of
+ * their bytes. */
+struct store_exec {
+    const struct store_watch *watches;
+    uint32_t watches_count;
+    const struct store_write *edits; /* one key each, in the order in which they happen */
+    uint32_t edits_count;
+    const bool *holds; /* per key of the write: it is locked even if there is no row, which leaves
+                          an inactive row behind if no edit makes one: for keys that may be created,
+                          and for watched ones */
+};
+
+struct store_exec_ack {
+    bool refused; /* a watched row is not as it was: nothing was done; the rest is not set */
+    const struct store_row *rows;       /* per key, before the edits; all of one moment */
+    const struct store_result *results; /* per edit */
+    const uint64_t *versions;           /* per edit; 0: nothing was done */
+};
+
 /* What a one-key op came to. */
 enum store_outcome {
     STORE_OUTCOME_FINE, /* done, or its condition did not hold */
@@ -119,6 +149,7 @@ struct store_ack {
     const uint64_t *versions; /* per key as given: its new version; 0: nothing was done to it */
     uint32_t changed;         /* distinct keys on which something was done */
     const struct store_result *result; /* of a one-key op, else NULL */
+    const struct store_exec_ack *exec; /* of STORE_EXEC; then `versions` are all 0 */
     const char *detail;                /* for STORE_REFUSED: clean, bounded text */
     bool cacheable;                    /* as in store_row */
 };
@@ -127,6 +158,7 @@ struct store_write {
     enum store_op op;
     bool want_old; /* one key: also return what was there; makes any op a one-key op */
     const struct store_more *more; /* NULL: none of it; makes STORE_SET a one-key op */
+    const struct store_exec *exec; /* of STORE_EXEC */
     uint32_t count; /* keys; STORE_SET and STORE_SET_NX with count > 1 are MSET and MSETNX: all or
                        nothing, distinct keys only */
     const struct span *keys;
@@ -156,6 +188,7 @@ bool store_up(const struct store *store);
 enum store_question {
     STORE_COUNT_ROWS, /* live rows; the planner's estimate if counting takes too long */
     STORE_WHOLE_ROW,  /* the row of `key`, live or not */
+    STORE_ROWS,       /* the rows of `keys`, all of one moment */
 };
 
 struct store_answer {
@@ -166,11 +199,14 @@ struct store_answer {
     uint64_t version;
     int64_t expires_ms; /* since 1970 by the database's clock; -1: never */
     int64_t updated_ms;
+    const struct store_row *rows; /* ROWS, per key; `version` also of one that is not live */
 };
 
 struct store_query {
     enum store_question question;
     struct span key;
+    const struct span *keys; /* ROWS: distinct, in the order of their bytes */
+    uint32_t count;
     /** `answer`: with STORE_OK. */
     void (*done)(struct store_query *query, enum store_status status,
                  const struct store_answer *answer);

@@ -46,6 +46,8 @@ static enum store_statement statement_of(enum store_op op) {
         return STORE_SQL_EDIT_ENABLE;
     case STORE_DISABLE:
         return STORE_SQL_EDIT_DISABLE;
+    case STORE_EXEC:
+        break;
     }
     return STORE_SQL_EDIT_SET;
 }
@@ -96,15 +98,21 @@ static struct span text(const PGresult *r, int column) {
     return span_of(PQgetvalue(r, 0, column), (size_t)PQgetlength(r, 0, column));
 }
 
-static void answer_one(struct store_write *write, const PGresult *r, bool trusted) {
-    uint64_t version = (uint64_t)pg_array_int64(PQgetvalue(r, 0, VERSION));
-    const struct store_result result = {
+void store_edit_result(const void *r, uint64_t *version, struct store_result *out) {
+    *version = (uint64_t)pg_array_int64(PQgetvalue(r, 0, VERSION));
+    *out = (struct store_result){
         .outcome = (enum store_outcome)pg_array_int64(PQgetvalue(r, 0, OUTCOME)),
         .live = !PQgetisnull(r, 0, PAYLOAD),
         .payload = text(r, PAYLOAD),
         .ttl_ms = PQgetisnull(r, 0, TTL) ? -1 : pg_array_int64(PQgetvalue(r, 0, TTL)),
         .had_old = !PQgetisnull(r, 0, OLD),
         .old = text(r, OLD)};
+}
+
+static void answer_one(struct store_write *write, const PGresult *r, bool trusted) {
+    uint64_t version;
+    struct store_result result;
+    store_edit_result(r, &version, &result);
     const struct store_ack ack = {.status = STORE_OK,
                                   .versions = &version,
                                   .changed = version != 0,
@@ -145,7 +153,7 @@ static void on_end(struct pg_group *group, enum pg_group_end end) {
 
 /* ---- sending ---- */
 
-static bool send_edit(struct store_lane *lane, const struct store_write *write) {
+bool store_edit_statement_send(struct store_lane *lane, const struct store_write *write) {
     static const struct store_more NOTHING;
     const struct store_more *more = write->more != NULL ? write->more : &NOTHING;
     const struct span value = store_op_takes_value(write->op) ? write->values[0] : SPAN("");
@@ -219,7 +227,7 @@ void store_edit_send(struct store_lane *lane, struct store_queue *queue, struct 
     bool sent = store_lock_timeout_send(lane, lock_timeout_ms);
     for (struct store_write *write = first; write != NULL; write = write->next) {
         write->sent = true;
-        sent = sent && send_edit(lane, write);
+        sent = sent && store_edit_statement_send(lane, write);
     }
     sent = sent && store_lock_timeout_send(lane, 0);
     lane->busy++;

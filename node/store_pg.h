@@ -16,6 +16,7 @@ struct store_pg_conf {
     const char *table; /* "schema.table", unquoted */
     const char *key_column, *payload_column, *active_column;
     int64_t read_connections, write_connections; /* at most 16 each */
+    int64_t transaction_connections;             /* likewise; 0: there are no transactions */
     int64_t read_deadline_ms, write_deadline_ms; /* a connection silent for longer is closed */
 };
 

@@ -31,6 +31,12 @@ enum store_statement {
     STORE_SQL_COUNT,
     STORE_SQL_ESTIMATE,
     STORE_SQL_ROW,
+    STORE_SQL_ROWS,
+    STORE_SQL_EXEC_LOCK,
+    STORE_SQL_EXEC_HOLD,
+    STORE_SQL_EXEC_ROWS,
+    STORE_SQL_EXEC_CHECK,
+    STORE_SQL_EXEC_GUARD,
     /* one key each: eight parameters, one row */
     STORE_SQL_EDIT_SET,
     STORE_SQL_EDIT_DELETE,
@@ -50,7 +56,7 @@ struct store_queue {
     uint32_t count;
 };
 
-enum store_lane_kind { STORE_LANE_READ, STORE_LANE_WRITE, STORE_LANE_SLOW };
+enum store_lane_kind { STORE_LANE_READ, STORE_LANE_WRITE, STORE_LANE_SLOW, STORE_LANE_EXEC };
 
 /* One connection of the pool and the batches it may have under way. */
 struct store_lane {
@@ -69,14 +75,16 @@ struct store {
     char *table, *channel; /* quoted name; channel */
     char *sql[STORE_SQL_STATEMENTS];
     char identity[160]; /* of the feed's server */
-    struct store_lane reads[STORE_CONNECTIONS_MAX], writes[STORE_CONNECTIONS_MAX], slow;
+    struct store_lane reads[STORE_CONNECTIONS_MAX], writes[STORE_CONNECTIONS_MAX], slow,
+        execs[STORE_CONNECTIONS_MAX];
     unsigned lent; /* turn of store_pg_lend() */
     struct store_get *first_get, *last_get;
     uint32_t gets_waiting;
     struct store_query *first_query, *last_query;
     uint32_t queries_waiting;
     struct store_queue queue, alone; /* writes to send; writes to try again one by one */
-    struct event *pump;              /* sends what was queued in this turn */
+    struct store_queue transactions;
+    struct event *pump; /* sends what was queued in this turn */
     bool closing;
     bool moved; /* for store_pg_moved() */
     struct store_figures figures;
@@ -130,6 +138,25 @@ bool store_write_is_shared(const struct store_write *write);
  * `from` (or NULL) on, as one transaction. */
 void store_edit_send(struct store_lane *lane, struct store_queue *queue, struct store_write *from,
                      uint32_t edits_max, int lock_timeout_ms);
+
+/** store_exec_send(lane): the first transaction that waits. */
+void store_exec_send(struct store_lane *lane);
+
+/** store_edit_statement_send(lane, write): an edit's statement. store_edit_result(result, version,
+ * out): what it gave; borrows from `result` (PGresult *). */
+bool store_edit_statement_send(struct store_lane *lane, const struct store_write *write);
+void store_edit_result(const void *result, uint64_t *version, struct store_result *out);
+
+/** store_rows_match(result, keys, count, rows): the rows of `result` (PGresult *) in the order of
+ * `keys`, which are sorted. Borrows from it. store_keys_send(lane, statement, keys, count): a
+ * statement that takes keys. */
+void store_rows_match(const void *result, const struct span *keys, uint32_t count,
+                      struct store_row *rows);
+bool store_keys_send(struct store_lane *lane, enum store_statement statement,
+                     const struct span *keys, uint32_t count);
+
+/** store_is_lock(state): this SQLSTATE says that somebody was in the way. */
+bool store_is_lock(const char *state);
 
 /** store_lock_timeout_send(lane, ms): how long the statements that follow wait for a row; before
  * the Sync it is set back to 0, as it would hit the lock that NOTIFY takes at COMMIT too (F14). */

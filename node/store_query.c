@@ -34,6 +34,7 @@ static void answer(struct query_run *run) {
     const PGresult *r = run->rows;
     struct store_query *query = run->query;
     struct store_answer a = {.expires_ms = -1};
+    struct store_row *rows = NULL;
     switch (query->question) {
     case STORE_COUNT_ROWS:
         a.count = PQntuples(r) == 1 ? int_or(r, 0, 0) : 0;
@@ -49,8 +50,15 @@ static void answer(struct query_run *run) {
         a.updated_ms = int_or(r, 4, 0);
         a.live = PQgetvalue(r, 0, 5)[0] != 0;
         break;
+    case STORE_ROWS:
+        a.rows = rows = calloc(query->count, sizeof(*rows));
+        if (rows != NULL)
+            store_rows_match(r, query->keys, query->count, rows);
+        break;
     }
-    query->done(query, STORE_OK, &a);
+    bool failed = query->question == STORE_ROWS && rows == NULL;
+    query->done(query, failed ? STORE_FAILED : STORE_OK, &a);
+    free(rows);
 }
 
 static void on_end(struct pg_group *group, enum pg_group_end end) {
@@ -78,18 +86,25 @@ static enum store_statement statement_of(const struct query_run *run) {
         return run->estimated ? STORE_SQL_ESTIMATE : STORE_SQL_COUNT;
     case STORE_WHOLE_ROW:
         return STORE_SQL_ROW;
+    case STORE_ROWS:
+        return STORE_SQL_ROWS;
     }
     return STORE_SQL_COUNT;
 }
 
 static void send(struct query_run *run) {
     const struct span key = run->query->key;
+    run->lane->busy++;
+    if (run->query->question == STORE_ROWS) {
+        store_keys_send(run->lane, STORE_SQL_ROWS, run->query->keys, run->query->count);
+        pg_conn_send(run->lane->conn, &run->group);
+        return;
+    }
     const char *const params[] = {key.ptr};
     const int lengths[] = {(int)key.len}, formats[] = {1};
     int count = run->query->question == STORE_WHOLE_ROW ? 1 : 0;
     char name[16];
     snprintf(name, sizeof(name), "s%d", (int)statement_of(run));
-    run->lane->busy++;
     PQsendQueryPrepared(pg_conn_raw(run->lane->conn), name, count, params, lengths, formats, 1);
     pg_conn_send(run->lane->conn, &run->group);
 }

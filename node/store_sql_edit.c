@@ -38,10 +38,11 @@ static const char END[] =
     " ins AS (INSERT INTO {T} ({K}, {P}, {A}, version, expires_at) SELECT $1, np, na, "
     "nextval({S}), nx FROM new WHERE w AND NOT found RETURNING version)"
     " SELECT coalesce(upd.version, ins.version, 0), outcome::bigint, CASE WHEN there THEN CASE "
-    "WHEN w THEN np ELSE p END END, CASE WHEN there THEN greatest(0, extract(epoch FROM CASE WHEN "
-    "w THEN nx ELSE x END - now()) * 1000)::bigint END, CASE WHEN live AND $8 = 1 THEN p END"
-    " FROM (SELECT *, CASE WHEN w THEN na AND (nx IS NULL OR nx > now()) ELSE live END AS there"
-    " FROM new) AS new LEFT JOIN upd ON true LEFT JOIN ins ON true";
+    "WHEN w THEN np ELSE p END END, CASE WHEN there AND ends IS NOT NULL THEN greatest(0, "
+    "extract(epoch FROM ends - now()) * 1000)::bigint END, CASE WHEN live AND $8 = 1 THEN p END"
+    " FROM (SELECT *, CASE WHEN w THEN na AND (nx IS NULL OR nx > now()) ELSE live END AS there,"
+    " CASE WHEN w THEN nx ELSE x END AS ends FROM new) AS new LEFT JOIN upd ON true LEFT JOIN ins "
+    "ON true";
 
 static const char *const TEXTS[] = {
     [STORE_SQL_EDIT_SET] =

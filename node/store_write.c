@@ -43,13 +43,13 @@ static int compare(const void *a, const void *b) {
 /* ---- results ---- */
 
 /* A row was locked, a deadlock; or somebody else made the row that was not there a moment ago. */
-static bool is_lock(const char *state) {
+bool store_is_lock(const char *state) {
     return state != NULL && (strcmp(state, "55P03") == 0 || strcmp(state, "40P01") == 0 ||
                              strcmp(state, "23505") == 0);
 }
 
 void store_batch_error(struct store_batch *batch, const void *result) {
-    batch->locked = is_lock(PQresultErrorField(result, PG_DIAG_SQLSTATE));
+    batch->locked = store_is_lock(PQresultErrorField(result, PG_DIAG_SQLSTATE));
     store_note_error(batch->lane->store, result);
     pg_clean(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY), batch->detail,
              sizeof(batch->detail));

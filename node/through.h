@@ -94,6 +94,8 @@ struct through_write {
     enum store_op op;
     bool want_old;
     const struct store_more *more; /* as in store_write; lives as long as the arrays */
+    const struct store_exec
+        *exec; /* likewise; its keys are dropped from the cache when it is done */
     uint32_t count;
     const struct span
         *keys; /* distinct for STORE_SET; all three arrays must live until the answer */

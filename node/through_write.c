@@ -151,6 +151,7 @@ static enum store_status hand_over(struct through *t, struct through_own *own) {
     own->sw = (struct store_write){.op = own->write->op,
                                    .want_old = own->write->want_old,
                                    .more = own->write->more,
+                                   .exec = own->write->exec,
                                    .count = own->write->count,
                                    .keys = own->write->keys,
                                    .values = own->write->values,

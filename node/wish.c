@@ -86,7 +86,19 @@ static parse_fn *const PARSERS[COMMAND_COUNT_OF] = {
     [COMMAND_MSETNX] = parse_msetnx,
 };
 
-/* ---- values ---- */
+/* ---- keys and values ---- */
+
+bool wish_check_key(const struct node_conf *conf, struct span key, struct buf *error) {
+    if (key.len != 0 && key.len <= (size_t)conf->key_bytes_max && span_is_text(key))
+        return true;
+    if (key.len == 0)
+        reply_error(error, REPLY_KEY_EMPTY, NULL);
+    else if (key.len > (size_t)conf->key_bytes_max)
+        reply_error_number(error, REPLY_KEY_LONG, (uint64_t)conf->key_bytes_max);
+    else
+        reply_error(error, REPLY_KEY_NOT_TEXT, NULL);
+    return false;
+}
 
 static bool check_value(const struct wish_args *args, struct span value) {
     const struct node_conf *conf = args->conf;

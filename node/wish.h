@@ -31,6 +31,11 @@ struct wish {
 bool wish_parse(const struct node_conf *conf, int id, const struct span *argv, uint32_t argc,
                 struct wish *out, struct buf *error);
 
+/** wish_check_key(conf, key, error): a key that may go to SQL; else false, the error's text
+ * written.
+ */
+bool wish_check_key(const struct node_conf *conf, struct span key, struct buf *error);
+
 /** wish_reply(wish, proto, ack, out): the reply of a committed write; false if it is an error.
  * Of `wish` only command, want_old and is_conditional count. */
 bool wish_reply(const struct wish *wish, int proto, const struct store_ack *ack, struct buf *out);

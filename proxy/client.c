@@ -53,6 +53,7 @@ void client_free(struct client *c) {
     conn_free(&c->conn);
     registry_remove(c->env->server->registry, &c->local);
     resp_parser_release(&c->parser);
+    multi_clear(&c->multi);
     *(c->prev != NULL ? &c->prev->next : &list->first) = c->next;
     if (c->next != NULL)
         c->next->prev = c->prev;
@@ -119,7 +120,7 @@ void client_finish(struct client *c) {
 
 void client_finish_drained(struct client *c) {
     int unread = 0;
-    if (!c->list->draining || c->dead || c->head != NULL || c->unparsed != 0 ||
+    if (!c->list->draining || c->dead || c->head != NULL || c->unparsed != 0 || c->multi.open ||
         (ioctl(conn_fd(c->conn), FIONREAD, &unread) == 0 && unread > 0))
         return;
     client_finish(c);
@@ -198,6 +199,7 @@ void client_open(struct client_list *list, int fd) {
     c->list = list;
     c->env = env;
     resp_parser_init(&c->parser);
+    multi_init(&c->multi);
     c->local.fd = fd;
     c->local.proto = 2;
     c->local.tracking = &c->tracking;

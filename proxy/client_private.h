@@ -1,15 +1,18 @@
 /*
- * client_private: what client.c (connections), client_read.c (requests in) and request.c (replies
- * out) share. For these three alone.
+ * client_private: what client.c (connections), client_read.c (requests in), client_multi.c and
+ * client_watch.c (transactions), client_tracking.c and request.c (replies out) share. For these
+ * alone.
  */
 #ifndef RINGFENCE_CLIENT_PRIVATE_H
 #define RINGFENCE_CLIENT_PRIVATE_H
 
+#include "../common/command.h"
 #include "../common/conn.h"
 #include "../common/resp_parse.h"
 #include "client.h"
 #include "env.h"
 #include "local.h"
+#include "multi.h"
 #include "request.h"
 #include "tracking.h"
 
@@ -60,7 +63,16 @@ struct client {
     uint64_t out_counted; /* of its output, in the counters already */
     struct client *next, *prev;
     struct tracking_client tracking;
+    struct multi multi;
     struct local_client local;
+};
+
+/* What became of a request that was read. */
+enum client_taken {
+    CLIENT_TAKEN,
+    CLIENT_TAKEN_LAST, /* nothing more is read of it */
+    CLIENT_NOT_YET,    /* it has to be read again, later */
+    CLIENT_PASSED      /* it is none of the callee's business */
 };
 
 /** request_open(c, id): the next request of a client, last in its order; NULL without memory.
@@ -88,8 +100,9 @@ void client_auth_tick(struct client_list *list, int64_t now_us);
 bool client_forbids(struct client *c, int id, const struct resp_request *in);
 
 /** client_finish(c): it was answered, and no more is taken from it: close once all is sent.
- * client_finish_drained(c): the same if we drain, it is owed nothing, and nothing that it sent is
- * unread: so close right behind a reply, where a client can see it before it asks again. */
+ * client_finish_drained(c): the same if we drain, it is owed nothing and in no transaction, and
+ * nothing that it sent is unread: so close right behind a reply, where a client can see it before
+ * it asks again. */
 void client_finish(struct client *c);
 void client_finish_drained(struct client *c);
 
@@ -111,6 +124,27 @@ void client_close_reply(struct client *c, struct request *r, bool end);
 
 /** client_out_of_memory(c): this client has to go, as if its buffer were full. */
 void client_out_of_memory(struct client *c);
+
+/** client_fail(c, error): a request is answered with an error, in its turn. `error`: enum
+ * reply_error. client_fail_with(c, error, detail), client_fail_number(c, error, n): with something
+ * in its text. client_say(c, status): with a status. */
+enum client_taken client_fail(struct client *c, int error);
+enum client_taken client_fail_with(struct client *c, int error, const char *detail);
+enum client_taken client_fail_number(struct client *c, int error, uint64_t n);
+enum client_taken client_say(struct client *c, const char *status);
+
+/** client_multi_concerns(c, id): client_multi() has to be asked. */
+static inline bool client_multi_concerns(const struct client *c, int id) {
+    return c->multi.open || c->multi.watched != 0 || id == COMMAND_RESET ||
+           (id >= COMMAND_TX_MULTI && id <= COMMAND_TX_UNWATCH);
+}
+
+/** client_multi(c, in, id): a request (its arity is right) that is about a transaction, or of a
+ * client that is in one or watches keys. CLIENT_PASSED: it is to be treated as any other. */
+enum client_taken client_multi(struct client *c, const struct resp_request *in, int id);
+
+/** client_watch(c, in): WATCH, outside of MULTI, with nothing unanswered before it. */
+enum client_taken client_watch(struct client *c, const struct resp_request *in);
 
 /** client_track(c, id, argv, argc): a request of a client that tracks is about to be sent. */
 void client_track(struct client *c, int id, const struct span *argv, uint32_t argc);

@@ -64,20 +64,49 @@ void client_close_reply(struct client *c, struct request *r, bool end) {
         client_finish(c);
 }
 
-enum taken { TAKEN, TAKEN_LAST /* read no further */, NOT_YET };
-
 void client_out_of_memory(struct client *c) {
     conn_out(c->conn)->failed = true;
     conn_send(c->conn);
     c->ended = true;
 }
 
-static enum taken out_of_memory(struct client *c) {
+static enum client_taken out_of_memory(struct client *c) {
     client_out_of_memory(c);
-    return TAKEN_LAST;
+    return CLIENT_TAKEN_LAST;
 }
 
-static enum taken refuse(struct client *c, const struct resp_request *in, int id) {
+enum client_taken client_fail_with(struct client *c, int error, const char *detail) {
+    struct buf *out;
+    struct request *r = client_open_answer(c, &out);
+    if (out == NULL)
+        return out_of_memory(c);
+    reply_error(out, (enum reply_error)error, detail);
+    stats_add(&c->env->stats[PROXY_STAT_ERRORS], 1);
+    client_close_reply(c, r, false);
+    return CLIENT_TAKEN;
+}
+
+enum client_taken client_fail(struct client *c, int error) {
+    return client_fail_with(c, error, NULL);
+}
+
+enum client_taken client_fail_number(struct client *c, int error, uint64_t n) {
+    char detail[24];
+    snprintf(detail, sizeof(detail), "%llu", (unsigned long long)n);
+    return client_fail_with(c, error, detail);
+}
+
+enum client_taken client_say(struct client *c, const char *status) {
+    struct buf *out;
+    struct request *r = client_open_answer(c, &out);
+    if (out == NULL)
+        return out_of_memory(c);
+    resp_write_status(out, status);
+    client_close_reply(c, r, false);
+    return CLIENT_TAKEN;
+}
+
+static enum client_taken refuse(struct client *c, const struct resp_request *in, int id) {
     struct buf *out;
     struct request *r = client_open_answer(c, &out);
     if (out == NULL)
@@ -87,11 +116,12 @@ static enum taken refuse(struct client *c, const struct resp_request *in, int id
     else
         reply_wrong_arity(out, command_row(id)->name);
     stats_add(&c->env->stats[PROXY_STAT_ERRORS], 1);
+    c->multi.broken = c->multi.open;
     client_close_reply(c, r, false);
-    return TAKEN;
+    return CLIENT_TAKEN;
 }
 
-static enum taken execute_local(struct client *c, const struct resp_request *in, int id) {
+static enum client_taken execute_local(struct client *c, const struct resp_request *in, int id) {
     struct buf *out;
     struct request *r = client_open_answer(c, &out);
     if (out == NULL)
@@ -108,7 +138,7 @@ static enum taken execute_local(struct client *c, const struct resp_request *in,
         r->is_muted = false; /* CLIENT REPLY ON is answered */
     c->ended = c->ended || result == LOCAL_CLOSE;
     client_close_reply(c, r, result == LOCAL_CLOSE);
-    return result == LOCAL_CLOSE ? TAKEN_LAST : TAKEN;
+    return result == LOCAL_CLOSE ? CLIENT_TAKEN_LAST : CLIENT_TAKEN;
 }
 
 /* It has been given all that it may have waiting: requests, and replies that it has not read. */
@@ -117,16 +147,22 @@ static bool is_full(const struct client *c) {
            conn_out_len(c->conn) + c->held_bytes > CLIENT_OUT_HIGH_BYTES;
 }
 
-static enum taken execute(struct client *c, const struct resp_request *in, const char *raw) {
+static enum client_taken execute(struct client *c, const struct resp_request *in, const char *raw) {
     if (is_full(c))
-        return NOT_YET;
+        return CLIENT_NOT_YET;
     int id = command_find(in->argv[0]);
     const struct command *row = id < 0 ? NULL : command_row(id);
     if (row == NULL || (row->flags & COMMAND_LINK) != 0 || !command_arity_ok(id, in->argc))
         return refuse(c, in, row == NULL || (row->flags & COMMAND_LINK) != 0 ? -1 : id);
-    if (c->limited && client_forbids(c, id, in))
-        return c->ended ? TAKEN_LAST : TAKEN;
+    if (c->limited && client_forbids(c, id, in)) {
+        c->multi.broken = c->multi.open;
+        return c->ended ? CLIENT_TAKEN_LAST : CLIENT_TAKEN;
+    }
     stats_set(&c->local.last_command, (uint64_t)id);
+    enum client_taken taken =
+        client_multi_concerns(c, id) ? client_multi(c, in, id) : CLIENT_PASSED;
+    if (taken != CLIENT_PASSED)
+        return taken;
     if ((row->flags & COMMAND_LOCAL) != 0)
         return execute_local(c, in, id);
     bool is_write = (row->flags & COMMAND_WRITE) != 0;
@@ -136,7 +172,7 @@ static enum taken execute(struct client *c, const struct resp_request *in, const
     uint64_t hash = forward_hash(id, in->argv);
     if (must_wait(c, is_write, is_multi || is_all, hash)) {
         stats_add(&c->env->stats[PROXY_STAT_WAITED], c->stalled ? 0 : 1);
-        return NOT_YET;
+        return CLIENT_NOT_YET;
     }
     struct request *r = request_open(c, id);
     if (r == NULL)
@@ -152,7 +188,7 @@ static enum taken execute(struct client *c, const struct resp_request *in, const
     else
         c->open_reads++;
     forward_request(c->env, r, in, span_of(raw, in->size));
-    return TAKEN;
+    return CLIENT_TAKEN;
 }
 
 static void protocol_error(struct client *c, const char *why) {
@@ -183,8 +219,8 @@ size_t client_on_read(void *ctx, const char *data, size_t len) {
     const struct proxy_env *env = c->env;
     size_t used = 0;
     uint64_t commands = 0;
-    enum taken taken = TAKEN;
-    while (used < len && taken == TAKEN && !c->ended) {
+    enum client_taken taken = CLIENT_TAKEN;
+    while (used < len && taken == CLIENT_TAKEN && !c->ended) {
         struct resp_request in = {0};
         enum resp_result result =
             resp_parse_request(&c->parser, data + used, len - used,
@@ -202,7 +238,7 @@ size_t client_on_read(void *ctx, const char *data, size_t len) {
         }
         if (in.argc != 0)
             taken = execute(c, &in, data + used);
-        if (taken == NOT_YET)
+        if (taken == CLIENT_NOT_YET)
             break;
         used += in.size;
         commands++;
@@ -222,7 +258,7 @@ size_t client_on_read(void *ctx, const char *data, size_t len) {
         client_finish_drained(c);
     if (c->ended)
         return len;
-    c->stalled = taken == NOT_YET;
+    c->stalled = taken == CLIENT_NOT_YET;
     if (c->stalled)
         conn_pause(c->conn);
     else

@@ -40,16 +40,22 @@ static void copy_array_resp2(struct buf *out, struct span reply) {
     }
 }
 
+void forward_copy(struct buf *out, struct span reply, int proto) {
+    if (proto == 3 || (reply.ptr[0] != '_' && reply.ptr[0] != '*'))
+        buf_append_span(out, reply);
+    else if (reply.ptr[0] == '_')
+        resp_write_null(out, 2);
+    else
+        copy_array_resp2(out, reply);
+}
+
 static void on_answer(struct upstream_entry *entry, struct span reply) {
     struct request *r = (struct request *)((char *)entry - offsetof(struct request, entry));
     if (r->proto == 3 || (reply.ptr[0] != '_' && reply.ptr[0] != '*')) {
         request_answer(r, reply);
         return;
     }
-    if (reply.ptr[0] == '_')
-        resp_write_null(request_reply(r), 2);
-    else
-        copy_array_resp2(request_reply(r), reply);
+    forward_copy(request_reply(r), reply, 2);
     request_done(r);
 }
 

@@ -10,6 +10,7 @@
 
 #include "../common/span.h"
 
+struct buf;
 struct proxy_env;
 struct request;
 struct resp_request;
@@ -17,6 +18,10 @@ struct resp_request;
 /** forward_hash(id, argv): where a request goes: ring hash of its first key; 0 for a command
  * without one. */
 uint64_t forward_hash(int id, const struct span *argv);
+
+/** forward_copy(out, reply, proto): a node's reply as a client of `proto` reads it: RESP2 writes
+ * nulls differently. */
+void forward_copy(struct buf *out, struct span reply, int proto);
 
 /**
  * forward_request(env, r, in, raw): send it on. `raw`: its bytes as they came, borrowed during the

@@ -103,6 +103,7 @@ static struct words categories_of(const struct local_entry *entry) {
     add_word(&words, is_admin, "@dangerous");
     add_word(&words, strcmp(group, "connection") == 0 || entry->id == COMMAND_COMMAND,
              "@connection");
+    add_word(&words, strcmp(group, "transactions") == 0, "@transaction");
     return words;
 }
 

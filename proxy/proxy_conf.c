@@ -56,6 +56,10 @@ static const struct conf_row ROWS[] = {
      "While several clients wait, a worker rests this long between two turns, so that their "
      "requests "
      "travel together; 0 never."},
+    {"transaction-commands-max", INTEGER(transaction_commands_max), "1024", 1, 65536, "commands",
+     NULL, 0, "Commands of one client between MULTI and EXEC, and keys that it watches."},
+    {"transaction-bytes-max", BYTES(transaction_bytes_max), "4mb", 64 * KB, 16 * MB, "bytes", NULL,
+     0, "Bytes of the commands of one client between MULTI and EXEC."},
     {"tracking-table-max-keys", INTEGER(tracking_table_max_keys), "1000000", 1, 100000000, "keys",
      NULL, 0,
      "Keys remembered for clients that cache (CLIENT TRACKING), over all workers; beyond it an old "

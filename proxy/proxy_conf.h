@@ -32,6 +32,8 @@ struct proxy_conf {
                               in its socket */
     int64_t batch_rest_us; /* 40: while several clients wait, a worker rests so long between two
                               turns; 0: never */
+    int64_t transaction_commands_max; /* 1024: queued between MULTI and EXEC; keys watched */
+    int64_t transaction_bytes_max;    /* 4mb of them */
     int64_t node_inflight_max; /* 65536: unanswered requests per node and worker; beyond: BUSY */
     int64_t tracking_table_max_keys; /* 1000000, over all workers */
     int64_t args_max;                /* 4096 arguments of one request */

@@ -12,20 +12,21 @@ ROWS = [
     ("main", ["proxy/main", "node/main", "ctl/main"]),
     ("a worker, an operator's command", ["proxy/worker", "proxy/reload", "proxy/users_reload", "proxy/balance", "ctl/ctl", "ctl/ring_command", "ctl/user_command"]),
     ("one connection and its reply queue", [
-        "proxy/client", "proxy/client_private", "proxy/client_read", "proxy/client_tracking", "proxy/client_auth", "proxy/request.c", "node/session.c"]),
+        "proxy/client", "proxy/client_private", "proxy/client_read", "proxy/client_multi", "proxy/client_watch",
+        "proxy/client_tracking", "proxy/client_auth", "proxy/request.c", "node/session.c"]),
     ("what a command means", [
         "proxy/local", "proxy/local_*", "proxy/registry", "proxy/forward",
-        "node/handlers", "node/handlers_*", "node/wish", "node/wish_*", "node/status", "node/op.c"]),
-    ("policy", ["proxy/gather", "proxy/topology", "proxy/request.h", "node/through", "node/through_*", "node/op.h", "node/session.h"]),
+        "node/handlers", "node/handlers_*", "node/exec", "node/exec_reply", "node/wish", "node/wish_*", "node/status", "node/op.c"]),
+    ("policy", ["proxy/gather", "proxy/transaction", "proxy/topology", "proxy/request.h", "node/through", "node/through_*", "node/op.h", "node/session.h"]),
     ("one resource each", ["proxy/upstream", "proxy/upstream_*", "node/cache", "node/cache_*", "node/store", "node/store_*",
                            "node/feed_pg"]),
     ("libpq, libevent", ["node/pg_conn", "common/conn", "common/conn_*", "common/reply", "common/service", "common/service_watch", "common/tick"]),
     ("no event loop", [
         "common/buf", "common/cli", "common/clock", "common/command", "common/conf", "common/glob", "common/hash", "common/log", "common/pace", "common/plant", "common/resp_*",
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
-        "proxy/env", "proxy/health", "proxy/mailbox", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/window",
+        "proxy/env", "proxy/health", "proxy/mailbox", "proxy/multi", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/window",
         "common/digest", "common/users", "proxy/rights",
-        "node/db_clock", "node/feed", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/server", "ctl/ctl.h"]),
+        "node/db_clock", "node/feed", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/range", "node/server", "ctl/ctl.h"]),
 ]
 
 FOLDERS = {"common": {"common"}, "proxy": {"proxy", "common"}, "node": {"node", "common"}, "ctl": {"ctl", "common"}}

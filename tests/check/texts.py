@@ -10,7 +10,10 @@ ERROR = r'"-?(?:ERR|DBDOWN|UNCERTAIN|TIMEOUT|BUSY|NODEDOWN|NOAUTH|WRONGPASS|NOPE
 # Where an error text stands outside of common/reply.c, and why.
 ERROR_EXCEPTIONS = [
     ("proxy/gather.c", r'memcmp\(reply\.ptr, "-[A-Z]+"', "compares what a node answered"),
+    ("proxy/transaction.c", r'memcmp\(reply\.ptr, "-[A-Z]+"', "compares what a node answered"),
     ("proxy/upstream_own.c", r'memcmp\(reply\.ptr, "-[A-Z]+"', "compares what a node answered"),
+    ("proxy/transaction.c", r'"-OOM\\r\\n"', "there is no memory for the text"),
+    ("proxy/client_watch.c", r'"-OOM\\r\\n"', "there is no memory for the text"),
     ("proxy/topology.c", r'"-OOM\\r\\n"', "there is no memory for the text"),
 ]
 # Fields of INFO that are no counters with a row, by where they are written: computed at the moment.

@@ -87,7 +87,31 @@ async function connection(r) {
     await refused("an option that is none is refused", () => r.set(`${prefix}s`, "x", "EXX", 5), "ERR syntax error");
     await equal("SET EX", () => r.set(`${prefix}ex`, "x", "EX", 100), "OK");
     await equal("TTL", () => r.ttl(`${prefix}ex`), 100);
-    await refused("MULTI is an error", () => r.multi().get("a").exec(), "ERR unknown command 'exec'");
+}
+
+async function transactions(r) {
+    const [a, b] = [`${prefix}ta`, `${prefix}tb`];
+    await equal("multi()", () => r.multi().set(a, "1").mget(a, b).set(b, "2", "EX", 100).ttl(b).ping().del(a).exec(),
+        [[null, "OK"], [null, ["1", null]], [null, "OK"], [null, 100], [null, "PONG"], [null, 1]]);
+    await equal("multi() without its pipeline", async () => {
+        await r.multi({ pipeline: false });
+        await r.set(a, "3");
+        return r.exec();
+    }, [[null, "OK"]]);
+    await refused("an unknown command discards all", () => r.multi().set(a, "4").call("LPUSH", a, "x").exec(),
+        "EXECABORT Transaction discarded");
+    await equal("an error of one command is an element", async () => {
+        const got = await r.multi().set(a, "5").call("EXPIRE", a, "x").get(a).exec();
+        return [got[0], got[1][0].message, got[2]];
+    }, [[null, "OK"], "ERR value is not an integer or out of range", [null, "5"]]);
+    const other = new Redis(port);
+    await equal("a watched key that changed is null", async () => {
+        await r.watch(a);
+        await other.set(a, "6");
+        return r.multi().set(b, "7").exec();
+    }, null);
+    await equal("and nothing was done", () => r.mget(a, b), ["6", "2"]);
+    other.disconnect();
 }
 
 async function restart() {
@@ -107,7 +131,7 @@ async function restart() {
 (async () => {
     const r = new Redis(port);
     await equal("PING with the library's defaults", () => r.ping(), "PONG");
-    for (const part of [strings, values, many, connection]) await check(`${part.name} ran to its end`, () => part(r));
+    for (const part of [strings, values, many, transactions, connection]) await check(`${part.name} ran to its end`, () => part(r));
     await check("restart ran to its end", restart);
     r.disconnect();
     finish();

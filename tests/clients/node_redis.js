@@ -61,13 +61,30 @@ async function many(r) {
         return [got[0].value, got[1].reason.message, got[2].value];
     }, ["OK", "ERR unknown command 'LPUSH', with args beginning with: 'x' 'y' ", "a"]);
     await equal("execAsPipeline", () => r.multi().set(`${prefix}p`, "b").get(`${prefix}p`).execAsPipeline(), ["OK", "b"]);
-    await refused("MULTI is an error", () => r.multi().set(`${prefix}p`, "c").exec(), "ERR unknown command 'MULTI'");
     const pool = await Promise.all(Array.from({ length: 20 }, () => connected({ socket: { port } })));
     await equal("20 connections at once", async () => {
         const got = await Promise.all(pool.map((c, i) => c.get(`${prefix}m${i}`)));
         return got.filter((v, i) => v !== `v${i}`).length;
     }, 0);
     pool.forEach((c) => c.destroy());
+}
+
+async function transactions(r) {
+    const [a, b] = [`${prefix}ta`, `${prefix}tb`];
+    await equal("multi().exec()", () => r.multi().set(a, "1").mGet([a, b]).set(b, "2", { EX: 100 }).ttl(b).ping().del(a).exec(),
+        ["OK", ["1", null], "OK", 100, "PONG", 1]);
+    await check("an unknown command discards all", async () => {
+        await assert.rejects(() => r.multi().set(a, "4").addCommand(["LPUSH", a, "x"]).exec());
+        assert.equal(await r.get(a), null);
+    });
+    const other = await connected({ socket: { port } });
+    await check("a watched key that changed is a WatchError", async () => {
+        await r.watch(a);
+        await other.set(a, "6");
+        await assert.rejects(() => r.multi().set(b, "7").exec(), (e) => e.constructor.name === "WatchError");
+    });
+    await equal("and nothing was done", () => r.mGet([a, b]), ["6", "2"]);
+    other.destroy();
 }
 
 async function connection(r) {
@@ -139,7 +156,7 @@ async function restart() {
 (async () => {
     const r = await connected({ socket: { port } });
     await equal("PING with the library's defaults", () => r.ping(), "PONG");
-    for (const part of [strings, values, many, connection, clientSideCache]) await check(`${part.name} ran to its end`, () => part(r));
+    for (const part of [strings, values, many, transactions, connection, clientSideCache]) await check(`${part.name} ran to its end`, () => part(r));
     await check("restart ran to its end", restart);
     r.destroy();
     finish();

@@ -77,9 +77,45 @@ def pipelines(r):
     got = pipe.execute(raise_on_error=False)
     check("an error in a pipeline stays in its place",
           isinstance(got[1], redis.ResponseError) and got[0] == b"481" and got[2] == b"482", repr(got))
-    # MULTI is not built. As with any MULTI that Redis refuses, what stands between it and EXEC is done one by one.
-    check("pipeline(), which means MULTI, is an error", lambda: refused(
-        lambda: r.pipeline().set(PREFIX + "t", 1).execute(), "unknown command 'EXEC'"))
+
+
+def transactions(r):
+    a, b = PREFIX + "ta", PREFIX + "tb"
+    got = r.pipeline().set(a, 1).set(b, 2, ex=100).mget(a, b, PREFIX + "none").ttl(b).delete(a).get(a).ping().execute()
+    check_equal("pipeline(), which means MULTI", got, [True, True, [b"1", b"2", None], 100, 1, None, True])
+    got = r.pipeline().set(a, "x").execute_command("EXPIRE", a, "x").get(a).execute(raise_on_error=False)
+    check("an error of one command is an element", got[0] is True and isinstance(got[1], redis.ResponseError) and got[2] == b"x")
+    check("an unknown command discards all", lambda: refused(
+        lambda: r.pipeline().set(a, "y").execute_command("LPUSH", a, "x").execute(), "Command # 2"))
+    check_equal("so nothing was done", r.get(a), b"x")
+    pipe = r.pipeline()
+    pipe.watch(a)
+    r.set(a, "by somebody else")
+    pipe.multi()
+    pipe.set(b, "mine")
+    try:
+        pipe.execute()
+        check("a watched key that changed is a WatchError", False)
+    except redis.WatchError:
+        check("a watched key that changed is a WatchError", True)
+    check_equal("and nothing was done", r.get(b), b"2")
+    r.set(a, 0)
+
+    def add_one(p):
+        n = int(p.get(a))
+        p.multi()
+        p.set(a, n + 1)
+
+    many_threads = [threading.Thread(target=lambda: [r.transaction(add_one, a) for _ in range(10)]) for _ in range(4)]
+    for t in many_threads:
+        t.start()
+    for t in many_threads:
+        t.join()
+    check_equal("transaction() of four threads loses nothing", r.get(a), b"40")
+    lines = r.pipeline()
+    for i in range(1000):
+        lines.set(PREFIX + "tp%d" % (i % 50), i)
+    check_equal("1000 commands in one", lines.execute(), [True] * 1000)
 
 
 def errors(r):
@@ -159,7 +195,7 @@ def restart():
 def main():
     r = redis.Redis(HOST, PORT)
     check_equal("PING with the library's defaults", r.ping(), True)
-    for part in (strings, values, many, pipelines, errors, connection, threads):
+    for part in (strings, values, many, pipelines, transactions, errors, connection, threads):
         try:
             part(r)
         except Exception as e:  # pylint: disable=broad-except

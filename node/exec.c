@@ -1,0 +1,304 @@
+#include "exec.h"
+
+#include <stdlib.h>
+
+#include "../common/buf.h"
+#include "../common/command.h"
+#include "../common/reply.h"
+#include "../common/resp_parse.h"
+#include "node_conf.h"
+#include "wish.h"
+
+/* What there is room for, counted before anything is made. */
+struct sizes {
+    uint32_t steps, words, keys, watches;
+};
+
+/* A transaction that is being made. */
+struct making {
+    const struct node_conf *conf;
+    struct exec *exec;
+    uint32_t words, edits, keys;
+    struct buf errors;
+};
+
+static uint32_t key_end(const struct command *row, uint32_t argc) {
+    return row->first_key == 0 ? 0 : row->last_key < 0 ? argc : (uint32_t)row->last_key + 1;
+}
+
+/* ---- counting ---- */
+
+static struct resp_limits limits_of(const struct node_conf *conf) {
+    return (struct resp_limits){
+        .args_max = (uint32_t)conf->args_max, .bulk_bytes_max = INT32_MAX, .inline_bytes_max = 64};
+}
+
+/* One request from the front of `left`; false if it is none. */
+static bool next(struct resp_parser *parser, const struct resp_limits *limits, struct span *left,
+                 struct resp_request *out) {
+    if (left->ptr[0] != '*' ||
+        resp_parse_request(parser, left->ptr, left->len, limits, out) != RESP_OK || out->argc == 0)
+        return false;
+    *left = span_of(left->ptr + out->size, left->len - out->size);
+    return true;
+}
+
+static bool count_watches(const struct node_conf *conf, struct span left, struct sizes *sizes) {
+    const struct resp_limits limits = limits_of(conf);
+    struct resp_parser parser;
+    struct resp_request in = {0};
+    bool fine = true;
+    resp_parser_init(&parser);
+    while (fine && left.len != 0) {
+        fine = next(&parser, &limits, &left, &in) && in.argc == 3;
+        sizes->watches++;
+        sizes->words += 3;
+    }
+    resp_parser_release(&parser);
+    sizes->keys += sizes->watches;
+    return fine;
+}
+
+static bool count_commands(const struct node_conf *conf, struct span left, struct sizes *sizes) {
+    const struct resp_limits limits = limits_of(conf);
+    struct resp_parser parser;
+    struct resp_request in = {0};
+    bool fine = true;
+    resp_parser_init(&parser);
+    while (fine && left.len != 0) {
+        fine = next(&parser, &limits, &left, &in);
+        int id = fine ? command_find(in.argv[0]) : -1;
+        fine = id >= 0 && command_in_exec(id) && (command_row(id)->flags & COMMAND_LOCAL) == 0 &&
+               command_arity_ok(id, in.argc);
+        sizes->steps++;
+        sizes->words += in.argc;
+        sizes->keys += fine ? key_end(command_row(id), in.argc) : 0;
+    }
+    resp_parser_release(&parser);
+    return fine;
+}
+
+/* ---- making ---- */
+
+void exec_free(struct exec **pointer) {
+    struct exec *exec = *pointer;
+    *pointer = NULL;
+    if (exec == NULL)
+        return;
+    free(exec->steps);
+    free(exec->keys);
+    free(exec->bytes);
+    free(exec->words);
+    free(exec->edits);
+    free(exec->mores);
+    free(exec->watches);
+    free(exec->holds);
+    free(exec->errors);
+    free(exec);
+}
+
+static struct exec *make(const struct sizes *sizes, struct span watches, struct span commands) {
+    struct exec *exec = calloc(1, sizeof(*exec));
+    if (exec == NULL)
+        return NULL;
+    exec->steps = calloc(sizes->steps + 1, sizeof(*exec->steps));
+    exec->keys = calloc(sizes->keys + 1, sizeof(*exec->keys));
+    exec->bytes = malloc(watches.len + commands.len + 1);
+    exec->words = calloc(sizes->words + 1, sizeof(*exec->words));
+    exec->edits = calloc(sizes->keys + 1, sizeof(*exec->edits));
+    exec->mores = calloc(sizes->keys + 1, sizeof(*exec->mores));
+    exec->watches = calloc(sizes->watches + 1, sizeof(*exec->watches));
+    exec->holds = calloc(sizes->keys + 1, sizeof(*exec->holds));
+    if (exec->steps == NULL || exec->keys == NULL || exec->bytes == NULL || exec->words == NULL ||
+        exec->edits == NULL || exec->mores == NULL || exec->watches == NULL ||
+        exec->holds == NULL) {
+        exec_free(&exec);
+        return NULL;
+    }
+    if (watches.len != 0)
+        memcpy(exec->bytes, watches.ptr, watches.len);
+    if (commands.len != 0)
+        memcpy(exec->bytes + watches.len, commands.ptr, commands.len);
+    return exec;
+}
+
+/* Words that live as long as the transaction: they lie in its copy of the bytes. */
+static const struct span *keep_words(struct making *m, const struct resp_request *in) {
+    struct span *words = m->exec->words + m->words;
+    memcpy(words, in->argv, in->argc * sizeof(*words));
+    m->words += in->argc;
+    return words;
+}
+
+static bool take_watches(struct making *m, struct span left) {
+    const struct resp_limits limits = limits_of(m->conf);
+    struct exec *exec = m->exec;
+    struct resp_parser parser;
+    struct resp_request in = {0};
+    bool fine = true;
+    resp_parser_init(&parser);
+    while (fine && left.len != 0 && next(&parser, &limits, &left, &in)) {
+        const struct span *words = keep_words(m, &in);
+        int64_t version;
+        fine = wish_check_key(m->conf, words[0], &m->errors) && span_to_int64(words[1], &version) &&
+               version >= 0;
+        if (!fine)
+            break;
+        exec->watches[exec->plan.watches_count++] = (struct store_watch){
+            .key = words[0], .version = (uint64_t)version, .live = span_equal(words[2], SPAN("1"))};
+        exec->keys[m->keys++] = words[0];
+    }
+    resp_parser_release(&parser);
+    return fine;
+}
+
+static void plan_edits(struct making *m, struct exec_step *step, const struct wish *wish) {
+    struct exec *exec = m->exec;
+    step->first_edit = m->edits;
+    step->edits = wish->count;
+    step->want_old = wish->want_old;
+    step->is_conditional = wish->is_conditional;
+    for (uint32_t i = 0; i < wish->count; i++, m->edits++) {
+        exec->mores[m->edits] = wish->more;
+        exec->edits[m->edits] =
+            (struct store_write){.op = wish->op,
+                                 .want_old = wish->want_old,
+                                 .more = wish->has_more ? &exec->mores[m->edits] : NULL,
+                                 .count = 1,
+                                 .keys = &wish->keys[i * wish->step],
+                                 .values = &wish->values[i * wish->step]};
+    }
+}
+
+/* False if the step is an error, whose text was written. */
+static bool plan_step(struct making *m, struct exec_step *step) {
+    const struct command *row = command_row(step->command);
+    struct wish wish;
+    uint32_t end = key_end(row, step->argc);
+    for (uint32_t i = (uint32_t)row->first_key; i < end; i += (uint32_t)row->key_step) {
+        if (!wish_check_key(m->conf, step->argv[i], &m->errors))
+            return false;
+    }
+    if ((step->command == COMMAND_GETRANGE || step->command == COMMAND_SUBSTR) &&
+        (!span_to_int64(step->argv[2], &step->range.from) ||
+         !span_to_int64(step->argv[3], &step->range.to))) {
+        reply_error(&m->errors, REPLY_NOT_INTEGER, NULL);
+        return false;
+    }
+    if ((row->flags & COMMAND_WRITE) != 0) {
+        if (!wish_parse(m->conf, step->command, step->argv, step->argc, &wish, &m->errors))
+            return false;
+        if (!wish.is_read)
+            plan_edits(m, step, &wish);
+    }
+    for (uint32_t i = (uint32_t)row->first_key; i < end; i += (uint32_t)row->key_step)
+        m->exec->keys[m->keys++] = step->argv[i];
+    return true;
+}
+
+/* Errors are kept as places, since their buffer moves; spans are made of them in the end. */
+static void take_commands(struct making *m, struct span left) {
+    const struct resp_limits limits = limits_of(m->conf);
+    struct exec *exec = m->exec;
+    struct resp_parser parser;
+    struct resp_request in = {0};
+    resp_parser_init(&parser);
+    while (left.len != 0 && next(&parser, &limits, &left, &in)) {
+        struct exec_step *step = &exec->steps[exec->steps_count++];
+        size_t from = buf_len(&m->errors);
+        step->command = command_find(in.argv[0]);
+        step->argv = keep_words(m, &in);
+        step->argc = in.argc;
+        if (!plan_step(m, step))
+            step->error.len = buf_len(&m->errors) - from;
+    }
+    resp_parser_release(&parser);
+}
+
+static int by_bytes(const void *a, const void *b) {
+    return span_compare(*(const struct span *)a, *(const struct span *)b);
+}
+
+uint32_t exec_place(const struct exec *exec, struct span key) {
+    const struct span *found = bsearch(&key, exec->keys, exec->keys_count, sizeof(key), by_bytes);
+    return (uint32_t)(found - exec->keys);
+}
+
+static void sort_keys(struct making *m) {
+    struct exec *exec = m->exec;
+    qsort(exec->keys, m->keys, sizeof(exec->keys[0]), by_bytes);
+    for (uint32_t i = 0; i < m->keys; i++) {
+        if (exec->keys_count == 0 || !span_equal(exec->keys[exec->keys_count - 1], exec->keys[i]))
+            exec->keys[exec->keys_count++] = exec->keys[i];
+    }
+}
+
+static bool may_create(enum store_op op) {
+    switch (op) {
+    case STORE_SET:
+    case STORE_SET_NX:
+    case STORE_ADD:
+    case STORE_ADD_DECIMAL:
+    case STORE_APPEND:
+    case STORE_OVERLAY:
+        return true;
+    case STORE_DELETE:
+    case STORE_SET_XX:
+    case STORE_SET_IFEQ:
+    case STORE_SET_VERSION: /* of no row: is not for transactions, see command_in_exec() */
+    case STORE_EXPIRE:
+    case STORE_PERSIST:
+    case STORE_ENABLE:
+    case STORE_DISABLE:
+    case STORE_EXEC:
+        break;
+    }
+    return false;
+}
+
+static void finish(struct making *m) {
+    struct exec *exec = m->exec;
+    sort_keys(m);
+    for (uint32_t i = 0; i < exec->plan.watches_count; i++)
+        exec->holds[exec_place(exec, exec->watches[i].key)] = true;
+    for (uint32_t i = 0; i < m->edits; i++) {
+        if (may_create(exec->edits[i].op))
+            exec->holds[exec_place(exec, exec->edits[i].keys[0])] = true;
+    }
+    exec->errors = m->errors.data;
+    char *at = exec->errors;
+    for (uint32_t i = 0; i < exec->steps_count; i++) {
+        exec->steps[i].error.ptr = at;
+        at += exec->steps[i].error.len;
+    }
+    exec->plan.watches = exec->watches;
+    exec->plan.edits = exec->edits;
+    exec->plan.edits_count = m->edits;
+    exec->plan.holds = exec->holds;
+}
+
+struct exec *exec_parse(const struct node_conf *conf, struct span watches, struct span commands,
+                        struct buf *error) {
+    struct sizes sizes = {0};
+    if (!count_watches(conf, watches, &sizes) || !count_commands(conf, commands, &sizes)) {
+        reply_error(error, REPLY_NOT_IN_MULTI, NULL);
+        return NULL;
+    }
+    struct making m = {.conf = conf, .exec = make(&sizes, watches, commands)};
+    if (m.exec == NULL) {
+        reply_error(error, REPLY_OOM, NULL);
+        return NULL;
+    }
+    buf_init(&m.errors, 0);
+    bool fine = take_watches(&m, span_of(m.exec->bytes, watches.len));
+    if (fine)
+        take_commands(&m, span_of(m.exec->bytes + watches.len, commands.len));
+    if (!fine || m.errors.failed) {
+        reply_error(error, fine ? REPLY_OOM : REPLY_SYNTAX, NULL);
+        buf_release(&m.errors);
+        exec_free(&m.exec);
+        return NULL;
+    }
+    finish(&m);
+    return m.exec;
+}

@@ -1,0 +1,220 @@
+/* A transaction at the node: what it asks of the store, and its reply. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../common/buf.h"
+#include "../../common/resp_write.h"
+#include "../../node/exec.h"
+#include "../../node/node_conf.h"
+
+static const struct node_conf CONF = {.key_bytes_max = 64, .value_bytes_max = 100, .args_max = 64};
+
+enum { WORDS_MAX = 16 };
+
+/* Lines of words, as requests. */
+static void write_lines(struct buf *out, const char *lines) {
+    char text[1024], *rest = text;
+    snprintf(text, sizeof(text), "%s", lines);
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        struct span words[WORDS_MAX];
+        uint32_t argc = 0;
+        for (char *word; (word = strsep(&line, " ")) != NULL && argc < WORDS_MAX;)
+            words[argc++] = strcmp(word, "~") == 0 ? SPAN("") : span_str(word);
+        if (argc != 1 || words[0].len != 0)
+            resp_write_request(out, words, argc);
+    }
+}
+
+static struct exec *parse(const char *watches, const char *commands, struct buf *error) {
+    struct buf w, c;
+    buf_init(&w, 0);
+    buf_init(&c, 0);
+    buf_init(error, 0);
+    write_lines(&w, watches);
+    write_lines(&c, commands);
+    struct exec *exec =
+        exec_parse(&CONF, span_of(w.data, buf_len(&w)), span_of(c.data, buf_len(&c)), error);
+    buf_release(&w);
+    buf_release(&c);
+    cr_assert_eq(exec == NULL, buf_len(error) != 0);
+    return exec;
+}
+
+static struct exec *fine(const char *watches, const char *commands) {
+    struct buf error;
+    struct exec *exec = parse(watches, commands, &error);
+    cr_assert_not_null(exec, "%s", commands);
+    return exec;
+}
+
+static void expect_reply(struct exec *exec, const struct store_row *rows,
+                         const struct store_result *results, const uint64_t *versions,
+                         const char *want) {
+    const struct store_exec_ack done = {.rows = rows, .results = results, .versions = versions};
+    struct buf out;
+    buf_init(&out, 0);
+    cr_assert(exec_reply(exec, 3, &done, &out));
+    cr_assert(span_equal(span_of(buf_head(&out), buf_len(&out)), span_str(want)), "%.*s",
+              (int)buf_len(&out), buf_head(&out));
+    buf_release(&out);
+}
+
+/* ---- what is asked ---- */
+
+Test(exec, keys_are_distinct_and_in_the_order_of_their_bytes) {
+    struct exec *exec = fine("w 3 1\nb 0 0", "GET b\nMSET c 1 a 2\nDEL a d\nEXISTS ä a\nGET B");
+    static const char *const WANT[] = {"B", "a", "b", "c", "d", "w", "ä"};
+    static const bool HELD[] = {false, true, true, true, false, true, false};
+    cr_assert_eq(exec->keys_count, 7);
+    for (uint32_t i = 0; i < 7; i++) {
+        cr_expect(span_equal(exec->keys[i], span_str(WANT[i])), "%u", i);
+        cr_expect_eq(exec->plan.holds[i], HELD[i], "%s", WANT[i]);
+        cr_expect_eq(exec_place(exec, span_str(WANT[i])), i);
+    }
+    exec_free(&exec);
+}
+
+Test(exec, many_keys_of_one_command_are_an_edit_each) {
+    struct exec *exec = fine("", "MSET c 1 a 2\nGET a\nDEL a c\nSET d x EX 9 GET");
+    const struct store_write *e = exec->plan.edits;
+    cr_assert_eq(exec->plan.edits_count, 5);
+    cr_assert(e[0].op == STORE_SET && span_equal(e[0].keys[0], SPAN("c")) &&
+              span_equal(e[0].values[0], SPAN("1")));
+    cr_assert(e[1].op == STORE_SET && span_equal(e[1].keys[0], SPAN("a")) &&
+              span_equal(e[1].values[0], SPAN("2")));
+    cr_assert(e[2].op == STORE_DELETE && span_equal(e[2].keys[0], SPAN("a")));
+    cr_assert(e[3].op == STORE_DELETE && span_equal(e[3].keys[0], SPAN("c")));
+    cr_assert(e[4].want_old && e[4].more->expiry == STORE_EXPIRY_IN &&
+              e[4].more->expiry_ms == 9000);
+    exec_free(&exec);
+}
+
+Test(exec, watches_are_taken_as_they_are) {
+    struct exec *exec = fine("a 7 1\nb 0 0", "GET a");
+    const struct store_watch *w = exec->plan.watches;
+    cr_assert_eq(exec->plan.watches_count, 2);
+    cr_assert(span_equal(w[0].key, SPAN("a")) && w[0].version == 7 && w[0].live);
+    cr_assert(span_equal(w[1].key, SPAN("b")) && w[1].version == 0 && !w[1].live);
+    cr_assert_eq(exec->plan.edits_count, 0);
+    exec_free(&exec);
+}
+
+static const struct {
+    const char *watches, *commands;
+} WRONG[] = {
+    {"", "PING"},       {"", "NOSUCH a"},    {"", "GET"},        {"", "DBSIZE"},
+    {"", "RF.DROP a"},  {"", "GET a\nEXEC"}, {"a 7", "GET a"},   {"a 7 1 1", "GET a"},
+    {"a x 1", "GET a"}, {"a -1 1", "GET a"}, {"~ 1 1", "GET a"}, {"", "EXPIRETIME a"},
+    {"", "MSET a 1 b"}, {"", "WATCH a"},
+};
+
+Test(exec, what_no_proxy_sends_is_refused) {
+    for (size_t i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++) {
+        struct buf error;
+        cr_assert_null(parse(WRONG[i].watches, WRONG[i].commands, &error), "%s / %s",
+                       WRONG[i].watches, WRONG[i].commands);
+        buf_release(&error);
+    }
+    static const char *const BYTES[] = {"x", "*1\r\n$3\r\nGE", "*0\r\n", "GET a\r\n",
+                                        "*2\r\n$3\r\nGET\r\n$1\r\na\r\n*"};
+    for (size_t i = 0; i < sizeof(BYTES) / sizeof(BYTES[0]); i++) {
+        struct buf error;
+        buf_init(&error, 0);
+        cr_assert_null(exec_parse(&CONF, SPAN(""), span_str(BYTES[i]), &error), "%s", BYTES[i]);
+        cr_assert_null(exec_parse(&CONF, span_str(BYTES[i]), SPAN(""), &error), "%s", BYTES[i]);
+        buf_release(&error);
+    }
+}
+
+/* ---- what is answered ---- */
+
+static struct store_row live(const char *payload, int64_t ttl_ms) {
+    return (struct store_row){
+        .present = true, .payload = span_str(payload), .version = 7, .ttl_ms = ttl_ms};
+}
+
+static struct store_result now_is(const char *payload) {
+    return (struct store_result){
+        .live = payload != NULL, .payload = span_str(payload != NULL ? payload : ""), .ttl_ms = -1};
+}
+
+Test(exec, reads_are_answered_from_the_rows) {
+    struct exec *exec =
+        fine("", "GET a\nGET b\nMGET b a a\nEXISTS a a b\nSTRLEN a\nSTRLEN b\nTYPE a\nTYPE b\n"
+                 "TTL a\nPTTL a\nTTL b\nGETRANGE a 1 -2\nSUBSTR b 0 9\nGETEX a");
+    const struct store_row rows[] = {live("value", 1600), {.version = 9, .ttl_ms = -1}};
+    expect_reply(exec, rows, NULL, NULL,
+                 "*14\r\n$5\r\nvalue\r\n_\r\n*3\r\n_\r\n$5\r\nvalue\r\n$5\r\nvalue\r\n:2\r\n:5\r\n"
+                 ":0\r\n+string\r\n+none\r\n:2\r\n:1600\r\n:-2\r\n$3\r\nalu\r\n$0\r\n\r\n"
+                 "$5\r\nvalue\r\n");
+    exec_free(&exec);
+}
+
+Test(exec, a_read_sees_what_was_written_before_it_and_not_after) {
+    struct exec *exec = fine("", "GET a\nSET a two\nGET a\nDEL a b\nGET a\nTTL a");
+    const struct store_row rows[] = {live("one", -1), {.ttl_ms = -1}};
+    const struct store_result results[] = {now_is("two"), now_is(NULL), now_is(NULL)};
+    const uint64_t versions[] = {8, 9, 0};
+    expect_reply(exec, rows, results, versions,
+                 "*6\r\n$3\r\none\r\n+OK\r\n$3\r\ntwo\r\n:1\r\n_\r\n:-2\r\n");
+    exec_free(&exec);
+}
+
+Test(exec, an_error_of_one_command_is_its_reply_alone) {
+    struct exec *exec =
+        fine("", "SET a x EX 0\nSET a one\nEXPIRE a soon\nGET ~\nGETRANGE a x 1\nGET a");
+    const struct store_row rows[] = {{.ttl_ms = -1}};
+    const struct store_result results[] = {now_is("one")};
+    const uint64_t versions[] = {8};
+    cr_assert_eq(exec->plan.edits_count, 1);
+    expect_reply(exec, rows, results, versions,
+                 "*6\r\n-ERR invalid expire time in 'set' command\r\n+OK\r\n"
+                 "-ERR value is not an integer or out of range\r\n-ERR key is empty\r\n"
+                 "-ERR value is not an integer or out of range\r\n$3\r\none\r\n");
+    exec_free(&exec);
+}
+
+Test(exec, a_condition_that_does_not_hold_is_nil) {
+    struct exec *exec = fine("", "SET a x NX\nGETSET a y\nSETNX a z");
+    const struct store_row rows[] = {live("one", -1)};
+    struct store_result results[] = {now_is("one"), now_is("y"), now_is("y")};
+    const uint64_t versions[] = {0, 8, 0};
+    results[1].had_old = true;
+    results[1].old = SPAN("one");
+    expect_reply(exec, rows, results, versions, "*3\r\n_\r\n$3\r\none\r\n:0\r\n");
+    exec_free(&exec);
+}
+
+Test(exec, only_errors_need_no_keys) {
+    struct exec *exec = fine("", "GET ~\nSET ~ x");
+    cr_assert_eq(exec->keys_count, 0);
+    expect_reply(exec, NULL, NULL, NULL, "*2\r\n-ERR key is empty\r\n-ERR key is empty\r\n");
+    exec_free(&exec);
+}
+
+Test(exec, watched_keys_are_compared_by_version_and_life) {
+    struct exec *exec = fine("a 7 1\nb 0 0", "GET c");
+    struct store_row rows[] = {live("x", -1), {.ttl_ms = -1}, live("y", -1)};
+    cr_assert(exec_watched(exec, rows));
+    rows[0].version = 8;
+    cr_assert_not(exec_watched(exec, rows));
+    rows[0] = (struct store_row){.version = 7, .ttl_ms = -1}; /* it expired */
+    cr_assert_not(exec_watched(exec, rows));
+    rows[0] = live("x", -1);
+    rows[1].version = 1; /* it was made, and deleted */
+    cr_assert_not(exec_watched(exec, rows));
+    exec_free(&exec);
+}
+
+Test(exec, a_full_reply_is_said) {
+    struct exec *exec = fine("", "GET a\nGET a");
+    const struct store_row rows[] = {live("0123456789", -1)};
+    const struct store_exec_ack done = {.rows = rows};
+    struct buf out;
+    buf_init(&out, 30);
+    cr_assert_not(exec_reply(exec, 3, &done, &out));
+    buf_release(&out);
+    exec_free(&exec);
+}
