@@ -98,12 +98,18 @@ $B/bin/ringfence-load: $(LOAD) $B/lib.a
 
 # `make micro`: nanoseconds per call of what every request passes through.
 MICRO := $(patsubst bench/%.c,$B/bin/%,$(wildcard bench/micro_*.c))
-$(MICRO): $B/bin/%: $B/bench/%.o $B/bench/draw.o $B/lib.a
+$(MICRO): $B/bin/%: $B/bench/%.o $B/bench/micro.o $B/bench/draw.o $B/lib.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_all) $^ -o $@ $(LIBS)
 
 micro: $(filter-out %/micro_growth,$(MICRO))
 	@for m in $^; do $$m || exit 1; done
+
+# `make micro-count [COUNT=--record|--check]`: instructions per call of the same, counted by callgrind: no clock, no noise.
+.PHONY: micro-count
+micro-count: $B/bin/micro_resp $B/bin/micro_node
+	ctl/packages.sh bench
+	bench/counts.py $(COUNT)
 
 # `make bench [SCENARIO='name ...'] [REPEATS=n] [SECONDS_EACH=s]`: every goal of speed as a ratio against a peer in one run.
 # WRITE=yes puts the figures into docs/performance.md; `make bench-check` compares with bench/recorded.json, `bench-record` writes it.

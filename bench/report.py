@@ -45,28 +45,34 @@ def write_json(path, results, details):
 
 # ---- recorded ratios ----
 
-def record(results):
-    known = {}
-    if os.path.exists(RECORDED):
-        with open(RECORDED, encoding="utf-8") as file:
-            known = json.load(file)
-    for r in results:
-        known[r["goal"]] = round(r["median"], 4)
+def recorded():
+    if not os.path.exists(RECORDED):
+        return {}
+    with open(RECORDED, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def record_values(values):
+    known = recorded()
+    known.update({name: round(value, 4) for name, value in values.items()})
     with open(RECORDED, "w", encoding="utf-8") as file:
         json.dump(known, file, indent=1, sort_keys=True)
         file.write("\n")
 
 
-def is_worse(result, recorded):
+def record(results):
+    record_values({r["goal"]: r["median"] for r in results})
+
+
+def is_worse(result, before):
     """More than the tolerance on the bad side; where nothing is promised, on either side of lower-is-better."""
     if (result["bound"] or "<=").startswith(">="):
-        return result["median"] < recorded * (1 - TOLERANCE)
-    return result["median"] > recorded * (1 + TOLERANCE)
+        return result["median"] < before * (1 - TOLERANCE)
+    return result["median"] > before * (1 + TOLERANCE)
 
 
 def check(results):
-    with open(RECORDED, encoding="utf-8") as file:
-        known = json.load(file)
+    known = recorded()
     worse = [r for r in results if r["bound"] and r["goal"] in known and is_worse(r, known[r["goal"]])]
     for r in worse:
         print(f"worse than recorded: {r['text']}: {number(r['median'])} now, {number(known[r['goal']])} recorded")

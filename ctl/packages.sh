@@ -8,7 +8,7 @@ build=(gcc make pkg-config libevent-dev libpq-dev libxxhash-dev libjansson-dev l
 tests=(libcriterion-dev libhiredis-dev python3-redis redis-server pgbouncer)
 checks=(clang-format shellcheck)
 fuzz=(clang-14 libclang-rt-14-dev)
-bench=(redis-server nutcracker memcached)
+bench=(redis-server nutcracker memcached valgrind)
 
 case "${1:-}" in
 build) wanted=("${build[@]}") ;;
