@@ -57,10 +57,10 @@ typedef void service_watch_fn(void *ctx);
 
 /**
  * service_watch_new(base, path, cb, ctx): call `cb`, at most once per 50 ms, after the last event
- * of a burst or within 0.6 s of its first, when the file may have changed: written, replaced by
- * rename, or reached through another symlink (inotify on its directory, and on the directory of
- * what a symlink points to). NULL when the directory cannot be watched; the caller goes on with
- * SIGHUP alone.
+ * of a burst or within 0.6 s of its first, when the file may have changed: written and closed,
+ * replaced by rename, or reached through another symlink (inotify on its directory, and on the
+ * directory of what a symlink points to). NULL when the directory cannot be watched; the caller
+ * goes on with SIGHUP alone.
  */
 struct service_watch *service_watch_new(struct event_base *base, const char *path,
                                         service_watch_fn *cb, void *ctx);

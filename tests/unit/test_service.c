@@ -295,6 +295,45 @@ Test(service, hears_of_a_file_that_is_written_renamed_removed_and_made) {
     watch_release(&w);
 }
 
+/* A new file is told of when it is whole: its writer closes it. */
+Test(service, waits_for_the_writer_of_a_new_file) {
+    struct watched w;
+    watch_make(&w);
+    watch_begin(&w);
+    FILE *f = fopen(w.path, "w");
+    cr_assert_not_null(f);
+    fputs("node a 127.0.0.1:1\n", f);
+    fflush(f);
+    settle();
+    cr_assert_eq(w.count, 0u, "a file was told of that was half written");
+    fputs("node b 127.0.0.1:2\n", f);
+    fclose(f);
+    wait_for(&w.count, 1);
+    watch_release(&w);
+}
+
+/* Links are whole when they are made, and nobody closes them. */
+Test(service, hears_of_a_link_that_is_made) {
+    struct watched w;
+    char one[64], two[64];
+    watch_make(&w);
+    put(w.dir, "one", "1");
+    put(w.dir, "two", "2");
+    snprintf(one, sizeof(one), "%s/one", w.dir);
+    snprintf(two, sizeof(two), "%s/two", w.dir);
+    watch_begin(&w);
+    cr_assert_eq(symlink("one", w.path), 0);
+    wait_for(&w.count, 1);
+    settle();
+    unlink(w.path);
+    wait_for(&w.count, 2);
+    settle();
+    unsigned before = w.count;
+    cr_assert_eq(link(two, w.path), 0);
+    wait_for(&w.count, before + 1);
+    watch_release(&w);
+}
+
 Test(service, tells_of_a_burst_once) {
     struct watched w;
     watch_make(&w);
