@@ -1,24 +1,30 @@
 #include "tick.h"
 
 #include <event2/event.h>
+#include <stdint.h>
 #include <stdlib.h>
+
+#include "clock.h"
 
 struct tick {
     struct event *timer;
     tick_fn *cb;
     void *ctx;
     bool rests;
+    int64_t due_mono_ms;
 };
 
 static void arm(struct tick *t, bool rests) {
     const struct timeval in = {.tv_usec = (rests ? TICK_AT_REST_MS : TICK_MS) * 1000};
     t->rests = rests;
+    t->due_mono_ms = clock_mono_ms() + (rests ? TICK_AT_REST_MS : TICK_MS);
     event_add(t->timer, &in);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg) {
     struct tick *t = arg;
-    arm(t, t->cb(t->ctx));
+    bool held_up = clock_mono_ms() - t->due_mono_ms >= TICK_HELD_UP_MS;
+    arm(t, t->cb(t->ctx, held_up) && !held_up);
 }
 
 struct tick *tick_new(struct event_base *base, tick_fn *cb, void *ctx) {

@@ -10,11 +10,15 @@
 struct event_base;
 struct tick;
 
-enum { TICK_MS = 10, TICK_AT_REST_MS = 100 };
+enum { TICK_MS = 10, TICK_AT_REST_MS = 100, TICK_HELD_UP_MS = 500 };
 
-/** Called at each tick, from the loop. Returns whether nobody waits for anything: then the next one
- * comes in 100 ms, else in 10 ms. */
-typedef bool tick_fn(void *ctx);
+/**
+ * Called at each tick, from the loop. `held_up`: it comes late by 500 ms or more, since the process
+ * was stopped or had no processor. What arrived meanwhile is not read yet (after SIGCONT libevent
+ * runs timers first), so nothing may be given up now: time-outs are for the next tick. Returns
+ * whether nobody waits for anything: then the next one comes in 100 ms, else in 10 ms.
+ */
+typedef bool tick_fn(void *ctx, bool held_up);
 
 /** tick_new(base, cb, ctx): the first call in 10 ms. NULL without memory. */
 struct tick *tick_new(struct event_base *base, tick_fn *cb, void *ctx);

@@ -35,7 +35,7 @@ struct node {
     struct store_pg_conf store_conf;
     bool draining, was_refused, ever_heard;
     int64_t next_told_ms; /* while nothing is trusted, watchers are told so again and again */
-    int64_t drain_until_ms;
+    int64_t drain_until_ms, starting_mono_ms;
     int status;
 };
 
@@ -115,19 +115,25 @@ static void on_accept(int fd, void *ctx) {
     session_open(&((struct node *)ctx)->server, fd);
 }
 
-/* A node that has just begun would answer DBDOWN where another one has the row, so it takes proxies
- * only when its connections are up, or when that takes too long. */
-static bool is_starting(const struct server *s, int64_t now_mono_ms) {
+/* A node that has just begun, or was held up for so long that its connections may be gone, would
+ * answer DBDOWN where another one has the row, so it takes proxies only when its connections are
+ * up, or when that takes too long. */
+static bool is_starting(const struct node *n, int64_t now_mono_ms) {
     struct store_figures figures;
-    store_pg_figures(s->store, &figures);
-    return (figures.connections_up < figures.connections || !feed_pg_is_up(s->feed)) &&
-           now_mono_ms - s->started_mono_ms < START_MS;
+    store_pg_figures(n->server.store, &figures);
+    return (figures.connections_up < figures.connections || !feed_pg_is_up(n->server.feed)) &&
+           now_mono_ms - n->starting_mono_ms < START_MS;
 }
 
-static bool on_tick(void *ctx) {
+static bool on_tick(void *ctx, bool held_up) {
     struct node *n = ctx;
     int64_t now_mono_ms = conn_loop_now_us(n->server.loop) / 1000;
-    n->server.starting = n->server.starting && is_starting(&n->server, now_mono_ms);
+    if (held_up) {
+        n->server.starting = true;
+        n->starting_mono_ms = now_mono_ms;
+        return false;
+    }
+    n->server.starting = n->server.starting && is_starting(n, now_mono_ms);
     store_pg_tick(n->server.store, now_mono_ms);
     feed_pg_tick(n->server.feed, now_mono_ms);
     through_tick(n->server.through, now_mono_ms);
@@ -184,7 +190,7 @@ static bool make_parts(struct node *n) {
                                               .write_timeout_ms = conf->write_timeout_ms,
                                               .pending_max = (uint32_t)conf->pending_max};
     s->conf = conf;
-    s->started_mono_ms = clock_mono_ms();
+    s->started_mono_ms = n->starting_mono_ms = clock_mono_ms();
     s->starting = true;
     s->loop = conn_loop_new(n->base);
     s->cache = cache_new((size_t)conf->cache_bytes_max, hash_seed());

@@ -42,7 +42,7 @@ static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost 
                     struct span bytes);
 static void on_stale(void *ctx, struct span key);
 static void on_gap(void *ctx);
-static bool on_tick(void *ctx);
+static bool on_tick(void *ctx, bool held_up);
 
 static const struct upstream_handlers UPSTREAM_HANDLERS = {
     .on_lost = on_lost, .on_stale = on_stale, .on_gap = on_gap};
@@ -276,8 +276,10 @@ static void tick_leavers(struct topology *t, int64_t now_us) {
 }
 
 /* It may rest while no node owes an answer, be it to a question of our own. */
-static bool on_tick(void *ctx) {
+static bool on_tick(void *ctx, bool held_up) {
     struct topology *t = ctx;
+    if (held_up)
+        return false;
     int64_t now_us = conn_loop_now_us(t->env->loop);
     size_t count = t->ring == NULL ? 0 : ring_count(t->ring);
     bool awaited = t->leavers != NULL;

@@ -53,7 +53,7 @@ void session_rig_figures(const struct store_figures *figures, bool feed_up) {
 static void on_pulse(evutil_socket_t fd, short what, void *arg) {
 }
 
-static bool on_tick(void *ctx) {
+static bool on_tick(void *ctx, bool held_up) {
     return false;
 }
 

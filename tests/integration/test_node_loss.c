@@ -8,7 +8,12 @@
 #include "../harness/sql.h"
 #include "../harness/stack.h"
 
-enum { WITHIN_MS = 1000 /* what the project promises */, PATIENCE_MS = 60000, KEYS = 60 };
+enum {
+    WITHIN_MS = 1000,  /* what the project promises */
+    HELD_UP_MS = 3000, /* longer than the deadlines of reads and writes */
+    PATIENCE_MS = 60000,
+    KEYS = 60
+};
 
 static struct load *start_load(const struct stack *s, int write_percent) {
     struct load *load = load_start(&(struct load_conf){.ports = {s->proxy_port},
@@ -141,6 +146,60 @@ Test(node_loss, a_node_that_hangs_is_left_and_taken_back) {
     EXPECT_WITHIN(2000, c, "$elsewhere", "GET", key);
     expect_keys(c, 2000, "$edited"); /* what it slept through */
     PQfinish(sql);
+    caller_close(&c);
+    stack_down(&s);
+}
+
+/* What arrived while it did not run is read before anything is given up. */
+Test(node_loss, a_node_that_was_held_up_reads_its_answers_first) {
+    struct stack *s = stack_private((struct stack_conf){.nodes = 1});
+    struct caller *c = expect_caller(s->node_ports[0]);
+    PGconn *sql = sql_open(s);
+    EXPECT(c, "+OK", "SET", "loss:held", "before");
+    pid_t backend = (pid_t)sql_int(sql, "SELECT pid FROM pg_stat_activity WHERE application_name = "
+                                        "'ringfence write1'");
+    kill(backend, SIGSTOP);
+    caller_say_words(c, "SET", "loss:held", "after", NULL);
+    expect_flush(c);
+    EVENTUALLY(PATIENCE_MS, stack_info(s->node_ports[0], "pending_requests") == 1);
+    kill(s->node_pids[0], SIGSTOP);
+    int64_t stopped_ms = clock_mono_ms();
+    kill(backend, SIGCONT);
+    EVENTUALLY(PATIENCE_MS, sql_int(sql, "SELECT count(*) FROM pg_stat_activity WHERE state <> "
+                                         "'idle' AND application_name LIKE 'ringfence %%'") == 0);
+    EVENTUALLY(PATIENCE_MS, clock_mono_ms() - stopped_ms > HELD_UP_MS);
+    kill(s->node_pids[0], SIGCONT);
+    EXPECT_NEXT(c, "+OK");
+    EXPECT(c, "$after", "GET", "loss:held");
+    cr_assert_eq(stack_info(s->node_ports[0], "db_reconnects"), 0);
+    PQfinish(sql);
+    caller_close(&c);
+    stack_down(&s);
+}
+
+/* Its connections to the database are gone when it wakes up: its keys stay with the next owner
+ * until it has them again. */
+Test(node_loss, a_node_that_wakes_up_without_its_database_is_not_asked_to_write) {
+    struct stack *s = stack_private((struct stack_conf){0});
+    struct caller *c = expect_caller(s->proxy_port);
+    char keys[KEYS][32];
+    for (int i = 0; i < KEYS; i++) {
+        key_name(i, keys[i], sizeof(keys[i]));
+        EXPECT(c, "+OK", "SET", keys[i], "before");
+    }
+    kill(s->node_pids[0], SIGSTOP);
+    expect_keys(c, WITHIN_MS, "$before"); /* it is left */
+    stack_database_stop(s, "fast");
+    stack_database_start(s);
+    for (int i = 0; i < KEYS; i++)
+        EXPECT_WITHIN(PATIENCE_MS, c, "+OK", "SET", keys[i], "while it sleeps");
+    kill(s->node_pids[0], SIGCONT);
+    do {
+        for (int i = 0; i < KEYS; i++)
+            EXPECT(c, "+OK", "SET", keys[i], "awake");
+    } while (stack_info(s->proxy_port, "ring_nodes_heard") != 3);
+    for (int i = 0; i < KEYS; i++)
+        EXPECT(c, "+OK", "SET", keys[i], "all three");
     caller_close(&c);
     stack_down(&s);
 }

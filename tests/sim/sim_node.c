@@ -14,7 +14,7 @@
 #include "sim_net.h"
 #include "sim_store.h"
 
-static bool on_tick(void *ctx);
+static bool on_tick(void *ctx, bool held_up);
 
 static void on_accept(void *ctx, int fd) {
     session_open(&((struct sim_node *)ctx)->server, fd);
@@ -53,8 +53,10 @@ void sim_node_start(struct sim_node *n) {
 }
 
 /* As the daemon's. */
-static bool on_tick(void *ctx) {
+static bool on_tick(void *ctx, bool held_up) {
     struct sim_node *n = ctx;
+    if (held_up)
+        return false;
     through_tick(n->server.through, sim_now_us(n->process.sim) / 1000);
     return through_pending(n->server.through) == 0;
 }

@@ -7,13 +7,14 @@
 static struct event_base *base;
 static struct tick *tick;
 static unsigned calls;
-static bool rests;
+static bool rests, held_up;
 static int64_t last_us, gap_us;
 
-static bool on_tick(void *ctx) {
+static bool on_tick(void *ctx, bool late) {
     int64_t now_us = clock_mono_us();
     gap_us = now_us - last_us;
     last_us = now_us;
+    held_up = late;
     calls++;
     return rests;
 }
@@ -78,6 +79,24 @@ Test(tick, woken_again_and_again_it_comes_all_the_same) {
         event_base_loop(base, EVLOOP_NONBLOCK);
         cr_assert_lt(clock_mono_us(), until_us, "it was put off");
     }
+}
+
+/* What came while the process did not run is not read yet: nobody may be given up for it. */
+Test(tick, says_once_that_it_was_held_up) {
+    rests = true;
+    await_call();
+    cr_assert_not(held_up);
+    int64_t until_us = clock_mono_us() + (TICK_AT_REST_MS + TICK_HELD_UP_MS + 50) * 1000;
+    while (clock_mono_us() < until_us)
+        ;
+    await_call();
+    cr_assert(held_up);
+    struct event *slow = evtimer_new(base, on_slow, NULL);
+    const struct timeval in = {0, TICK_AT_REST_MS * 1000 / 2};
+    evtimer_add(slow, &in);
+    await_call();
+    event_free(slow);
+    cr_assert_not(held_up);
 }
 
 Test(tick, freed_it_comes_no_more) {
