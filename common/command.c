@@ -3,12 +3,21 @@
 #include <stddef.h>
 
 static const char *const ACL_SUBCOMMANDS[] = {"WHOAMI", "USERS", "LIST", "GETUSER", "HELP", NULL};
+static const char *const MEMORY_SUBCOMMANDS[] = {"USAGE", "STATS", "DOCTOR", "PURGE", "HELP", NULL};
+static const char *const OBJECT_SUBCOMMANDS[] = {"ENCODING", "REFCOUNT", "FREQ",
+                                                 "IDLETIME", "HELP",     NULL};
+static const char *const SLOWLOG_SUBCOMMANDS[] = {"GET", "LEN", "RESET", "HELP", NULL};
+static const char *const LATENCY_SUBCOMMANDS[] = {"HISTOGRAM", "LATEST", "HISTORY", "RESET",
+                                                  "DOCTOR",    "HELP",   NULL};
+static const char *const MODULE_SUBCOMMANDS[] = {"LIST", "HELP", NULL};
+static const char *const DEBUG_SUBCOMMANDS[] = {"SLEEP", "HELP", NULL};
 static const char *const CLIENT_SUBCOMMANDS[] = {
     "ID",       "GETNAME",  "SETNAME",  "SETINFO", "INFO",         "LIST",     "KILL", "REPLY",
     "NO-EVICT", "NO-TOUCH", "TRACKING", "CACHING", "TRACKINGINFO", "GETREDIR", "HELP", NULL};
 static const char *const COMMAND_SUBCOMMANDS[] = {"COUNT",   "INFO", "DOCS", "LIST",
                                                   "GETKEYS", "HELP", NULL};
-static const char *const CONFIG_SUBCOMMANDS[] = {"GET", "HELP", NULL};
+static const char *const CONFIG_SUBCOMMANDS[] = {"GET",     "SET",  "RESETSTAT",
+                                                 "REWRITE", "HELP", NULL};
 
 enum {
     R = COMMAND_READ,
@@ -17,7 +26,8 @@ enum {
     L = COMMAND_LOCAL,
     LINK = COMMAND_LINK,
     F = COMMAND_FAST,
-    T = COMMAND_TABLE
+    T = COMMAND_TABLE,
+    A = COMMAND_ADMIN
 };
 
 #define KEYS(first, last, step, flags)                                                             \
@@ -180,6 +190,16 @@ static const struct command ROWS[] = {
         .name = "msetnx", .arity = -3, KEYS(1, -1, 2, "OW insert"), .flags = W | M, .args = "key value [key value ...]",
         .group = "string", .since = "1.0.1", .complexity = "O(keys) and one commit",
         .summary = "Sets several keys in one transaction if none of them exists."},
+    [COMMAND_MEMORY] = {
+        .name = "memory", .arity = -2, KEYS(2, 2, 1, "RO"), .flags = R, .args = "",
+        .group = "server", .since = "4.0.0", .complexity = "by subcommand",
+        .summary = "About memory.",
+        .subcommands = MEMORY_SUBCOMMANDS},
+    [COMMAND_OBJECT] = {
+        .name = "object", .arity = -2, KEYS(2, 2, 1, "RO"), .flags = R, .args = "",
+        .group = "generic", .since = "2.2.3", .complexity = "by subcommand",
+        .summary = "How a value is kept, as Redis would say.",
+        .subcommands = OBJECT_SUBCOMMANDS},
     [COMMAND_DBSIZE] = {
         .name = "dbsize", .arity = 1, .flags = R | T, .args = "",
         .group = "server", .since = "1.0.0", .complexity = "O(rows)",
@@ -260,6 +280,34 @@ static const struct command ROWS[] = {
         .name = "unwatch", .arity = 1, .flags = L | F, .args = "",
         .group = "transactions", .since = "2.2.0", .complexity = "O(1)",
         .summary = "Forgets the watched keys."},
+    [COMMAND_SLOWLOG] = {
+        .name = "slowlog", .arity = -2, .flags = L, .args = "",
+        .group = "server", .since = "2.2.12", .complexity = "by subcommand",
+        .summary = "Requests that took long.",
+        .subcommands = SLOWLOG_SUBCOMMANDS},
+    [COMMAND_LATENCY] = {
+        .name = "latency", .arity = -2, .flags = L, .args = "",
+        .group = "server", .since = "2.8.13", .complexity = "by subcommand",
+        .summary = "How long commands took.",
+        .subcommands = LATENCY_SUBCOMMANDS},
+    [COMMAND_MODULE] = {
+        .name = "module", .arity = -2, .flags = L, .args = "",
+        .group = "server", .since = "4.0.0", .complexity = "by subcommand",
+        .summary = "There are no modules.",
+        .subcommands = MODULE_SUBCOMMANDS},
+    [COMMAND_ROLE] = {
+        .name = "role", .arity = 1, .flags = L | F, .args = "",
+        .group = "server", .since = "2.8.12", .complexity = "O(1)",
+        .summary = "master, without replicas."},
+    [COMMAND_LASTSAVE] = {
+        .name = "lastsave", .arity = 1, .flags = L | F, .args = "",
+        .group = "server", .since = "1.0.0", .complexity = "O(1)",
+        .summary = "Now: every write that was answered is in the table."},
+    [COMMAND_DEBUG] = {
+        .name = "debug", .arity = -2, .flags = L | A, .args = "",
+        .group = "server", .since = "1.0.0", .complexity = "by subcommand",
+        .summary = "For tests; needs allow-debug yes.",
+        .subcommands = DEBUG_SUBCOMMANDS},
     [COMMAND_RF_LINK] = {
         .name = "rf.link", .arity = 2, .flags = L | LINK, .args = "version",
         .group = "server", .since = "7.0.0", .complexity = "O(1)",
@@ -295,16 +343,18 @@ static const signed char BY_LENGTH[NAME_BYTES_MAX + 1][SAME_LENGTH_MAX + 1] = {
     [3] = {COMMAND_GET, COMMAND_SET, COMMAND_DEL, COMMAND_TTL, COMMAND_ACL, -1},
     [4] = {COMMAND_MGET, COMMAND_MSET, COMMAND_PTTL, COMMAND_TYPE, COMMAND_PING, COMMAND_ECHO,
            COMMAND_AUTH, COMMAND_QUIT, COMMAND_INFO, COMMAND_TIME, COMMAND_INCR, COMMAND_DECR,
-           COMMAND_TX_EXEC, -1},
+           COMMAND_TX_EXEC, COMMAND_ROLE, -1},
     [5] = {COMMAND_SETEX, COMMAND_SETNX, COMMAND_TOUCH, COMMAND_GETEX, COMMAND_RESET, COMMAND_HELLO,
-           COMMAND_TX_MULTI, COMMAND_TX_WATCH, -1},
+           COMMAND_TX_MULTI, COMMAND_TX_WATCH, COMMAND_DEBUG, -1},
     [6] = {COMMAND_EXISTS, COMMAND_EXPIRE, COMMAND_GETSET, COMMAND_GETDEL, COMMAND_UNLINK,
            COMMAND_STRLEN, COMMAND_PSETEX, COMMAND_SUBSTR, COMMAND_DBSIZE, COMMAND_SELECT,
            COMMAND_CLIENT, COMMAND_CONFIG, COMMAND_INCRBY, COMMAND_DECRBY, COMMAND_APPEND,
-           COMMAND_MSETNX, -1},
+           COMMAND_MSETNX, COMMAND_MEMORY, COMMAND_OBJECT, COMMAND_MODULE, -1},
     [7] = {COMMAND_PEXPIRE, COMMAND_PERSIST, COMMAND_COMMAND, COMMAND_RF_LINK, COMMAND_RF_DROP,
-           COMMAND_RF_EXEC, COMMAND_TX_DISCARD, COMMAND_TX_UNWATCH, -1},
-    [8] = {COMMAND_EXPIREAT, COMMAND_GETRANGE, COMMAND_RF_WATCH, COMMAND_SETRANGE, -1},
+           COMMAND_RF_EXEC, COMMAND_TX_DISCARD, COMMAND_TX_UNWATCH, COMMAND_SLOWLOG,
+           COMMAND_LATENCY, -1},
+    [8] = {COMMAND_EXPIREAT, COMMAND_GETRANGE, COMMAND_RF_WATCH, COMMAND_SETRANGE, COMMAND_LASTSAVE,
+           -1},
     [9] = {COMMAND_PEXPIREAT, COMMAND_RF_STATUS, -1},
     [10] = {COMMAND_EXPIRETIME, COMMAND_RF_VERSION, -1},
     [11] = {COMMAND_PEXPIRETIME, COMMAND_INCRBYFLOAT, -1},

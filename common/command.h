@@ -46,6 +46,8 @@ enum command_id {
     COMMAND_APPEND,
     COMMAND_SETRANGE,
     COMMAND_MSETNX,
+    COMMAND_MEMORY, /* these two: a subcommand about a key; the others are local */
+    COMMAND_OBJECT,
     COMMAND_DBSIZE,
     /* connection and server: each daemon answers them itself */
     COMMAND_PING,
@@ -60,6 +62,12 @@ enum command_id {
     COMMAND_COMMAND,
     COMMAND_CONFIG,
     COMMAND_INFO,
+    COMMAND_SLOWLOG,
+    COMMAND_LATENCY,
+    COMMAND_MODULE,
+    COMMAND_ROLE,
+    COMMAND_LASTSAVE,
+    COMMAND_DEBUG,
     COMMAND_TIME,
     /* transactions: the proxy keeps their state */
     COMMAND_TX_MULTI,

@@ -277,6 +277,18 @@ void conf_get(const struct conf_row *row, const void *conf, char *out, size_t si
     }
 }
 
+int64_t conf_number(const struct conf_row *row, const void *conf) {
+    void *from = (void *)(uintptr_t)conf;
+    return row->type == CONF_BOOL ? *truth(row, from) : *number(row, from);
+}
+
+void conf_put_number(const struct conf_row *row, void *conf, int64_t n) {
+    if (row->type == CONF_BOOL)
+        *truth(row, conf) = n != 0;
+    else
+        *number(row, conf) = n;
+}
+
 static void print_range(const struct conf_row *row) {
     switch (row->type) {
     case CONF_INT:
@@ -304,7 +316,7 @@ void conf_print(const struct conf_row *rows, size_t count) {
     for (size_t i = 0; i < count; i++) {
         printf("# %s\n# (", rows[i].help);
         print_range(&rows[i]);
-        printf("%s)\n", (rows[i].flags & CONF_RELOADABLE) != 0 ? "; may change by SIGHUP" : "");
+        printf("%s)\n", (rows[i].flags & CONF_RELOADABLE) != 0 ? "; may change by CONFIG SET" : "");
         printf("# %s %s\n\n", rows[i].name, rows[i].initial[0] != '\0' ? rows[i].initial : "\"\"");
     }
 }

@@ -74,6 +74,11 @@ bool conf_args(const struct conf_row *rows, size_t count, void *conf, int argc, 
  * (NUL-terminated, cut at size). Secrets read as "". */
 void conf_get(const struct conf_row *row, const void *conf, char *out, size_t size);
 
+/** conf_number(row, conf): the value of an option that is no text, a choice as its index, yes as 1.
+ * conf_put_number(row, conf, n): the other way; `n` came from conf_number(). */
+int64_t conf_number(const struct conf_row *row, const void *conf);
+void conf_put_number(const struct conf_row *row, void *conf, int64_t n);
+
 /** conf_print(rows, count): the options as a commented sample file on stdout, with default, range,
  * unit and help. */
 void conf_print(const struct conf_row *rows, size_t count);

@@ -45,6 +45,17 @@ static const char *const TEXTS[] = {
     [REPLY_WRONGPASS] = "WRONGPASS invalid username-password pair or user is disabled.",
     [REPLY_NO_PASSWORD] = "ERR AUTH <password> called without any password configured for the "
                           "default user. Are you sure your configuration is correct?",
+    [REPLY_DEBUG] = "ERR DEBUG command not allowed: it needs allow-debug yes in the configuration",
+    [REPLY_NO_FREQUENCY] = "ERR access frequency is not tracked here",
+    [REPLY_NO_IDLE_TIME] = "ERR idle time is not tracked here",
+    [REPLY_SLOWLOG_COUNT] = "ERR count should be greater than or equal to -1",
+    [REPLY_SLOWLOG_ARGS] =
+        "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.",
+    [REPLY_CONFIG_SET] = "ERR CONFIG SET failed (possibly related to argument '%s') - %s",
+    [REPLY_CONFIG_UNKNOWN] = "ERR Unknown option or number of arguments for CONFIG SET - '%s'",
+    [REPLY_NO_CONFIG_FILE] = "ERR The server is running without a config file",
+    [REPLY_CONFIG_REWRITE] =
+        "ERR Rewriting config file: not supported here, the file is written by hand alone",
     [REPLY_NOAUTH] = "NOAUTH Authentication required.",
     [REPLY_NOAUTH_HELLO] =
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "

@@ -46,6 +46,15 @@ enum reply_error {
     REPLY_CLIENTS_MAX,     /* ERR max number of clients reached */
     REPLY_INTERNAL,        /* ERR internal error; a bug of ours, logged */
     /* connection and server commands, in Redis' words where it has any; the texts are in reply.c */
+    REPLY_DEBUG,
+    REPLY_NO_FREQUENCY,
+    REPLY_NO_IDLE_TIME,
+    REPLY_SLOWLOG_COUNT,
+    REPLY_SLOWLOG_ARGS,
+    REPLY_CONFIG_SET,
+    REPLY_CONFIG_UNKNOWN,
+    REPLY_NO_CONFIG_FILE,
+    REPLY_CONFIG_REWRITE,
     REPLY_NOAUTH,
     REPLY_NOAUTH_HELLO,
     REPLY_NOPERM_COMMAND,

@@ -5,7 +5,7 @@
 set -euo pipefail
 
 build=(gcc make pkg-config libevent-dev libpq-dev libxxhash-dev libjansson-dev libssl-dev postgresql postgresql-client redis-tools)
-tests=(libcriterion-dev libhiredis-dev python3-redis redis-server pgbouncer)
+tests=(libcriterion-dev libhiredis-dev python3-redis redis-server pgbouncer prometheus-redis-exporter)
 checks=(clang-format shellcheck)
 fuzz=(clang-14 libclang-rt-14-dev)
 bench=(redis-server nutcracker memcached valgrind)

@@ -378,3 +378,7 @@ void cache_stats_get(const struct cache *cache, struct cache_stats *out) {
                                 .passed = cache->passed,
                                 .splits = cache->index.splits};
 }
+
+size_t cache_item_bytes(size_t key_len, size_t value_len, bool expires) {
+    return cache_entry_bytes(key_len, value_len, expires);
+}

@@ -34,6 +34,10 @@ struct cache_stats {
     uint64_t passed; /* entries that the hand passed */
 };
 
+/** cache_item_bytes(key_len, value_len, expires): what an item takes with its header, but for its
+ * place in the index. */
+size_t cache_item_bytes(size_t key_len, size_t value_len, bool expires);
+
 /** cache_new(bytes_max, seed): an empty table. `bytes_max`: everything it may hold, at least 4 MiB.
  * NULL without memory. */
 struct cache *cache_new(size_t bytes_max, uint64_t seed);

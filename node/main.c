@@ -207,6 +207,18 @@ static bool make_parts(struct node *n) {
     return s->feed != NULL;
 }
 
+/* A node knows no users: who can connect may read and write all keys. */
+static bool is_protected(const struct node_conf *conf) {
+    if (!conf->protected_mode || service_is_loopback(conf->bind))
+        return true;
+    fprintf(
+        stderr,
+        "ringfence-node: bind %s: other machines could connect, and a node knows no users. On a "
+        "network where only proxies reach it: --protected-mode no\n",
+        conf->bind);
+    return false;
+}
+
 static bool start(struct node *n) {
     char error[300];
     n->base = make_base();
@@ -253,7 +265,9 @@ int main(int argc, char **argv) {
     log_set_level((enum log_level)n.conf.log_level);
     switch (wish) {
     case CLI_RUN:
-        if (start(&n)) {
+        if (!is_protected(&n.conf)) {
+            n.status = CLI_EXIT_CONFIG;
+        } else if (start(&n)) {
             event_base_dispatch(n.base);
             log_event(LOG_LEVEL_INFO, "node_stopped", "name=%s status=%d", n.conf.name, n.status);
         } else if (n.status == EXIT_SUCCESS) {
@@ -262,7 +276,10 @@ int main(int argc, char **argv) {
         stop(&n);
         break;
     case CLI_CHECK:
-        printf("ringfence-node: configuration is fine\n");
+        if (is_protected(&n.conf))
+            printf("ringfence-node: configuration is fine\n");
+        else
+            n.status = CLI_EXIT_CONFIG;
         break;
     case CLI_SAID:
         break;

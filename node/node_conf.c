@@ -17,8 +17,9 @@ const struct conf_row *node_conf_rows(size_t *count_out) {
         {"name", CONF_STRING, FIELD(name), "node1", 0, 0, "", NULL, 0,
          "This node's name, as the ring file says it."},
         {"bind", CONF_STRING, FIELD(bind), "127.0.0.1", 0, 0, "", NULL, 0,
-         "Address to listen on. There is no authentication yet: keep it where only proxies reach "
-         "it."},
+         "Address to listen on. A node knows no users: keep it where only proxies reach it."},
+        {"protected-mode", CONF_BOOL, FIELD(protected_mode), "yes", 0, 0, "", NULL, 0,
+         "Refuse to listen where other machines could connect: whoever can may do everything."},
         {"port", CONF_INT, FIELD(port), "7101", 0, 65535, "", NULL, 0,
          "Port to listen on; 0 picks a free one."},
         {"conninfo", CONF_STRING, FIELD(conninfo), "", 0, 0, "", NULL, CONF_SECRET,

@@ -14,6 +14,7 @@ enum node_payload_format { NODE_PAYLOAD_TEXT, NODE_PAYLOAD_JSON };
 
 struct node_conf {
     char *name, *bind;
+    bool protected_mode; /* listen on loopback addresses only */
     int64_t port;
     char *conninfo, *table, *key_column, *payload_column, *active_column;
     int64_t cache_bytes_max, key_bytes_max, value_bytes_max, args_max, payload_format;

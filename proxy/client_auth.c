@@ -6,6 +6,7 @@
 #include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "rights.h"
+#include "timing.h"
 
 enum { ARGS_BEFORE_AUTH_MAX = 10, BYTES_BEFORE_AUTH_MAX = 16 << 10 /* as Redis */ };
 
@@ -101,6 +102,8 @@ bool client_forbids(struct client *c, int id, const struct resp_request *in) {
         break;
     }
     stats_add(&stats[PROXY_STAT_ERRORS], 1);
+    if (c->env->timing != NULL)
+        stats_add(&c->env->timing->rows[id].rejected, 1);
     client_close_reply(c, r, false);
     return true;
 }

@@ -11,6 +11,7 @@
 #include "forward.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
+#include "timing.h"
 
 /* Program order: may this request be sent before the client's earlier ones are answered? */
 static bool must_wait(const struct client *c, bool is_write, bool is_multi, uint64_t hash) {
@@ -115,6 +116,8 @@ static enum client_taken refuse(struct client *c, const struct resp_request *in,
         reply_unknown_command(out, in->argv, in->argc);
     else
         reply_wrong_arity(out, command_row(id)->name);
+    if (id >= 0 && c->env->timing != NULL)
+        stats_add(&c->env->timing->rows[id].rejected, 1);
     stats_add(&c->env->stats[PROXY_STAT_ERRORS], 1);
     c->multi.broken = c->multi.open;
     client_close_reply(c, r, false);
@@ -127,6 +130,8 @@ static enum client_taken execute_local(struct client *c, const struct resp_reque
     if (out == NULL)
         return out_of_memory(c);
     unsigned failures = c->local.rights.failures;
+    if (c->env->timing != NULL)
+        stats_add(&c->env->timing->rows[id].calls, 1);
     enum local_result result =
         local_execute(c->env->server, &c->local, conn_loop_now_us(c->env->loop) / 1000, id,
                       in->argv, in->argc, out);
@@ -163,7 +168,8 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
         client_multi_concerns(c, id) ? client_multi(c, in, id) : CLIENT_PASSED;
     if (taken != CLIENT_PASSED)
         return taken;
-    if ((row->flags & COMMAND_LOCAL) != 0)
+    if ((row->flags & COMMAND_LOCAL) != 0 ||
+        (row->subcommands != NULL && local_takes(id, in->argv, in->argc)))
         return execute_local(c, in, id);
     bool is_write = (row->flags & COMMAND_WRITE) != 0;
     bool is_multi =
@@ -181,6 +187,10 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
     r->is_multi = is_multi;
     r->is_all = is_all;
     r->entry.hash = hash;
+    r->start_us = conn_loop_now_us(c->env->loop);
+    r->argc = in->argc;
+    if (row->first_key != 0)
+        slowlog_key_set(&r->key, in->argv[row->first_key]);
     if (c->tracking.on)
         client_track(c, id, in->argv, in->argc);
     if (is_write)

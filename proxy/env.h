@@ -13,6 +13,8 @@ struct event_base;
 struct evdns_base;
 struct local_server;
 struct proxy_conf;
+struct slowlog;
+struct timing;
 struct topology;
 struct tracking;
 
@@ -24,7 +26,10 @@ struct proxy_env {
     struct topology *topology;
     struct tracking *tracking;
     const struct local_server *server;
-    stats_value *stats; /* [PROXY_STAT_COUNT] */
+    stats_value *stats;      /* [PROXY_STAT_COUNT] */
+    struct timing *timing;   /* of this worker, or NULL */
+    struct slowlog *slowlog; /* of all workers, or NULL */
+    unsigned worker;         /* its number there */
 };
 
 #endif

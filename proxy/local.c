@@ -118,11 +118,17 @@ static void time_of_day(const struct local_call *call) {
 /* ---- dispatch ---- */
 
 const struct local_subcommand *local_subcommands(int id) {
-    return id == COMMAND_ACL       ? LOCAL_ACL_ROWS
-           : id == COMMAND_CLIENT  ? LOCAL_CLIENT_ROWS
-           : id == COMMAND_COMMAND ? LOCAL_COMMAND_ROWS
-           : id == COMMAND_CONFIG  ? LOCAL_CONFIG_ROWS
-                                   : NULL;
+    static const struct local_subcommand *const ROWS[COMMAND_COUNT_OF] = {
+        [COMMAND_ACL] = LOCAL_ACL_ROWS,         [COMMAND_CLIENT] = LOCAL_CLIENT_ROWS,
+        [COMMAND_COMMAND] = LOCAL_COMMAND_ROWS, [COMMAND_CONFIG] = LOCAL_CONFIG_ROWS,
+        [COMMAND_DEBUG] = LOCAL_DEBUG_ROWS,     [COMMAND_LATENCY] = LOCAL_LATENCY_ROWS,
+        [COMMAND_MEMORY] = LOCAL_MEMORY_ROWS,   [COMMAND_MODULE] = LOCAL_MODULE_ROWS,
+        [COMMAND_OBJECT] = LOCAL_OBJECT_ROWS,   [COMMAND_SLOWLOG] = LOCAL_SLOWLOG_ROWS};
+    return ROWS[id];
+}
+
+bool local_arity_fits(const struct local_subcommand *row, uint32_t argc) {
+    return row->arity < 0 ? argc >= (uint32_t)-row->arity : argc == (uint32_t)row->arity;
 }
 
 static void run_subcommand(const struct local_call *call, int id) {
@@ -134,7 +140,7 @@ static void run_subcommand(const struct local_call *call, int id) {
         reply_unknown_subcommand(call->out, command, call->argv[1]);
         return;
     }
-    if (row->arity < 0 ? call->argc < (uint32_t)-row->arity : call->argc != (uint32_t)row->arity) {
+    if (!local_arity_fits(row, call->argc)) {
         char name[64];
         snprintf(name, sizeof(name), "%s|%s", command, row->name);
         reply_wrong_arity(call->out, name);
@@ -146,7 +152,12 @@ static void run_subcommand(const struct local_call *call, int id) {
         reply_error_with(call->out, REPLY_NOPERM_SUBCOMMAND, names, 2);
         return;
     }
-    row->run(call);
+    if (id == COMMAND_DEBUG && !call->server->conf->allow_debug)
+        reply_error(call->out, REPLY_DEBUG, NULL);
+    else if (row->run == NULL) /* it goes to a node: a bug, but the client gets its reply */
+        reply_error(call->out, REPLY_INTERNAL, NULL);
+    else
+        row->run(call);
 }
 
 static void write_upper(struct buf *out, const char *prefix, const char *text, const char *rest) {
@@ -176,9 +187,11 @@ enum local_result local_execute(const struct local_server *server, struct local_
                                 int64_t now_mono_ms, int id, const struct span *argv, uint32_t argc,
                                 struct buf *out) {
     static local_fn *const PLAIN[COMMAND_COUNT_OF] = {
-        [COMMAND_PING] = ping,        [COMMAND_ECHO] = echo,       [COMMAND_SELECT] = select_db,
-        [COMMAND_RESET] = reset,      [COMMAND_AUTH] = local_auth, [COMMAND_HELLO] = local_hello,
-        [COMMAND_TIME] = time_of_day, [COMMAND_INFO] = local_info};
+        [COMMAND_PING] = ping,        [COMMAND_ECHO] = echo,
+        [COMMAND_SELECT] = select_db, [COMMAND_RESET] = reset,
+        [COMMAND_AUTH] = local_auth,  [COMMAND_HELLO] = local_hello,
+        [COMMAND_TIME] = time_of_day, [COMMAND_INFO] = local_info,
+        [COMMAND_ROLE] = local_role,  [COMMAND_LASTSAVE] = local_lastsave};
     const struct local_call call = {server, client, now_mono_ms, argv, argc, out};
     if (id == COMMAND_QUIT) {
         resp_write_status(out, "OK");

@@ -16,7 +16,10 @@
 struct buf;
 struct conn;
 struct proxy_conf;
+struct conf_row;
 struct registry;
+struct slowlog;
+struct timing;
 struct topology;
 struct tracking;
 struct tracking_client;
@@ -53,6 +56,11 @@ enum local_reply { LOCAL_REPLY_ON, LOCAL_REPLY_OFF, LOCAL_REPLY_SKIP, LOCAL_REPL
 struct local_peers {
     /** Every worker is to close its clients that are marked as killed. */
     void (*sweep)(void *ctx);
+    /** Every worker is to change an option that may be changed; `worker`, which asks, has done so
+     * when this returns. False when one cannot be told. */
+    bool (*set_option)(void *ctx, unsigned worker, const struct conf_row *row, int64_t value);
+    /** Every worker is to begin its counters anew; `worker` at once. */
+    void (*reset_stats)(void *ctx, unsigned worker);
     void *ctx;
 };
 
@@ -62,15 +70,23 @@ struct local_server {
     struct registry *registry;              /* all clients of all workers */
     const stats_value *const *worker_stats; /* one block per worker: [PROXY_STAT_COUNT] each */
     unsigned workers;
-    const struct local_peers *peers; /* NULL: there is nobody to be reached */
-    struct topology *topology;       /* of this worker: ring and node states, for INFO */
-    struct tracking *tracking;       /* of this worker */
+    unsigned worker;                     /* this one's number */
+    struct timing *timing;               /* of this worker; NULL: not measured */
+    const struct timing *const *timings; /* of each worker, or NULL */
+    struct slowlog *slowlog;             /* of all workers, or NULL */
+    const struct local_peers *peers;     /* NULL: there is nobody to be reached */
+    struct topology *topology;           /* of this worker: ring and node states, for INFO */
+    struct tracking *tracking;           /* of this worker */
     struct rights *rights;   /* of this worker; NULL: no users, everybody may do everything */
     const char *config_file; /* "" without one */
     const char *run_id;      /* 40 hex digits */
     uint16_t port;           /* really bound */
     int64_t started_mono_ms;
 };
+
+/** local_takes(id, argv, argc): a request for COMMAND_MEMORY or COMMAND_OBJECT (arity already
+ * checked) that is not for a node: it is about no key, or wrong. */
+bool local_takes(int id, const struct span *argv, uint32_t argc);
 
 /** local_begin(server, client): who it is when it connects. Before it is in the registry. */
 void local_begin(const struct local_server *server, struct local_client *client);

@@ -37,6 +37,22 @@ enum {
     PATTERNS_MAX = 64,
 };
 
+const char *local_config_alias(struct span name) {
+    for (size_t i = 0; i < REDIS_ROWS_COUNT; i++) {
+        if (span_equal_nocase(name, span_str(REDIS_ROWS[i].name)))
+            return REDIS_ROWS[i].ours;
+    }
+    return NULL;
+}
+
+bool local_config_known(struct span name) {
+    for (size_t i = 0; i < REDIS_ROWS_COUNT; i++) {
+        if (span_equal_nocase(name, span_str(REDIS_ROWS[i].name)))
+            return true;
+    }
+    return false;
+}
+
 /* The pattern that takes `name`, or NULL. */
 static const struct span *taken_by(const struct local_call *call, const char *name) {
     for (uint32_t i = 2; i < call->argc; i++) {
@@ -114,6 +130,11 @@ static void help(const struct local_call *call) {
 
 const struct local_subcommand LOCAL_CONFIG_ROWS[] = {
     {"get", -3, "2.0.0", " <pattern> ...", "Options whose names match, and their values.", get,
+     LOCAL_ADMIN},
+    {"set", -4, "2.0.0", " <name> <value> ...", "Changes options that may change while it runs.",
+     local_config_set, LOCAL_ADMIN},
+    {"resetstat", 2, "2.0.0", "", "Begins the counters anew.", local_config_resetstat, LOCAL_ADMIN},
+    {"rewrite", 2, "2.8.0", "", "Refused: the file is written by hand.", local_config_rewrite,
      LOCAL_ADMIN},
     {"help", 2, "5.0.0", "", "This text.", help, 0},
     {NULL, 0, NULL, NULL, NULL, NULL, 0},

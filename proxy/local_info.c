@@ -295,6 +295,11 @@ static void database(struct info *info) {
          f->heard == 0 || f->feed_lag_ms > INT64_MAX ? -1LL : (long long)f->feed_lag_ms);
 }
 
+/* Only shown to who asks for it, or for everything. */
+static void commandstats(struct info *info) {
+    local_commandstats(info->call->server, &info->text);
+}
+
 /* Keys that are cached; DBSIZE asks the database how many there are. */
 static void keyspace(struct info *info) {
     if (info->total.keys != 0)
@@ -306,24 +311,32 @@ static void keyspace(struct info *info) {
 static const struct {
     const char *title;
     void (*write)(struct info *info);
+    bool if_asked; /* not a part of INFO alone */
 } SECTIONS[] = {
-    {"Server", server},     {"Clients", clients},
-    {"Memory", memory},     {"Persistence", persistence},
-    {"Stats", stats},       {"Replication", replication},
-    {"CPU", cpu},           {"Cluster", cluster},
-    {"Ring", ring},         {"Database", database},
-    {"Keyspace", keyspace},
+    {"Server", server, false},
+    {"Clients", clients, false},
+    {"Memory", memory, false},
+    {"Persistence", persistence, false},
+    {"Stats", stats, false},
+    {"Replication", replication, false},
+    {"CPU", cpu, false},
+    {"Cluster", cluster, false},
+    {"Ring", ring, false},
+    {"Database", database, false},
+    {"Commandstats", commandstats, true},
+    {"Keyspace", keyspace, false},
 };
 
 enum { SECTIONS_COUNT = sizeof(SECTIONS) / sizeof(SECTIONS[0]), NAMES_MAX = 64 };
 
-static bool is_wanted(const struct local_call *call, const char *title) {
+static bool is_wanted(const struct local_call *call, const char *title, bool if_asked) {
     if (call->argc == 1)
-        return true;
+        return !if_asked;
     for (uint32_t i = 1; i < call->argc && i <= NAMES_MAX; i++) {
         struct span name = call->argv[i];
         if (span_equal_nocase(name, span_str(title)) || span_equal_nocase(name, SPAN("all")) ||
-            span_equal_nocase(name, SPAN("default")) || span_equal_nocase(name, SPAN("everything")))
+            (!if_asked && span_equal_nocase(name, SPAN("default"))) ||
+            span_equal_nocase(name, SPAN("everything")))
             return true;
     }
     return false;
@@ -333,7 +346,7 @@ void local_info(const struct local_call *call) {
     struct info info = {.call = call, .total = add_up(call->server->topology)};
     buf_init(&info.text, (size_t)call->server->conf->output_bytes_max);
     for (size_t i = 0; i < SECTIONS_COUNT; i++) {
-        if (!is_wanted(call, SECTIONS[i].title))
+        if (!is_wanted(call, SECTIONS[i].title, SECTIONS[i].if_asked))
             continue;
         if (buf_len(&info.text) != 0)
             buf_append(&info.text, "\r\n", 2);

@@ -1,7 +1,8 @@
 /*
  * local_private: what local.c (connection and dispatch), local_auth.c (AUTH, HELLO), local_acl.c
  * (ACL), local_client.c and local_kill.c (CLIENT), local_command.c and local_docs.c (COMMAND),
- * local_config.c (CONFIG) and local_info.c (INFO) share. For these alone.
+ * local_config.c (CONFIG), local_config_set.c, local_latency.c (SLOWLOG, LATENCY), local_server.c
+ * (MEMORY and the rest) and local_info.c (INFO) share. For these alone.
  */
 #ifndef RINGFENCE_LOCAL_PRIVATE_H
 #define RINGFENCE_LOCAL_PRIVATE_H
@@ -31,14 +32,15 @@ struct local_subcommand {
     const char *since;
     const char *args; /* for HELP, with a leading blank; "" without any */
     const char *summary;
-    local_fn *run;
+    local_fn *run;  /* NULL: it goes to a node */
     unsigned flags; /* enum local_flags */
 };
 
 /** local_subcommands(id): the table of a command, or NULL. */
 const struct local_subcommand *local_subcommands(int id);
 extern const struct local_subcommand LOCAL_ACL_ROWS[], LOCAL_CLIENT_ROWS[], LOCAL_COMMAND_ROWS[],
-    LOCAL_CONFIG_ROWS[];
+    LOCAL_DEBUG_ROWS[], LOCAL_LATENCY_ROWS[], LOCAL_MEMORY_ROWS[], LOCAL_MODULE_ROWS[],
+    LOCAL_OBJECT_ROWS[], LOCAL_SLOWLOG_ROWS[], LOCAL_CONFIG_ROWS[];
 
 /** local_help(call, id): HELP, made from the rows. */
 void local_help(const struct local_call *call, int id);
@@ -66,6 +68,21 @@ local_fn local_auth, local_hello;
 /** local_client_type(call, name, none_out): a type of clients; `*none_out`: nobody here is of that
  * type. Returns false, the error written, for another name. */
 bool local_client_type(const struct local_call *call, struct span name, bool *none_out);
+
+/** local_arity_fits(row, argc): as many arguments as the subcommand takes. */
+bool local_arity_fits(const struct local_subcommand *row, uint32_t argc);
+
+/** local_role, local_lastsave: ROLE and LASTSAVE. local_config_set, local_config_resetstat,
+ * local_config_rewrite: subcommands of CONFIG. */
+local_fn local_role, local_lastsave, local_config_set, local_config_resetstat, local_config_rewrite;
+
+/** local_config_alias(name): the option of ours that Redis calls `name`, or NULL.
+ * local_config_known(name): CONFIG GET shows an option of Redis' of that name. */
+const char *local_config_alias(struct span name);
+bool local_config_known(struct span name);
+
+/** local_commandstats(server, out): INFO's lines. */
+void local_commandstats(const struct local_server *server, struct buf *out);
 
 /** local_kill: CLIENT KILL. */
 local_fn local_kill;

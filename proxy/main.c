@@ -21,6 +21,8 @@
 #include "proxy_stats.h"
 #include "registry.h"
 #include "reload.h"
+#include "slowlog.h"
+#include "timing.h"
 #include "users_reload.h"
 #include "worker.h"
 
@@ -39,6 +41,9 @@ struct proxy {
     struct worker *workers[WORKERS_MAX];
     struct local_server servers[WORKERS_MAX];
     struct local_peers peers;
+    struct timing *timings;
+    const struct timing *timing_of[WORKERS_MAX];
+    struct slowlog *slowlog;
     stats_value (*stats)[PROXY_STAT_COUNT];
     const stats_value *stats_of[WORKERS_MAX];
     struct balance *balance;
@@ -133,15 +138,35 @@ static void on_sweep(void *ctx) {
         worker_sweep(p->workers[i]);
 }
 
+static bool on_set_option(void *ctx, unsigned worker, const struct conf_row *row, int64_t value) {
+    struct proxy *p = ctx;
+    bool all = true;
+    for (unsigned i = 0; i < p->workers_count; i++)
+        all = worker_set_option(p->workers[i], i == worker, row, value) && all;
+    return all;
+}
+
+static void on_reset_stats(void *ctx, unsigned worker) {
+    struct proxy *p = ctx;
+    for (unsigned i = 0; i < p->workers_count; i++)
+        worker_reset_stats(p->workers[i], i == worker);
+}
+
 static bool start_workers(struct proxy *p, const char *config_file) {
-    p->peers = (struct local_peers){.sweep = on_sweep, .ctx = p};
+    p->peers = (struct local_peers){
+        .sweep = on_sweep, .set_option = on_set_option, .reset_stats = on_reset_stats, .ctx = p};
     for (unsigned i = 0; i < p->workers_count; i++) {
         p->stats_of[i] = p->stats[i];
+        p->timing_of[i] = &p->timings[i];
         p->servers[i] = (struct local_server){.conf = &p->conf,
                                               .registry = p->registry,
                                               .peers = &p->peers,
                                               .worker_stats = p->stats_of,
                                               .workers = p->workers_count,
+                                              .worker = i,
+                                              .timing = &p->timings[i],
+                                              .timings = p->timing_of,
+                                              .slowlog = p->slowlog,
                                               .config_file = config_file,
                                               .run_id = p->run_id,
                                               .port = service_listener_port(p->listener),
@@ -214,8 +239,11 @@ static bool start(struct proxy *p, const char *config_file) {
     p->base = event_base_new();
     p->registry = registry_new();
     p->stats = calloc(p->workers_count, sizeof(*p->stats));
+    p->timings = calloc(p->workers_count, sizeof(*p->timings));
+    p->slowlog = slowlog_new(p->workers_count);
     p->drain_check = p->base == NULL ? NULL : event_new(p->base, -1, EV_PERSIST, on_drain_check, p);
-    if (p->registry == NULL || p->stats == NULL || p->drain_check == NULL) {
+    if (p->registry == NULL || p->stats == NULL || p->timings == NULL || p->slowlog == NULL ||
+        p->drain_check == NULL) {
         fprintf(stderr, "ringfence-proxy: out of memory\n");
         return false;
     }
@@ -266,6 +294,8 @@ static void stop(struct proxy *p) {
     if (p->base != NULL)
         event_base_free(p->base);
     free(p->stats);
+    free(p->timings);
+    slowlog_free(&p->slowlog);
 }
 
 static int check(struct proxy *p) {

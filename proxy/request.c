@@ -1,11 +1,15 @@
 #include "request.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "../common/clock.h"
 #include "../common/reply.h"
 #include "client_private.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
+#include "slowlog.h"
+#include "timing.h"
 
 enum { POOL_REQUESTS_MAX = 4096 /* idle request objects that a worker keeps */ };
 
@@ -39,6 +43,7 @@ struct request *request_open(struct client *c, int id) {
     r->proto = (uint8_t)c->local.proto;
     r->is_write = r->is_multi = r->is_all = r->answered = r->ends_client = false;
     r->is_muted = client_mutes(c);
+    r->start_us = 0;
     r->held_bytes = 0;
     buf_init(&r->held, (size_t)c->env->conf->output_bytes_max);
     if (c->tail == NULL) {
@@ -80,8 +85,40 @@ static void hold(struct client *c, struct request *r) {
     }
 }
 
+static void remember_slow(struct client *c, const struct request *r, int64_t usec) {
+    const struct proxy_env *env = c->env;
+    struct slowlog_entry e = {.wall_s = clock_wall_ms() / 1000,
+                              .usec = usec,
+                              .command = r->command,
+                              .argc = r->argc,
+                              .key = r->key};
+    snprintf(e.addr, sizeof(e.addr), "%s", c->local.addr);
+    snprintf(e.name, sizeof(e.name), "%s", c->local.name);
+    slowlog_add(env->slowlog, env->worker, &e, (uint64_t)env->conf->slowlog_max_len);
+}
+
+/* From the turn that took it to this one: no clock is read for it. */
+static void measure(struct client *c, const struct request *r) {
+    const struct proxy_env *env = c->env;
+    if (r->start_us == 0 || env->timing == NULL)
+        return;
+    int64_t usec = conn_loop_now_us(env->loop) - r->start_us;
+    int64_t slow_us = env->conf->slowlog_log_slower_than;
+    timing_add(&env->timing->rows[r->command], usec > 0 ? (uint64_t)usec : 0);
+    if (slow_us >= 0 && usec >= slow_us && env->slowlog != NULL)
+        remember_slow(c, r, usec);
+}
+
+static void count_error(const struct request *r) {
+    const struct proxy_env *env = r->client->env;
+    stats_add(&env->stats[PROXY_STAT_ERRORS], 1);
+    if (env->timing != NULL)
+        stats_add(&env->timing->rows[r->command].failed, 1);
+}
+
 void request_done(struct request *r) {
     struct client *c = r->client;
+    measure(c, r);
     close_request(c, r);
     if (c->dead) {
         c->queued--;
@@ -123,19 +160,19 @@ void request_done(struct request *r) {
 
 void request_answer(struct request *r, struct span reply) {
     if (reply.ptr[0] == '-')
-        stats_add(&r->client->env->stats[PROXY_STAT_ERRORS], 1);
+        count_error(r);
     buf_append_span(request_reply(r), reply);
     request_done(r);
 }
 
 void request_fail(struct request *r, int error) {
-    stats_add(&r->client->env->stats[PROXY_STAT_ERRORS], 1);
+    count_error(r);
     reply_error(request_reply(r), (enum reply_error)error, NULL);
     request_done(r);
 }
 
 void request_fail_number(struct request *r, int error, uint64_t n) {
-    stats_add(&r->client->env->stats[PROXY_STAT_ERRORS], 1);
+    count_error(r);
     reply_error_number(request_reply(r), (enum reply_error)error, n);
     request_done(r);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "../common/buf.h"
+#include "slowlog.h"
 #include "upstream.h"
 
 struct client;
@@ -25,6 +26,9 @@ struct request {
     bool is_write, is_multi;     /* may change keys; has several */
     bool is_all;                 /* reads all keys there are */
     bool answered, ends_client;
+    int64_t start_us; /* when it was taken; 0: a reply of our own, not timed */
+    uint32_t argc;    /* for SLOWLOG, as the key */
+    struct slowlog_key key;
     bool is_muted; /* CLIENT REPLY: its reply goes nowhere */
 };
 

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "../common/conf.h"
 #include "../common/conn.h"
 #include "../common/log.h"
 #include "../common/ring.h"
@@ -17,7 +18,9 @@
 #include "local.h"
 #include "mailbox.h"
 #include "proxy_conf.h"
+#include "proxy_stats.h"
 #include "rights.h"
+#include "timing.h"
 #include "topology.h"
 #include "tracking.h"
 
@@ -28,13 +31,16 @@ enum message {
     MESSAGE_RING,
     MESSAGE_USERS,
     MESSAGE_SWEEP,
+    MESSAGE_OPTION,
+    MESSAGE_RESET_STATS,
     MESSAGE_DRAIN,
     MESSAGE_STOP
 };
 
 struct worker {
     struct proxy_env env;
-    struct rights *rights; /* NULL: no users */
+    struct proxy_conf conf; /* its own: options may be changed; the texts are main's */
+    struct rights *rights;  /* NULL: no users */
     struct event_config *config;
     struct mailbox *mailbox;
     struct client_list *clients;
@@ -61,6 +67,23 @@ static void on_second(evutil_socket_t fd, short what, void *arg) {
     arm(w, w->draining ? 10 : 1000);
 }
 
+static void set_option(struct worker *w, const struct conf_row *row, int64_t value) {
+    conf_put_number(row, &w->conf, value);
+    if (row->offset == offsetof(struct proxy_conf, log_level))
+        log_set_level((enum log_level)value);
+}
+
+/* But for what main hands out connections by, and which ring it is. */
+static void reset_stats(struct worker *w) {
+    for (int stat = 0; stat < PROXY_STAT_COUNT; stat++) {
+        if (proxy_stats_row((enum proxy_stat)stat)->kind == STATS_COUNTER &&
+            stat != PROXY_STAT_CONNECTIONS && stat != PROXY_STAT_RELOADS)
+            stats_set(&w->env.stats[stat], 0);
+    }
+    if (w->env.timing != NULL)
+        timing_reset(w->env.timing);
+}
+
 static void on_message(void *ctx, const struct mailbox_message *message) {
     struct worker *w = ctx;
     switch ((enum message)message->kind) {
@@ -77,6 +100,12 @@ static void on_message(void *ctx, const struct mailbox_message *message) {
         break;
     case MESSAGE_SWEEP:
         client_list_sweep(w->clients);
+        break;
+    case MESSAGE_OPTION:
+        set_option(w, message->object, (int64_t)message->number);
+        break;
+    case MESSAGE_RESET_STATS:
+        reset_stats(w);
         break;
     case MESSAGE_DRAIN:
         w->draining = true;
@@ -166,7 +195,11 @@ struct worker *worker_start(struct local_server *server, const char *ring_path, 
         if (w->rights == NULL)
             goto fail;
     }
-    w->env.conf = server->conf;
+    w->conf = *server->conf;
+    w->env.conf = server->conf = &w->conf;
+    w->env.timing = server->timing;
+    w->env.slowlog = server->slowlog;
+    w->env.worker = server->worker;
     w->env.server = server;
     w->env.stats = stats;
     w->env.loop = conn_loop_new(w->env.base);
@@ -224,6 +257,26 @@ bool worker_give_users(struct worker *w, struct users *users) {
 
 void worker_sweep(struct worker *w) {
     mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_SWEEP, .fd = -1});
+}
+
+bool worker_set_option(struct worker *w, bool here, const struct conf_row *row, int64_t value) {
+    if (here) {
+        set_option(w, row, value);
+        return true;
+    }
+    return mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_OPTION,
+                                                              .fd = -1,
+                                                              .object = (void *)(uintptr_t)row,
+                                                              .number = (uint64_t)value});
+}
+
+bool worker_reset_stats(struct worker *w, bool here) {
+    if (here) {
+        reset_stats(w);
+        return true;
+    }
+    return mailbox_send(w->mailbox,
+                        &(struct mailbox_message){.kind = MESSAGE_RESET_STATS, .fd = -1});
 }
 
 void worker_drain(struct worker *w) {

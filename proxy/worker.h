@@ -10,6 +10,7 @@
 
 #include "../common/stats.h"
 
+struct conf_row;
 struct local_server;
 struct ring;
 struct users;
@@ -38,6 +39,12 @@ bool worker_give_users(struct worker *worker, struct users *users);
 
 /** worker_sweep(worker): it is to close the clients that CLIENT KILL marked. From any thread. */
 void worker_sweep(struct worker *worker);
+
+/** worker_set_option(worker, here, row, value): change an option with CONF_RELOADABLE; `row` is one
+ * of proxy_conf_rows(). worker_reset_stats(worker, here): begin its counters anew. `here`: this is
+ * its own thread, so at once; else false when its mailbox is full. */
+bool worker_set_option(struct worker *worker, bool here, const struct conf_row *row, int64_t value);
+bool worker_reset_stats(struct worker *worker, bool here);
 
 /** worker_drain(worker): finish what is asked, close idle clients; the thread ends when none is
  * left. worker_stop(): it ends now. */

@@ -9,7 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 tests=$here/tests/clients
 build=$here/build/clients
-all_clients=(redis_cli redis_py ioredis node_redis hiredis differential)
+all_clients=(redis_cli tools redis_py ioredis node_redis hiredis differential)
 passed=0 failed=0 started=
 
 stop_stack() {
@@ -57,7 +57,7 @@ build_hiredis() {
 
 version_of() { # name
     case "$1" in
-    redis_cli) redis-cli --version ;;
+    redis_cli | tools) redis-cli --version ;;
     redis_py) echo "redis-py $(/usr/bin/python3 -c 'import redis; print(redis.__version__)')" ;;
     ioredis | node_redis)
         echo "$1 $(node -p 'require(process.argv[1] + "/package.json").version' "${1#node_}"), node $(node --version)"
@@ -69,7 +69,7 @@ version_of() { # name
 
 run_client() { # name
     case "$1" in
-    redis_cli | redis_py) timeout -k 5 300 /usr/bin/python3 "$tests/$1.py" ;;
+    redis_cli | redis_py | tools) timeout -k 5 300 /usr/bin/python3 "$tests/$1.py" ;;
     differential) timeout -k 5 300 /usr/bin/python3 "$tests/differential.py" --sequences "${SEQUENCES:-250}" ;;
     ioredis | node_redis) install_node_modules && timeout -k 5 300 node "$tests/$1.js" ;;
     hiredis) build_hiredis && timeout -k 5 300 "$build/hiredis" ;;

@@ -130,6 +130,9 @@ static const struct {
     {COMMAND_APPEND, 3, 1, 1, 1, "RW insert"},
     {COMMAND_SETRANGE, 4, 1, 1, 1, "RW update"},
     {COMMAND_MSETNX, -3, 1, -1, 2, "OW insert"},
+    /* Redis has these keys in the rows of the subcommands. */
+    {COMMAND_MEMORY, -2, 2, 2, 1, "RO"},
+    {COMMAND_OBJECT, -2, 2, 2, 1, "RO"},
     {COMMAND_DBSIZE, 1, 0, 0, 0, NULL},
     {COMMAND_PING, -1, 0, 0, 0, NULL},
     {COMMAND_ECHO, 2, 0, 0, 0, NULL},
@@ -143,6 +146,12 @@ static const struct {
     {COMMAND_COMMAND, -1, 0, 0, 0, NULL},
     {COMMAND_CONFIG, -2, 0, 0, 0, NULL},
     {COMMAND_INFO, -1, 0, 0, 0, NULL},
+    {COMMAND_SLOWLOG, -2, 0, 0, 0, NULL},
+    {COMMAND_LATENCY, -2, 0, 0, 0, NULL},
+    {COMMAND_MODULE, -2, 0, 0, 0, NULL},
+    {COMMAND_ROLE, 1, 0, 0, 0, NULL},
+    {COMMAND_LASTSAVE, 1, 0, 0, 0, NULL},
+    {COMMAND_DEBUG, -2, 0, 0, 0, NULL},
     {COMMAND_TIME, 1, 0, 0, 0, NULL},
     {COMMAND_TX_MULTI, 1, 0, 0, 0, NULL},
     {COMMAND_TX_EXEC, 1, 0, 0, 0, NULL},
@@ -187,7 +196,9 @@ Test(command, counts_arguments) {
 Test(command, lists_subcommands_where_a_command_has_them) {
     for (int id = 0; id < COMMAND_COUNT_OF; id++) {
         bool wanted = id == COMMAND_ACL || id == COMMAND_CLIENT || id == COMMAND_COMMAND ||
-                      id == COMMAND_CONFIG;
+                      id == COMMAND_CONFIG || id == COMMAND_DEBUG || id == COMMAND_LATENCY ||
+                      id == COMMAND_MEMORY || id == COMMAND_MODULE || id == COMMAND_OBJECT ||
+                      id == COMMAND_SLOWLOG;
         const char *const *names = command_row(id)->subcommands;
         cr_expect_eq(names != NULL, wanted, "%s", command_row(id)->name);
         for (; names != NULL && *names != NULL; names++)

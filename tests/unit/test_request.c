@@ -1,9 +1,13 @@
 // needs: fakes/bench.c fakes/node_fake.c
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "../../common/command.h"
 #include "../../common/reply.h"
 #include "../../proxy/client_private.h"
+#include "../../proxy/slowlog.h"
+#include "../../proxy/timing.h"
 #include "../fakes/bench.h"
 
 enum { POOL_REQUESTS_MAX = 4096 /* as in request.c */ };
@@ -156,4 +160,50 @@ Test(request, one_from_the_pool_remembers_nothing) {
     cr_assert_eq(b->held_bytes, 0);
     request_answer(b, SPAN(":1\r\n"));
     stop(&s);
+}
+
+/* ---- times ---- */
+
+Test(request, what_takes_long_is_kept_with_its_key_and_counted) {
+    struct bench *b = bench_new(1);
+    struct timing *timing = calloc(1, sizeof(*timing));
+    b->env.timing = timing;
+    b->env.slowlog = slowlog_new(1);
+    b->conf.request_timeout_ms = b->conf.write_timeout_ms = 600000;
+    b->conf.slowlog_log_slower_than = 0;
+    bench_up(b);
+    struct bench_client *c = bench_client_new(b);
+    bench_say(c, "PING\r\nGET some-key\r\nSET k secret\r\nPING\r\nGET\r\n");
+    cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 2));
+    node_fake_say(b->nodes[0], "$1\r\nv\r\n-ERR no\r\n");
+    cr_assert(BENCH_UNTIL(b, strstr(bench_listen(c), "wrong number") != NULL));
+    size_t count;
+    struct slowlog_entry *all = slowlog_get(b->env.slowlog, 10, &count);
+    cr_assert_eq(count, 2); /* the proxy's own answers are not timed */
+    cr_assert_eq(all[1].command, COMMAND_GET);
+    cr_assert_eq(all[1].argc, 2);
+    cr_assert_eq(all[1].key.len, 8);
+    cr_assert_eq(memcmp(all[1].key.bytes, "some-key", 8), 0);
+    cr_assert_eq(all[0].argc, 3);
+    cr_assert_geq(all[0].usec, 0);
+    free(all);
+    cr_assert_eq(stats_get(&timing->rows[COMMAND_GET].timed), 1);
+    cr_assert_eq(stats_get(&timing->rows[COMMAND_GET].rejected), 1);
+    cr_assert_eq(stats_get(&timing->rows[COMMAND_SET].failed), 1);
+    cr_assert_eq(stats_get(&timing->rows[COMMAND_PING].calls), 2);
+    cr_assert_eq(stats_get(&timing->rows[COMMAND_PING].timed), 0);
+    b->conf.slowlog_log_slower_than = -1;
+    bench_say(c, "GET a\r\n");
+    cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 3));
+    bench_forget(c);
+    node_fake_say(b->nodes[0], "$1\r\nv\r\n");
+    cr_assert(bench_hears(c, "$1\r\nv\r\n"));
+    cr_assert_eq(slowlog_len(b->env.slowlog), 2);
+    bench_client_free(&c);
+    for (int i = 0; i < 20; i++)
+        bench_turn(b);
+    struct slowlog *log = b->env.slowlog;
+    bench_free(&b);
+    slowlog_free(&log);
+    free(timing);
 }

@@ -1,0 +1,139 @@
+/* What an operator asks a running proxy: of all its workers, whichever answers. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../harness/expect.h"
+#include "../harness/program.h"
+#include "../harness/stack.h"
+
+enum { WAIT_MS = 15000, CLIENTS = 6 };
+
+static const struct stack *s;
+static uint16_t port;
+static pid_t proxy;
+/* Handed out in balance: three on each of the two workers. */
+static struct caller *c[CLIENTS];
+
+static void open_all(void) {
+    s = stack_shared();
+    proxy = stack_proxy(s, "--workers 2 --slowlog-log-slower-than 0", &port);
+    for (int i = 0; i < CLIENTS; i++)
+        c[i] = expect_caller(port);
+}
+
+static void close_all(void) {
+    for (int i = 0; i < CLIENTS; i++)
+        caller_close(&c[i]);
+    cr_assert_eq(program_stop(proxy, SIGTERM, WAIT_MS), 0);
+}
+
+TestSuite(inspect, .init = open_all, .fini = close_all);
+
+static int64_t ask_number(struct caller *caller, const char *one, const char *two) {
+    caller_say_words(caller, one, two, NULL);
+    expect_flush(caller);
+    struct resp_reply *reply = caller_hear(caller);
+    cr_assert(reply != NULL && reply->type == RESP_INTEGER, "%s %s", one, two);
+    int64_t n = reply->integer;
+    resp_reply_free(&reply);
+    return n;
+}
+
+Test(inspect, kill_reaches_the_clients_of_every_worker) {
+    char id[32];
+    for (int i = 1; i < CLIENTS - 1; i++) {
+        snprintf(id, sizeof(id), "%lld", (long long)ask_number(c[i], "CLIENT", "ID"));
+        EXPECT(c[0], ":1", "CLIENT", "KILL", "ID", id);
+        cr_assert(caller_ended(c[i]), "client %d", i);
+        EXPECT(c[0], ":0", "CLIENT", "KILL", "ID", id);
+    }
+    EXPECT(c[0], "+PONG", "PING");
+    EXPECT(c[CLIENTS - 1], "+PONG", "PING");
+    EXPECT(c[0], ":2", "CLIENT", "KILL", "USER", "default", "SKIPME", "no");
+    cr_assert(caller_ended(c[0]));
+    cr_assert(caller_ended(c[CLIENTS - 1]));
+}
+
+Test(inspect, an_option_is_set_for_every_worker) {
+    EXPECT(c[0], "+OK", "CONFIG", "SET", "key-bytes-max", "10");
+    EXPECT(c[0], "-ERR key is longer than 10 bytes", "GET", "inspect:long"); /* at once here */
+    for (int i = 1; i < CLIENTS; i++)
+        EXPECT_WITHIN(WAIT_MS, c[i], "-ERR key is longer than 10 bytes", "GET", "inspect:long");
+    EXPECT(c[0], "[$key-bytes-max $10]", "CONFIG", "GET", "key-bytes-max");
+    EXPECT(c[0], "+OK", "CONFIG", "SET", "key-bytes-max", "1024");
+    for (int i = 1; i < CLIENTS; i++)
+        EXPECT_WITHIN(WAIT_MS, c[i], "nil", "GET", "inspect:long");
+}
+
+Test(inspect, slow_requests_of_all_workers_are_in_one_list) {
+    EXPECT(c[0], "+OK", "SLOWLOG", "RESET");
+    for (int i = 0; i < CLIENTS; i++)
+        EXPECT(c[i], "nil", "GET", "inspect:none");
+    EXPECT(c[0], ":6", "SLOWLOG", "LEN");
+    EXPECT(c[1], ":6", "SLOWLOG", "LEN");
+    caller_say_words(c[0], "SLOWLOG", "GET", "-1", NULL);
+    expect_flush(c[0]);
+    struct resp_reply *reply = caller_hear(c[0]);
+    cr_assert(reply != NULL && reply->count == CLIENTS);
+    for (size_t i = 0; i < reply->count; i++) {
+        const struct resp_reply *e = reply->elements[i], *args = e->elements[3];
+        cr_assert_eq(e->count, 6);
+        cr_assert(i == 0 || e->elements[0]->integer < reply->elements[i - 1]->elements[0]->integer);
+        cr_assert(args->count == 2 && strcmp(args->elements[0]->text, "get") == 0 &&
+                  strcmp(args->elements[1]->text, "inspect:none") == 0);
+    }
+    resp_reply_free(&reply);
+    EXPECT(c[0], "+OK", "CONFIG", "SET", "slowlog-log-slower-than", "-1");
+    EXPECT(c[0], "nil", "GET", "inspect:none");
+    EXPECT(c[0], ":6", "SLOWLOG", "LEN");
+}
+
+Test(inspect, what_a_key_takes_is_asked_of_its_node) {
+    EXPECT(c[0], "+OK", "SET", "inspect:key", "0123456789");
+    int64_t ten = 0, hundred = 0;
+    char value[101];
+    memset(value, 'v', sizeof(value) - 1);
+    value[100] = '\0';
+    for (int round = 0; round < 2; round++) {
+        caller_say_words(c[0], "MEMORY", "USAGE", "inspect:key", NULL);
+        expect_flush(c[0]);
+        struct resp_reply *reply = caller_hear(c[0]);
+        *(round == 0 ? &ten : &hundred) = reply->integer;
+        resp_reply_free(&reply);
+        EXPECT(c[0], "+OK", "SET", "inspect:key", value);
+    }
+    cr_assert_geq(ten, 21); /* key and value */
+    cr_assert_leq(ten, 21 + 32);
+    cr_assert(hundred - ten >= 88 && hundred - ten <= 96, "%lld, %lld", (long long)ten,
+              (long long)hundred);
+    EXPECT(c[0], "nil", "MEMORY", "USAGE", "inspect:none");
+    EXPECT(c[0], "$raw", "OBJECT", "ENCODING", "inspect:key");
+    EXPECT(c[0], "+OK", "SET", "inspect:key", "-12");
+    EXPECT(c[0], "$int", "OBJECT", "ENCODING", "inspect:key");
+    EXPECT(c[0], ":1", "OBJECT", "REFCOUNT", "inspect:key");
+    EXPECT(c[0], "-ERR syntax error", "MEMORY", "USAGE", "inspect:key", "foo");
+    EXPECT(c[0], ":1", "DEL", "inspect:key");
+}
+
+Test(inspect, counters_begin_anew_when_asked) {
+    for (int i = 0; i < CLIENTS; i++)
+        EXPECT(c[i], "nil", "GET", "inspect:none");
+    cr_assert_geq(stack_info(port, "total_commands_processed"), CLIENTS);
+    EXPECT(c[0], "+OK", "CONFIG", "RESETSTAT");
+    EVENTUALLY(WAIT_MS, stack_info(port, "forwarded_requests") == 0);
+    EXPECT(c[0], "nil", "GET", "inspect:none");
+    EVENTUALLY(WAIT_MS, stack_info(port, "forwarded_requests") == 1);
+    cr_assert_geq(stack_info(port, "connected_clients"), CLIENTS);
+}
+
+Test(inspect_start, a_node_listens_where_only_this_machine_reaches_it) {
+    char path[STACK_PATH_BYTES], said[1000];
+    const char *const refused[] = {path, "-t", "--bind", "0.0.0.0", NULL};
+    const char *const taken[] = {path, "-t", "--bind", "0.0.0.0", "--protected-mode", "no", NULL};
+    program_path("ringfence-node", path, sizeof(path));
+    cr_assert_eq(program_run(refused, said, sizeof(said), WAIT_MS), 6, "%s", said);
+    cr_assert_not_null(strstr(said, "--protected-mode no"), "%s", said);
+    cr_assert_eq(program_run(taken, said, sizeof(said), WAIT_MS), 0, "%s", said);
+}
