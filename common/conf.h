@@ -17,7 +17,7 @@
 enum conf_type { CONF_INT, CONF_BYTES, CONF_BOOL, CONF_STRING, CONF_CHOICE };
 
 enum conf_flags {
-    CONF_RELOADABLE = 1 << 0, /* may change while running (SIGHUP, CONFIG SET) */
+    CONF_RELOADABLE = 1 << 0, /* may change while running (CONFIG SET) */
     CONF_SECRET = 1 << 1,     /* never shown */
 };
 
