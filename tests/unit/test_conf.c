@@ -337,11 +337,12 @@ Test(conf, does_not_take_the_beginning_of_a_long_name_for_it) {
 Test(conf, prints_a_sample_that_says_everything, .init = cr_redirect_stdout) {
     conf_print(ROWS, COUNT);
     fflush(stdout);
-    cr_assert_stdout_eq_str("# A port.\n# (1 to 65535)\n# port 6379\n\n"
-                            "# Low.\n# (-9223372036854775808 to 10 ms)\n# low -5\n\n"
-                            "# Memory.\n# (from 1024 bytes; may change by CONFIG SET)\n# memory 1mb\n\n"
-                            "# Level.\n# (debug | info | warn)\n# level info\n\n"
-                            "# Watch it.\n# (yes | no)\n# watch yes\n\n"
-                            "# A name.\n# (text)\n# name node1\n\n"
-                            "# A secret.\n# (text)\n# secret \"\"\n\n");
+    cr_assert_stdout_eq_str(
+        "# A port.\n# (1 to 65535)\n# port 6379\n\n"
+        "# Low.\n# (-9223372036854775808 to 10 ms)\n# low -5\n\n"
+        "# Memory.\n# (from 1024 bytes; may change by CONFIG SET)\n# memory 1mb\n\n"
+        "# Level.\n# (debug | info | warn)\n# level info\n\n"
+        "# Watch it.\n# (yes | no)\n# watch yes\n\n"
+        "# A name.\n# (text)\n# name node1\n\n"
+        "# A secret.\n# (text)\n# secret \"\"\n\n");
 }

@@ -14,7 +14,6 @@
 #include "../../proxy/proxy_conf.h"
 #include "../../proxy/proxy_stats.h"
 #include "../../proxy/registry.h"
-#include "../../proxy/timing.h"
 #include "../../proxy/tracking.h"
 #include "../fakes/topology_fake.h"
 
@@ -724,108 +723,4 @@ Test(local, resp2_ends_tracking) {
     expect(b, "CLIENT TRACKING ON", "+OK\r\n");
     ask(b, "HELLO 2");
     expect(b, "CLIENT GETREDIR", ":-1\r\n");
-}
-
-/* ---- what tools ask ---- */
-
-/* Texts of errors are what redis-server 7.0.15 answers, but for DEBUG and REWRITE's. */
-Test(local, tools_are_answered) {
-    static const char *const CASES[][2] = {
-        {"ACL WHOAMI", "$7\r\ndefault\r\n"},
-        {"ACL USERS", "*1\r\n$7\r\ndefault\r\n"},
-        {"ACL LIST", "*1\r\n$34\r\nuser default on nopass ~* &* +@all\r\n"},
-        {"ACL GETUSER nobody", "$-1\r\n"},
-        {"MODULE LIST", "*0\r\n"},
-        {"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"},
-        {"SLOWLOG GET", "*0\r\n"},
-        {"SLOWLOG LEN", ":0\r\n"},
-        {"SLOWLOG RESET", "+OK\r\n"},
-        {"SLOWLOG GET -2", "-ERR count should be greater than or equal to -1\r\n"},
-        {"SLOWLOG GET x", "-ERR count should be greater than or equal to -1\r\n"},
-        {"SLOWLOG GET 1 2", "-ERR unknown subcommand or wrong number of arguments for 'GET'. Try "
-                            "SLOWLOG HELP.\r\n"},
-        {"LATENCY LATEST", "*0\r\n"},
-        {"LATENCY HISTORY command", "*0\r\n"},
-        {"LATENCY RESET", ":0\r\n"},
-        {"LATENCY HISTOGRAM", "*0\r\n"},
-        {"LATENCY HISTOGRAM nosuch", "*0\r\n"},
-        {"MEMORY PURGE", "+OK\r\n"},
-        {"MEMORY foo", "-ERR unknown subcommand 'foo'. Try MEMORY HELP.\r\n"},
-        {"MEMORY USAGE", "-ERR wrong number of arguments for 'memory|usage' command\r\n"},
-        {"OBJECT FREQ", "-ERR wrong number of arguments for 'object|freq' command\r\n"},
-        {"DEBUG SLEEP 0", "-ERR DEBUG command not allowed: it needs allow-debug yes in the "
-                          "configuration\r\n"},
-        {"CONFIG RESETSTAT", "+OK\r\n"},
-        {"CONFIG SET foo 1",
-         "-ERR Unknown option or number of arguments for CONFIG SET - 'foo'\r\n"},
-        {"CONFIG SET port 1", "-ERR CONFIG SET failed (possibly related to argument 'port') - "
-                              "can't set immutable config\r\n"},
-        {"CONFIG SET SAVE x", "-ERR CONFIG SET failed (possibly related to argument 'SAVE') - "
-                              "can't set immutable config\r\n"},
-        {"CONFIG SET timeout 1 client-idle-s 2",
-         "-ERR CONFIG SET failed (possibly related to argument 'client-idle-s') - duplicate "
-         "parameter\r\n"},
-        {"CONFIG SET timeout 1 timeout",
-         "-ERR wrong number of arguments for 'config|set' command\r\n"},
-        {"CONFIG REWRITE", "-ERR Rewriting config file: not supported here, the file is written by "
-                           "hand alone\r\n"},
-    };
-    struct bench *b = start();
-    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
-        expect(b, CASES[i][0], CASES[i][1]);
-    expect_has(b, "CONFIG SET timeout x", "'x' is not a whole number from 0 to 31536000 s\r\n");
-    expect_has(b, "MEMORY STATS", "total.allocated");
-    expect_has(b, "ACL GETUSER default", "$5\r\n+@all\r\n");
-}
-
-/* What set_option was told. */
-struct told {
-    char text[200];
-    bool refuses;
-};
-
-static bool on_set_option(void *ctx, unsigned worker, const struct conf_row *row, int64_t value) {
-    struct told *told = ctx;
-    size_t at = strlen(told->text);
-    snprintf(told->text + at, sizeof(told->text) - at, "%u:%s=%lld ", worker, row->name,
-             (long long)value);
-    return !told->refuses;
-}
-
-Test(local, config_set_tells_the_workers_all_or_nothing) {
-    struct bench *b = start();
-    struct told told = {.refuses = false};
-    const struct local_peers peers = {.set_option = on_set_option, .ctx = &told};
-    b->server.peers = &peers;
-    b->server.worker = 1;
-    expect(b, "CONFIG SET Timeout 9 slowlog-max-len 5 key-bytes-max 1kb log-level warn", "+OK\r\n");
-    cr_assert_str_eq(told.text,
-                     "1:client-idle-s=9 1:slowlog-max-len=5 1:key-bytes-max=1024 1:log-level=2 ");
-    told.text[0] = '\0';
-    expect_has(b, "CONFIG SET timeout 9 port 1", "-ERR CONFIG SET failed");
-    cr_assert_str_eq(told.text, "");
-    told.refuses = true;
-    expect_has(b, "CONFIG SET timeout 9", "-BUSY ");
-}
-
-Test(local, commandstats_and_histograms_are_sums_over_the_workers) {
-    struct bench *b = start();
-    struct timing *t = calloc(2, sizeof(*t));
-    const struct timing *both[] = {&t[0], &t[1]};
-    b->server.timings = both;
-    timing_add(&t[0].rows[COMMAND_GET], 3);
-    timing_add(&t[0].rows[COMMAND_GET], 4);
-    timing_add(&t[1].rows[COMMAND_GET], 100);
-    stats_add(&t[1].rows[COMMAND_GET].failed, 1);
-    stats_add(&t[1].rows[COMMAND_SET].rejected, 2);
-    expect(b, "LATENCY HISTOGRAM get set nosuch",
-           "*2\r\n$3\r\nget\r\n*4\r\n$5\r\ncalls\r\n:3\r\n$14\r\nhistogram_usec\r\n*4\r\n"
-           ":4\r\n:2\r\n:128\r\n:3\r\n");
-    expect_has(b, "INFO commandstats",
-               "cmdstat_get:calls=3,usec=107,usec_per_call=35.67,rejected_calls=0,failed_calls=1");
-    expect_has(b, "INFO all",
-               "cmdstat_set:calls=0,usec=0,usec_per_call=0.00,rejected_calls=2,failed_calls=0");
-    expect_lacks(b, "INFO", "cmdstat_");
-    expect_lacks(b, "INFO default", "cmdstat_");
-    free(t);
 }
