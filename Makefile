@@ -188,7 +188,7 @@ SEEDS ?= 100000
 simulate: $B/tests/sim/simulate
 	@$< $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
-# `make chaos [REGIME='R0 R1 R2 R3 R4 all'] [SEED=n] [SECONDS_EACH=s] [SHOW=1]`: real processes under faults that come from a seed, every
+# `make chaos [REGIME='R0 R1 R2 R3 R4 all'] [SEED=n] [SECONDS_EACH=s] [FAULTS=feed] [SHOW=1]`: real processes under faults that come from a seed, every
 # answer checked against what the table held (docs/reliability.md).
 CHAOS := $(patsubst %.c,$B/%.o,$(wildcard tests/chaos/*.c))
 $B/tests/chaos/test_chaos: $(CHAOS) $(HARNESS) $B/lib.a
@@ -198,7 +198,7 @@ $B/tests/chaos/test_chaos: $(CHAOS) $(HARNESS) $B/lib.a
 .PHONY: chaos
 chaos: all $B/tests/chaos/test_chaos
 	@CHAOS_SEED=$(or $(SEED),$(shell date +%s)) CHAOS_SECONDS=$(if $(filter file,$(origin SECONDS_EACH)),20,$(SECONDS_EACH)) \
-	    CHAOS_REGIME='$(REGIME)' CHAOS_SHOW=$(SHOW) $B/tests/chaos/test_chaos
+	    CHAOS_REGIME='$(REGIME)' CHAOS_FAULTS='$(FAULTS)' CHAOS_SHOW=$(SHOW) $B/tests/chaos/test_chaos
 
 # `make reliability [FIGURE=s12*] [REPEATS=n]`: the figures of docs/reliability.md that are measured.
 $B/tests/figures/test_figures: $B/tests/figures/test_figures.o $(HARNESS) $B/lib.a

@@ -18,6 +18,8 @@ enum {
     CHAOS_EDITOR = 100, /* writers from here on are editors by SQL */
     CHAOS_VALUE_BYTES = 4096,
     CHAOS_ERRORS = 7,
+    CHAOS_CALM_ONE_IN = 40, /* writes of clients that may touch a calm key */
+    CHAOS_CALM_EDIT_ONE_IN = 6,
 };
 
 enum chaos_regime {
@@ -35,7 +37,9 @@ struct chaos_conf {
     uint64_t seed;
     int seconds, clients, editors;
     int keys, pure_keys; /* the first ones are never edited by SQL */
+    int calm_keys;       /* the last ones change seldom: what is old there stays visible */
     int fence_ms, stale_ms;
+    const char *faults; /* only those with this in their name; "": all of the regime */
 };
 
 /* Whose value: writer and number; 0: none, the key is absent. */

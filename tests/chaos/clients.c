@@ -55,9 +55,14 @@ static enum chaos_kind draw_kind(struct client *c) {
     return SHARES[i].kind;
 }
 
-/* Distinct keys; often the same few, so that clients meet. */
+/* Distinct keys; few enough that clients meet. Where editors are at work the calm ones are theirs.
+ */
 static void draw_keys(struct client *c, struct chaos_op *op) {
-    unsigned keys = (unsigned)c->all->conf.keys;
+    const struct chaos_conf *conf = &c->all->conf;
+    unsigned keys = (unsigned)conf->keys;
+    if (chaos_is_write(op->kind) &&
+        (conf->editors > 0 || chaos_draw(&c->random, CHAOS_CALM_ONE_IN) != 0))
+        keys -= (unsigned)conf->calm_keys;
     bool several = op->kind == CHAOS_MGET || op->kind == CHAOS_MSET ||
                    (op->kind == CHAOS_DEL && chaos_draw(&c->random, 4) == 0);
     unsigned count = several ? 2 + (unsigned)chaos_draw(&c->random, CHAOS_OP_KEYS - 1) : 1;

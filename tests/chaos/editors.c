@@ -82,11 +82,19 @@ static void write_sql(enum edit edit, const char *key, const char *value, char *
     snprintf(out, SQL_BYTES, TEXTS[edit], key, value);
 }
 
+static unsigned draw_key(struct editor *e) {
+    const struct chaos_conf *conf = &e->all->conf;
+    int last = conf->keys;
+    if (chaos_draw(&e->random, CHAOS_CALM_EDIT_ONE_IN) != 0)
+        last -= conf->calm_keys;
+    return (unsigned)(conf->pure_keys +
+                      (int)chaos_draw(&e->random, (uint64_t)(last - conf->pure_keys)));
+}
+
 static void do_edit(struct editor *e) {
     static const unsigned char SHARES[] = {UPDATE,      UPDATE,      UPDATE,   UPDATE, UPSERT,
                                            UPSERT,      UPSERT,      MERGE,    MERGE,  DELETE,
                                            SOFT_DELETE, ROLLED_BACK, COPY_OVER};
-    const struct chaos_conf *conf = &e->all->conf;
     char key[16], value[CHAOS_VALUE_BYTES], sql[SQL_BYTES];
     enum edit edit = SHARES[chaos_draw(&e->random, sizeof(SHARES))];
     bool sets = edit != SOFT_DELETE && edit != DELETE;
@@ -96,8 +104,7 @@ static void do_edit(struct editor *e) {
     op->kind = sets ? CHAOS_SQL_SET : CHAOS_SQL_DELETE;
     op->count = 1;
     op->client = (uint8_t)(CHAOS_EDITOR + e->index);
-    op->keys[0] = (uint16_t)(conf->pure_keys +
-                             (int)chaos_draw(&e->random, (uint64_t)(conf->keys - conf->pure_keys)));
+    op->keys[0] = (uint16_t)draw_key(e);
     if (sets)
         op->wrote = chaos_value_of(CHAOS_EDITOR + (unsigned)e->index, ++e->written);
     chaos_key(op->keys[0], key);

@@ -375,10 +375,21 @@ static int draw_gap_ms(uint64_t *random, const struct chaos_conf *conf) {
     }
 }
 
-static void draw_one(uint64_t *random, unsigned regimes, struct fault *f) {
+static bool may_come(const struct fault_kind *kind, unsigned regimes, const char *name) {
+    return (kind->regimes & regimes) != 0 && strstr(kind->name, name) != NULL;
+}
+
+static bool any_may_come(unsigned regimes, const char *name) {
+    bool any = false;
+    for (size_t i = 0; i < KINDS_COUNT; i++)
+        any = any || may_come(&KINDS[i], regimes, name);
+    return any;
+}
+
+static void draw_one(uint64_t *random, unsigned regimes, const char *name, struct fault *f) {
     do {
         f->kind = (unsigned)chaos_draw(random, KINDS_COUNT);
-    } while ((KINDS[f->kind].regimes & regimes) == 0);
+    } while (!may_come(&KINDS[f->kind], regimes, name));
     const struct fault_kind *kind = &KINDS[f->kind];
     static const unsigned COUNTS[TARGETS] = {
         [TARGET_NODE] = CHAOS_NODES,          [TARGET_PROXY] = CHAOS_PROXIES,
@@ -395,11 +406,11 @@ void faults_draw(const struct chaos_conf *conf, struct faults *out) {
     uint64_t random = hash_point(SPAN("faults"), conf->seed) | 1;
     int busy_ms[TARGETS][PLACES] = {0}, end_ms = conf->seconds * 1000;
     *out = (struct faults){0};
-    if (conf->regime == CHAOS_R0)
+    if (!any_may_come(regimes, conf->faults))
         return;
     for (int at_ms = 200; at_ms < end_ms - 200 && out->count < FAULTS_MAX;) {
         struct fault f;
-        draw_one(&random, regimes, &f);
+        draw_one(&random, regimes, conf->faults, &f);
         int *busy = &busy_ms[KINDS[f.kind].target][place_of(&KINDS[f.kind], &f)];
         f.at_ms = at_ms > *busy + 50 ? at_ms : *busy + 50;
         f.until_ms += f.at_ms;
