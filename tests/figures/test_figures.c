@@ -172,9 +172,11 @@ Test(figures, s11_latency_of_other_rows_while_one_is_locked) {
 
 /* ---- S12: until everything succeeds again after a node was killed ---- */
 
-static struct load *start_load(const struct stack *s) {
+static struct load *start_load(const struct stack *s, int round) {
+    char prefix[16];
+    snprintf(prefix, sizeof(prefix), "s12:%d", round); /* keys that nobody had before */
     struct load *load = load_start(&(struct load_conf){.ports = {s->proxy_port},
-                                                       .prefix = "s12",
+                                                       .prefix = prefix,
                                                        .clients = 4,
                                                        .keys = 40,
                                                        .depth = 2,
@@ -188,7 +190,7 @@ Test(figures, s12_time_to_full_success_after_a_node_was_killed) {
     double *ms = calloc((size_t)repeats(), sizeof(*ms));
     uint64_t errors = 0, wrong = 0;
     for (int i = 0; i < repeats(); i++) {
-        struct load *load = start_load(s);
+        struct load *load = start_load(s, i);
         struct load_result result;
         int node = i % 3;
         EVENTUALLY(PATIENCE_MS, load_requests(load) > 500);
@@ -205,8 +207,8 @@ Test(figures, s12_time_to_full_success_after_a_node_was_killed) {
         EVENTUALLY(PATIENCE_MS, stack_info(s->proxy_port, "ring_nodes_heard") == 3);
     }
     double p50 = percentile(ms, repeats(), 50);
-    printf("S12 kills=%d last_error_after_ms p50=%.0f max=%.0f errors_in_all=%llu of 8 in flight "
-           "each time, wrong=%llu\n",
+    printf("S12 kills=%d last_error_after_ms p50=%.0f max=%.0f errors_in_all=%llu (8 requests in "
+           "flight each time) wrong=%llu\n",
            repeats(), p50, ms[repeats() - 1], (unsigned long long)errors,
            (unsigned long long)wrong);
     free(ms);
@@ -235,10 +237,10 @@ Test(figures, s13_time_to_first_success_after_postgresql_is_back) {
     double *ms = calloc((size_t)repeats(), sizeof(*ms)), attempts_max = 0;
     for (int i = 0; i < repeats(); i++) {
         stack_database_stop(s, "immediate");
-        uint64_t before = wire_figures(wire, link).connections;
+        uint64_t before = wire_figures(wire, link).tries;
         int64_t down_ms = clock_mono_ms();
         EVENTUALLY(PATIENCE_MS, clock_mono_ms() > down_ms + 2000);
-        uint64_t after = wire_figures(wire, link).connections;
+        uint64_t after = wire_figures(wire, link).tries;
         double rate = (double)(after - before) * 1000 / (double)(clock_mono_ms() - down_ms);
         attempts_max = rate > attempts_max ? rate : attempts_max;
         stack_database_start(s);

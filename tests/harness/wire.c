@@ -166,6 +166,7 @@ static void take_line(struct wire *wire, struct link *link) {
     if (fd < 0)
         return;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    link->figures.tries++;
     int target = connect_to(link);
     struct line *line = target < 0 ? NULL : calloc(1, sizeof(*line));
     if (line == NULL) {

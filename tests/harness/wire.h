@@ -28,6 +28,7 @@ struct wire_fault {
 enum wire_end { WIRE_RESET, WIRE_FIN };
 
 struct wire_figures {
+    uint64_t tries;                    /* to connect, also when there was no target */
     uint64_t connections, bytes, cuts; /* in all */
     unsigned open;                     /* connections now */
     uint64_t held;                     /* bytes taken in and not passed on yet */
