@@ -10,6 +10,7 @@
 #include "../harness/stack.h"
 
 enum { SEEN_MS = 2000, FENCE_MS = 2000, RECOVERED_MS = 10000, PATIENCE_MS = 60000, KEYS = 30 };
+enum { CONNECTIONS = 2 + 1 + 1 + 2 }; /* of a node: for reads, writes, locked rows, transactions */
 
 static void key_name(const char *kind, int i, char *out, size_t size) {
     snprintf(out, size, "db:%s:%d", kind, i);
@@ -40,7 +41,7 @@ static int64_t sum_of(const struct stack *s, const char *field) {
 
 static bool all_up(const struct stack *s) {
     return sum_of(s, "feed_up") == s->nodes && sum_of(s, "db_up") == s->nodes &&
-           sum_of(s, "db_connections") == 4 * s->nodes;
+           sum_of(s, "db_connections") == CONNECTIONS * s->nodes;
 }
 
 static void expect_daemons_alive(const struct stack *s) {
