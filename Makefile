@@ -117,8 +117,14 @@ REPEATS ?= 3
 BENCH = /usr/bin/python3 bench/run.py $(SCENARIO) --repeats $(REPEATS) --seconds $(if $(filter file,$(origin SECONDS_EACH)),2,$(SECONDS_EACH))
 
 .PHONY: bench bench-check bench-record bench-tools
+# The packages first: aside.c needs one of them.
 bench-tools: all $B/bin/ringfence-load $B/bin/micro_growth
 	ctl/packages.sh bench
+	$(MAKE) $B/bin/aside
+
+$B/bin/aside: $B/bench/aside.o $B/bench/draw.o $B/bench/histogram.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_all) $^ -o $@ -lhiredis $(LIBS)
 
 bench: bench-tools
 	$(BENCH) $(if $(NICE),--nice $(NICE)) $(if $(WRITE),--write) $(if $(JSON),--json $(JSON))

@@ -16,6 +16,7 @@ import time
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BIN = os.path.join(HERE, "build", "release", "bin")
 LOAD = os.path.join(BIN, "ringfence-load")
+ASIDE = os.path.join(BIN, "aside")
 
 KEYS = 100_000  # of the plain scenarios
 COLD_KEYS = 400_000
@@ -279,6 +280,19 @@ class Lab:
                    '{{"v":"' || repeat(chr(97 + n % 26), greatest(1, ({low} * power({high / low}, (n::bigint * 7919 % {count})::float8 / {count}))::int - 8)) || '"}}'
             FROM generate_series(0, {count - 1}) AS n
             ON CONFLICT (key) DO UPDATE SET payload = excluded.payload; ANALYZE ringfence.entry""")
+
+    def aside(self, port, *, with_table, prefix, keys, threads, writes_per_mille):
+        """An application with blocking clients (bench/aside.c): cache-aside with the table `bare`, or Ringfence at `port` alone."""
+        env = self.ringfence()
+        conninfo = f"host={env['PGHOST']} port={env['PGPORT']} user={env['PGUSER']} dbname={env['PGDATABASE']}" if with_table else "-"
+        done = self.run([ASIDE, str(port), conninfo, prefix, str(NUMBER_BASE), str(keys), str(threads),
+                         str(self.seconds), str(writes_per_mille)])
+        if done.returncode != 0:
+            raise Failed(f"aside ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        figures = json.loads(done.stdout)
+        if figures["errors"] != 0:
+            raise Failed(f"aside: {figures['errors']} wrong or missing replies")
+        return figures
 
     def pgbench(self, script, clients, count, log=False):
         """Transactions a second of a pgbench script, prepared; with `log` also each latency in us. `count` for each second that others run: its

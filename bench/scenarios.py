@@ -164,6 +164,24 @@ def pgbench_upsert(lab):
     return {"per_second": lab.pgbench(script, SQL_CLIENTS, 6000)[0]}
 
 
+ASIDE = {"prefix": "bench:", "keys": KEYS, "threads": 32, "writes_per_mille": 10}
+
+
+def aside_ours(lab):
+    """From a cold start: every copy is distrusted."""
+    lab.everywhere(nice=0)
+    lab.sql("SELECT ringfence.everything()")
+    return lab.aside(lab.proxy()[0], with_table=False, **ASIDE)
+
+
+def aside_redis(lab):
+    """From a cold start, with a table that has no triggers and no versions"""
+    lab.everywhere(nice=0)
+    port, _ = lab.redis(4)
+    subprocess.run(["redis-cli", "-p", str(port), "FLUSHALL"], check=True, stdout=subprocess.DEVNULL)
+    return lab.aside(port, with_table=True, **ASIDE)
+
+
 SELECT = (f"\\set n random(1000000000, {1_000_000_000 + COLD_KEYS - 1})\n"
           "SELECT payload FROM ringfence.entry WHERE key = 'cold:' || :n;\n")
 
@@ -288,6 +306,14 @@ SCENARIOS = [
              [Goal("cold_1", "cold GETs a second, no pipeline, vs pgbench SELECTs", rate_ratio("1", "pgbench"), (">=", 1)),
               Goal("cold_16", "cold GETs a second, 16 deep, vs pgbench SELECTs", rate_ratio("16", "pgbench"), (">=", 3))],
              fill_cold),
+    Scenario("cache-aside", "What an application would write instead: 32 blocking clients from a cold start, 99 % reads, Zipf 0.99, each looks into "
+             "one redis, then into PostgreSQL, and deletes after its writes (stale copies live up to their 60 s); against the same clients of the proxy.",
+             {"ringfence": aside_ours, "redis + PostgreSQL": aside_redis},
+             [Goal("aside_rate", "requests a second, vs an application's cache-aside", rate_ratio("ringfence", "redis + PostgreSQL")),
+              Goal("aside_read_p99", "p99 of reads", lambda f: f["ringfence"]["reads"]["p99"] / f["redis + PostgreSQL"]["reads"]["p99"]),
+              Goal("aside_write_p50", "p50 of writes",
+                   lambda f: f["ringfence"]["writes"]["p50"] / f["redis + PostgreSQL"]["writes"]["p50"])],
+             fill_bare),
     Scenario("miss-latency", "One client on an idle system: what a miss costs more than asking PostgreSQL directly.",
              {"ringfence": miss_alone, "pgbench": select_alone},
              [Goal("miss_extra_ms", "a miss over a bare prepared SELECT, median, idle system",

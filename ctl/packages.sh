@@ -8,7 +8,7 @@ build=(gcc make pkg-config libevent-dev libpq-dev libxxhash-dev libjansson-dev l
 tests=(libcriterion-dev libhiredis-dev python3-redis redis-server pgbouncer prometheus-redis-exporter)
 checks=(clang-format shellcheck)
 fuzz=(clang-14 libclang-rt-14-dev)
-bench=(redis-server nutcracker memcached valgrind)
+bench=(redis-server nutcracker memcached valgrind libhiredis-dev)
 
 case "${1:-}" in
 build) wanted=("${build[@]}") ;;
