@@ -60,7 +60,8 @@ static bool parse_option(const struct local_call *call, const struct span *optio
 
 static bool is_wanted(const struct local_call *call, const struct wanted *w,
                       const struct local_client *c) {
-    return !w->no_type && !(w->skip_me && c == call->client) &&
+    /* One that was killed before is gone, be its worker still at it. */
+    return !w->no_type && !(w->skip_me && c == call->client) && stats_get(&c->killed) == 0 &&
            (w->id == 0 || c->id == (uint64_t)w->id) &&
            (w->addr == NULL || span_equal(*w->addr, span_str(c->addr))) &&
            (w->laddr == NULL || span_equal(*w->laddr, span_str(c->laddr))) &&

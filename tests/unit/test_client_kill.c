@@ -61,6 +61,8 @@ Test(client_kill, by_id_it_ends_at_once_whatever_it_waits_for) {
     cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 1));
     cr_assert(says_id(me, "CLIENT KILL ID %ld\r\n", id, ":1\r\n"));
     cr_assert_eq(swept, 1);
+    /* It is gone for whoever asks, before its worker has seen to it. */
+    cr_assert(says_id(me, "CLIENT KILL ID %ld\r\n", id, ":0\r\n"));
     client_list_sweep(b->clients);
     cr_assert(ended(other));
     node_fake_say(b->nodes[0], "$1\r\na\r\n"); /* for nobody */
