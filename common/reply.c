@@ -115,6 +115,9 @@ static const char *const TEXTS[] = {
     [REPLY_WATCH_IN_MULTI] = "ERR WATCH inside MULTI is not allowed",
     [REPLY_NOT_IN_MULTI] = "ERR Command not allowed inside a transaction",
     [REPLY_EXEC_ABORT] = "EXECABORT Transaction discarded because of previous errors.",
+    [REPLY_EXEC_ARITY] =
+        "EXECABORT Transaction discarded because of: wrong number of arguments for "
+        "'exec' command",
     [REPLY_MULTI_LONG] = "ERR a transaction takes at most %s",
     [REPLY_WATCH_LONG] = "ERR at most %s keys can be watched",
     [REPLY_EXEC_REPLY_LONG] =

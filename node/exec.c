@@ -266,10 +266,12 @@ static void finish(struct making *m) {
             exec->holds[exec_place(exec, exec->edits[i].keys[0])] = true;
     }
     exec->errors = m->errors.data;
-    char *at = exec->errors;
+    size_t at = 0;
     for (uint32_t i = 0; i < exec->steps_count; i++) {
-        exec->steps[i].error.ptr = at;
-        at += exec->steps[i].error.len;
+        struct span *error = &exec->steps[i].error;
+        if (error->len != 0)
+            *error = span_of(exec->errors + at, error->len);
+        at += error->len;
     }
     exec->plan.watches = exec->watches;
     exec->plan.edits = exec->edits;

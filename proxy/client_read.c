@@ -109,6 +109,10 @@ enum client_taken client_say(struct client *c, const char *status) {
 
 static enum client_taken refuse(struct client *c, const struct resp_request *in, int id) {
     struct buf *out;
+    if (id == COMMAND_TX_EXEC) { /* as Redis: it ends the transaction all the same */
+        multi_clear(&c->multi);
+        return client_fail(c, REPLY_EXEC_ARITY);
+    }
     struct request *r = client_open_answer(c, &out);
     if (out == NULL)
         return out_of_memory(c);

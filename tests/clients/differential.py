@@ -369,6 +369,23 @@ class Draw:
             args[0] = self.rng.choice([args[0].lower(), args[0].title()])
         return args
 
+    def queued(self):
+        """A request that may stand between MULTI and EXEC on both sides, or is wrong on both."""
+        while True:
+            args = self.rng.choices([self.keyed, self.local, self.wrong], [88, 10, 2])[0]()
+            name = args[0].upper()
+            if name in (b"CLIENT", b"CONFIG", b"COMMAND", b"INFO", b"AUTH", b"RESET", b"HELLO", b"TIME", b"ACL", b"MSETNX",
+                        b"EXPIRETIME", b"PEXPIRETIME"):
+                continue
+            return args
+
+    def transaction(self):
+        requests = [self.queued() for _ in range(self.rng.randrange(0, 8))]
+        if self.rng.random() < 0.15:
+            requests.insert(self.rng.randrange(len(requests) + 1),
+                            self.rng.choice([[b"MULTI"], [b"WATCH", self.keys[0]], [b"UNWATCH"], [b"EXEC", b"x"], [b"WATCH"]]))
+        return [[b"MULTI"], *requests, self.rng.choice([[b"EXEC"]] * 9 + [[b"DISCARD"]])]
+
     def garbage(self):
         """Bytes after which the connection is closed."""
         return self.rng.choice([b"*x\r\n", b"*1\r\n+PING\r\n", b"*1\r\n$x\r\n", b"*1\r\n$-1\r\n", b"*99999999999\r\n", b"GET 'a\r\n",
@@ -424,6 +441,28 @@ def hello(reply):
     return reply[:1], text
 
 
+def elements(reply):
+    """The raw elements of an array, or None if it is none."""
+    end = reply.find(b"\r\n") + 2
+    if reply[:1] != b"*" or reply[:2] == b"*-":
+        return None
+
+    def measure(at):
+        line = reply.find(b"\r\n", at) + 2
+        if reply[at:at + 1] == b"$":
+            return line + max(int(reply[at + 1:line - 2]) + 2, 0) if reply[at + 1:at + 2] != b"-" else line
+        if reply[at:at + 1] == b"*":
+            for _ in range(int(reply[at + 1:line - 2])):
+                line = measure(line)
+        return line
+
+    found = []
+    while end < len(reply):
+        found.append(reply[end:measure(end)])
+        end += len(found[-1])
+    return found
+
+
 class Sequence:
     """One sequence on both sides."""
 
@@ -461,20 +500,31 @@ class Sequence:
             self.log.append((self.pairs.index(pair) if hasattr(self, "pairs") and pair in self.pairs else "?", args))
             data += one
         self.send(pair, data)
-        dirty = set()
+        dirty, queued = set(), []
         for args in requests:
             self.requests += 1
             redis, ours = self.replies(pair)
-            keys = set(keys_of(args))
-            follows = not dirty.isdisjoint(keys)  # in one batch, what ours refused
-            if near(args, redis, ours):
+            if redis == b"+QUEUED\r\n":
+                queued.append(args)
+            parts = [elements(x) for x in (redis, ours)] if args == [b"EXEC"] else [None]
+            if None in parts or not len(parts[0]) == len(parts[1]) == len(queued):
+                self.compare(args, redis, ours, dirty)
                 continue
-            if redis != ours and not follows and known(args, redis, ours, self.hits) is None:
-                raise Mismatch("%s\n  redis %s\n  ours  %s" % (show(b" ".join(args)), show(redis), show(ours)))
-            if redis != ours or follows:
-                dirty |= keys
+            for one in zip(queued, *parts):
+                self.compare(*one, dirty)
         if dirty:
             self.forget(pair, dirty)
+        return not dirty
+
+    def compare(self, args, redis, ours, dirty):
+        keys = set(keys_of(args))
+        follows = not dirty.isdisjoint(keys)  # in one batch, what ours refused
+        if near(args, redis, ours):
+            return
+        if redis != ours and not follows and known(args, redis, ours, self.hits) is None:
+            raise Mismatch("%s\n  redis %s\n  ours  %s" % (show(b" ".join(args)), show(redis), show(ours)))
+        if redis != ours or follows:
+            dirty |= keys
 
     def forget(self, pair, keys):
         for c in pair:
@@ -499,8 +549,22 @@ class Sequence:
         if [c.ended() for c in pair] != [True, True]:
             raise Mismatch("%s: not closed" % show(last))
 
+    def transaction(self):
+        """MULTI to EXEC in one batch; perhaps with watched keys, which somebody may change."""
+        pair, other = self.rng.sample(self.pairs, 2)
+        if self.rng.random() < 0.4:
+            self.batch(pair, [[b"WATCH", *(self.rng.choice(self.draw.keys) for _ in self.draw.many(3))]])
+            change = self.draw.keyed()
+            # An APPEND of nothing counts as a change to Redis alone.
+            if self.rng.random() < 0.6 and change[0].upper() != b"APPEND" and not self.batch(other, [change]):
+                self.batch(pair, [[b"UNWATCH"]])
+        self.batch(pair, self.draw.transaction())
+
     def run(self):
         for _ in range(self.rng.randrange(2, 12)):
+            if self.rng.random() < 0.25:
+                self.transaction()
+                continue
             pair = self.rng.choice(self.pairs)
             self.batch(pair, [self.draw.request() for _ in range(self.rng.choice([1, 1, 1, 2, 4, 8]))])
             if self.rng.random() < 0.02:

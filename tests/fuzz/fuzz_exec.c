@@ -1,6 +1,4 @@
-// needs: node/exec.c node/exec_reply.c node/range.c node/wish.c node/wish_expiry.c
-// node/json_check.c common/command.c common/reply.c common/buf.c common/span.c
-// common/resp_request.c common/resp_line.c common/resp_write.c common/resp_scan.c -ljansson
+// needs: node/ex*.c node/w*.c node/[rj]*.c common/re*.c common/buf.c common/[cs]*an*.c -ljansson
 /*
  * A transaction as a node gets it: whatever the bytes, no fault; what is taken is in order, and its
  * reply is whole. The first byte says how many of the others are watches.

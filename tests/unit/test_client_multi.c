@@ -61,8 +61,8 @@ static const struct {
     {"MULTI\r\nGET a\r\nRESET\r\nEXEC\r\n",
      "+OK\r\n+QUEUED\r\n+RESET\r\n-ERR EXEC without MULTI\r\n"},
     {"MULTI\r\nEXEC x\r\nPING\r\nEXEC\r\n",
-     "+OK\r\n-ERR wrong number of arguments for 'exec' command\r\n+QUEUED\r\n"
-     "-EXECABORT Transaction discarded because of previous errors.\r\n"},
+     "+OK\r\n-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' "
+     "command\r\n+PONG\r\n-ERR EXEC without MULTI\r\n"},
 };
 
 Test(client_multi, is_refused_in_the_words_of_redis) {
