@@ -375,12 +375,22 @@ const struct command *command_row(int id) {
     return &ROWS[id];
 }
 
-bool command_arity_ok(int id, uint32_t argc) {
+static bool count_fits(int id, uint32_t argc) {
     int arity = ROWS[id].arity;
-    if (arity < 0 ? argc < (uint32_t)-arity : argc != (uint32_t)arity)
-        return false;
-    /* Keys that come in pairs: MSET a 1 b is one argument short. */
+    return arity < 0 ? argc >= (uint32_t)-arity : argc == (uint32_t)arity;
+}
+
+/* Keys that come in pairs: MSET a 1 b is one argument short. */
+static bool pairs_fit(int id, uint32_t argc) {
     return ROWS[id].key_step != 2 || argc % 2 == 1;
+}
+
+bool command_arity_ok(int id, uint32_t argc) {
+    return count_fits(id, argc) && pairs_fit(id, argc);
+}
+
+bool command_arity_late(int id, uint32_t argc) {
+    return count_fits(id, argc) && !pairs_fit(id, argc);
 }
 
 bool command_in_exec(int id) {

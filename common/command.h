@@ -120,6 +120,10 @@ const struct command *command_row(int id);
 /** command_arity_ok(id, argc): `argc` (with the name) is allowed. */
 bool command_arity_ok(int id, uint32_t argc);
 
+/** command_arity_late(id, argc): it is not, but Redis only sees that when it runs the command: MSET
+ * with a key without its value. */
+bool command_arity_late(int id, uint32_t argc);
+
 /** command_in_exec(id): it may be queued between MULTI and EXEC: a node can do it within an SQL
  * transaction, or the proxy answers it without any effect. */
 bool command_in_exec(int id);

@@ -24,8 +24,9 @@ struct running {
 
 /* ---- the answer ---- */
 
-static bool is_local(int id) {
-    return (command_row(id)->flags & COMMAND_LOCAL) != 0;
+/* We answer it: no node has to do anything for it, or can. */
+static bool is_ours(int id, const struct resp_request *in) {
+    return (command_row(id)->flags & COMMAND_LOCAL) != 0 || !command_arity_ok(id, in->argc);
 }
 
 /* The elements of an array. Returns where they begin, or NULL if it is not one of `count`. */
@@ -39,7 +40,9 @@ static const char *elements(struct span reply, uint32_t count) {
 }
 
 static void run_local(struct client *c, int id, const struct resp_request *in, struct buf *out) {
-    if (id == COMMAND_TX_UNWATCH)
+    if (!command_arity_ok(id, in->argc))
+        reply_wrong_arity(out, command_row(id)->name);
+    else if (id == COMMAND_TX_UNWATCH)
         resp_write_status(out, "OK");
     else
         local_execute(c->env->server, &c->local, conn_loop_now_us(c->env->loop) / 1000, id,
@@ -62,7 +65,7 @@ static bool merge(struct running *run, struct span reply) {
         int id = command_find(in.argv[0]);
         struct resp_scan scan = {0};
         size_t size = 0;
-        if (is_local(id)) {
+        if (is_ours(id, &in)) {
             run_local(run->client, id, &in, out);
         } else if (resp_scan_reply(&scan, at, (size_t)(reply.ptr + reply.len - at), &size) ==
                    RESP_OK) { /* it is: all of the reply was measured before */
@@ -114,7 +117,7 @@ static bool sort_out(struct running *run, struct transaction *t, struct buf *rem
     multi_walk_begin(&walk, span_of(buf_head(&run->commands), buf_len(&run->commands)));
     while (fits && multi_walk_next(&walk, &in)) {
         int id = command_find(in.argv[0]);
-        if (is_local(id))
+        if (is_ours(id, &in))
             continue;
         run->remote++;
         *writes = *writes || (command_row(id)->flags & COMMAND_WRITE) != 0;

@@ -161,7 +161,8 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
         return CLIENT_NOT_YET;
     int id = command_find(in->argv[0]);
     const struct command *row = id < 0 ? NULL : command_row(id);
-    if (row == NULL || (row->flags & COMMAND_LINK) != 0 || !command_arity_ok(id, in->argc))
+    if (row == NULL || (row->flags & COMMAND_LINK) != 0 ||
+        (!command_arity_ok(id, in->argc) && !(c->multi.open && command_arity_late(id, in->argc))))
         return refuse(c, in, row == NULL || (row->flags & COMMAND_LINK) != 0 ? -1 : id);
     if (c->limited && client_forbids(c, id, in)) {
         c->multi.broken = c->multi.open;

@@ -102,6 +102,15 @@ Test(client_multi, what_the_proxy_answers_itself_is_answered_in_its_place) {
     stop(b, c);
 }
 
+Test(client_multi, a_key_without_a_value_is_an_error_of_its_command_alone) {
+    struct bench *b = start(1);
+    struct bench_client *c = bench_client_new(b);
+    ask(c, "MULTI\r\nMSET a 1 b\r\nPING\r\nEXEC\r\n",
+        "+OK\r\n+QUEUED\r\n+QUEUED\r\n"
+        "*2\r\n-ERR wrong number of arguments for 'mset' command\r\n+PONG\r\n");
+    stop(b, c);
+}
+
 Test(client_multi, goes_to_the_owner_of_the_first_key_and_the_others_drop) {
     struct bench *b = start(2);
     struct bench_client *c = bench_client_new(b);

@@ -191,6 +191,10 @@ Test(command, counts_arguments) {
     cr_expect(command_arity_ok(COMMAND_MSET, 3));
     cr_expect_not(command_arity_ok(COMMAND_MSET, 4), "a key without its value");
     cr_expect(command_arity_ok(COMMAND_MSET, 5));
+    cr_expect(command_arity_late(COMMAND_MSET, 4));
+    cr_expect_not(command_arity_late(COMMAND_MSET, 2));
+    cr_expect_not(command_arity_late(COMMAND_MSET, 5));
+    cr_expect_not(command_arity_late(COMMAND_GET, 3));
 }
 
 Test(command, lists_subcommands_where_a_command_has_them) {
