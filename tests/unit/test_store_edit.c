@@ -86,6 +86,30 @@ Test(store_edit, tells_conditions_apart) {
     }
 }
 
+/* By a piece of its text that no other statement has. */
+Test(store_edit, every_op_has_its_statement) {
+    static const struct {
+        enum store_op op;
+        const char *part;
+    } CASES[] = {{STORE_DELETE, "live AS w, 0 AS outcome, p AS np, x AS nx, false AS na"},
+                 {STORE_EXPIRE, "AS past,"},
+                 {STORE_PERSIST, "live AND x IS NOT NULL AS w"},
+                 {STORE_ADD_DECIMAL, "trim_scale"},
+                 {STORE_APPEND, "octet_length($2)"},
+                 {STORE_OVERLAY, "convert_from(overlay("},
+                 {STORE_ENABLE, "found AND NOT live AS w"},
+                 {STORE_DISABLE, "a AS w, 0 AS outcome, p AS np, x AS nx, false AS na"}};
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct pg_rig_ask *ask = pg_rig_edit(rig, CASES[i].op, "k", "v", 0, false);
+        struct pg_fake_group *group = await_group("write1");
+        cr_expect_not_null(strstr(pg_fake_sql(group, 0), CASES[i].part), "case %zu: %s", i,
+                           pg_fake_sql(group, 0));
+        give(group, 1, "v");
+        pg_fake_sync(group);
+        cr_assert(PG_UNTIL(rig, ask->answered));
+    }
+}
+
 Test(store_edit, nothing_done_is_version_zero) {
     struct pg_rig_ask *ask = pg_rig_edit(rig, STORE_SET_XX, "k", "v", 0, false);
     struct pg_fake_group *group = await_group("write1");
