@@ -48,6 +48,10 @@ enum command_id {
     COMMAND_MSETNX,
     COMMAND_MEMORY, /* these two: a subcommand about a key; the others are local */
     COMMAND_OBJECT,
+    COMMAND_RF_GET,
+    COMMAND_RF_SETVER,
+    COMMAND_RF_ENABLE,
+    COMMAND_RF_DISABLE,
     COMMAND_DBSIZE,
     /* connection and server: each daemon answers them itself */
     COMMAND_PING,

@@ -24,6 +24,24 @@ static void write_expire_time(int command, const struct store_answer *a, struct 
     resp_write_int(out, ms);
 }
 
+static void write_row(const struct store_answer *a, int proto, struct buf *out) {
+    if (!a->found) {
+        resp_write_null(out, proto);
+        return;
+    }
+    resp_write_map(out, 5, proto);
+    resp_write_bulk(out, SPAN("payload"));
+    resp_write_bulk(out, a->payload);
+    resp_write_bulk(out, SPAN("version"));
+    resp_write_int(out, (int64_t)a->version);
+    resp_write_bulk(out, SPAN("active"));
+    resp_write_int(out, a->active);
+    resp_write_bulk(out, SPAN("updated_at"));
+    resp_write_int(out, a->updated_ms);
+    resp_write_bulk(out, SPAN("expires_at"));
+    resp_write_int(out, a->expires_ms);
+}
+
 static void write_answer(const struct op *op, const struct store_answer *a, struct buf *out) {
     switch (op->command) {
     case COMMAND_DBSIZE:
@@ -37,6 +55,9 @@ static void write_answer(const struct op *op, const struct store_answer *a, stru
         resp_write_array(out, 2);
         resp_write_int(out, (int64_t)a->version);
         resp_write_int(out, a->live);
+        return;
+    case COMMAND_RF_GET:
+        write_row(a, op->proto, out);
         return;
     }
 }

@@ -58,6 +58,31 @@ static bool parse_persist(const struct wish_args *args) {
     return true;
 }
 
+static bool parse_setver(const struct wish_args *args) {
+    int64_t version;
+    if (!wish_integer(args, args->argv[2], &version))
+        return false;
+    if (version < 0) {
+        reply_error(args->error, REPLY_NOT_INTEGER, NULL);
+        return false;
+    }
+    args->wish->op = STORE_SET_VERSION;
+    args->wish->values = args->argv + 3;
+    args->wish->has_more = true;
+    args->wish->more.number = version;
+    return true;
+}
+
+static bool parse_enable(const struct wish_args *args) {
+    args->wish->op = STORE_ENABLE;
+    return true;
+}
+
+static bool parse_disable(const struct wish_args *args) {
+    args->wish->op = STORE_DISABLE;
+    return true;
+}
+
 typedef bool parse_fn(const struct wish_args *args);
 
 static parse_fn *const PARSERS[COMMAND_COUNT_OF] = {
@@ -84,6 +109,9 @@ static parse_fn *const PARSERS[COMMAND_COUNT_OF] = {
     [COMMAND_APPEND] = wish_parse_append,
     [COMMAND_SETRANGE] = wish_parse_setrange,
     [COMMAND_MSETNX] = parse_msetnx,
+    [COMMAND_RF_SETVER] = parse_setver,
+    [COMMAND_RF_ENABLE] = parse_enable,
+    [COMMAND_RF_DISABLE] = parse_disable,
 };
 
 /* ---- keys and values ---- */
@@ -198,6 +226,14 @@ bool wish_reply(const struct wish *wish, int proto, const struct store_ack *ack,
     case COMMAND_MSETNX:
         resp_write_int(out, ack->changed != 0);
         return true;
+    case COMMAND_RF_SETVER:
+        if (ack->changed != 0)
+            resp_write_int(out, (int64_t)ack->versions[0]);
+        else
+            resp_write_null(out, proto);
+        return true;
+    case COMMAND_RF_ENABLE:
+    case COMMAND_RF_DISABLE:
     case COMMAND_SETNX:
     case COMMAND_DEL:
     case COMMAND_UNLINK:

@@ -1,6 +1,8 @@
 #include "forward.h"
 
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "../common/command.h"
 #include "../common/conn.h"
@@ -20,20 +22,24 @@ uint64_t forward_hash(int id, const struct span *argv) {
     return first == 0 ? 0 : hash_ring(argv[first]);
 }
 
-/* An array reply for a RESP2 client: its nulls are written differently. */
+/* An array or a map for a RESP2 client: its nulls are written differently, and a map is an array.
+ */
 static void copy_array_resp2(struct buf *out, struct span reply) {
     size_t at = 0;
     while (at < reply.len) {
         struct resp_scan scan = {0};
         size_t size = 0;
-        if (reply.ptr[at] == '*') { /* its header alone */
+        char kind = reply.ptr[at];
+        if (kind == '*' || kind == '%') { /* its header alone */
             const char *end = memchr(reply.ptr + at, '\n', reply.len - at);
             size = end == NULL ? reply.len - at : (size_t)(end + 1 - (reply.ptr + at));
         } else if (resp_scan_reply(&scan, reply.ptr + at, reply.len - at, &size) != RESP_OK) {
             return; /* cannot be: the whole was measured before */
         }
-        if (reply.ptr[at] == '_')
+        if (kind == '_')
             resp_write_null(out, 2);
+        else if (kind == '%')
+            resp_write_map(out, strtoull(reply.ptr + at + 1, NULL, 10), 2); /* ends at its CR */
         else
             buf_append(out, reply.ptr + at, size);
         at += size;
@@ -51,7 +57,7 @@ void forward_copy(struct buf *out, struct span reply, int proto) {
 
 static void on_answer(struct upstream_entry *entry, struct span reply) {
     struct request *r = (struct request *)((char *)entry - offsetof(struct request, entry));
-    if (r->proto == 3 || (reply.ptr[0] != '_' && reply.ptr[0] != '*')) {
+    if (r->proto == 3 || strchr("_*%", reply.ptr[0]) == NULL) {
         request_answer(r, reply);
         return;
     }

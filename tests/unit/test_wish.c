@@ -366,3 +366,31 @@ Test(wish, replies_with_what_the_value_has_become) {
         expect_reply(WRONG[i].command, false, false, &ack, WRONG[i].want);
     }
 }
+
+/* ---- our own commands ---- */
+
+Test(wish, reads_versions) {
+    struct parsed p;
+    parse_with(&CONF, "rf.setver k 12 v", &p);
+    cr_expect(p.fine && p.wish.has_more && p.wish.op == STORE_SET_VERSION);
+    cr_expect_eq(p.wish.more.number, 12);
+    cr_expect(span_equal(p.wish.values[0], SPAN("v")));
+    expect_no_number("rf.setver k ", " v");
+    expect_error("rf.setver k -1 v", "ERR value is not an integer or out of range");
+    expect_error("rf.setver k 1 \xff", "ERR value is not valid UTF-8 text");
+    parse_with(&CONF, "rf.enable k", &p);
+    cr_expect(p.fine && p.wish.op == STORE_ENABLE);
+    parse_with(&CONF, "rf.disable k", &p);
+    cr_expect(p.fine && p.wish.op == STORE_DISABLE);
+}
+
+Test(wish, replies_with_the_new_version) {
+    const struct store_result result = {.live = true, .payload = SPAN("v")};
+    const uint64_t version = 17, none = 0;
+    const struct store_ack done = {.changed = 1, .versions = &version, .result = &result},
+                           undone = {.changed = 0, .versions = &none, .result = &result};
+    expect_reply("rf.setver", false, false, &done, ":17\r\n");
+    expect_reply("rf.setver", false, false, &undone, "nil");
+    expect_reply("rf.enable", false, false, &done, ":1\r\n");
+    expect_reply("rf.disable", false, false, &undone, ":0\r\n");
+}
