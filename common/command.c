@@ -220,6 +220,26 @@ static const struct command ROWS[] = {
         .name = "dbsize", .arity = 1, .flags = R | T, .args = "",
         .group = "server", .since = "1.0.0", .complexity = "O(rows)",
         .summary = "The number of keys in the table."},
+    [COMMAND_SCAN] = {
+        .name = "scan", .arity = -2, .flags = R | T, .args = "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        .group = "generic", .since = "2.8.0", .complexity = "O(COUNT), asks the table",
+        .summary = "Some keys of the table, from a cursor on; any proxy goes on from it."},
+    [COMMAND_KEYS] = {
+        .name = "keys", .arity = 2, .flags = R | T, .args = "pattern",
+        .group = "generic", .since = "1.0.0", .complexity = "O(keys with the pattern's beginning), asks the table",
+        .summary = "All keys that match, if they are not too many (keys-max)."},
+    [COMMAND_RANDOMKEY] = {
+        .name = "randomkey", .arity = 1, .flags = R | T, .args = "",
+        .group = "generic", .since = "1.0.0", .complexity = "O(1), asks the table",
+        .summary = "Any key."},
+    [COMMAND_FLUSHDB] = {
+        .name = "flushdb", .arity = -1, .flags = W | T | A, .args = "[ASYNC|SYNC]",
+        .group = "server", .since = "1.0.0", .complexity = "O(rows)",
+        .summary = "Deletes all keys, if the option allow-flush says so; not one transaction."},
+    [COMMAND_FLUSHALL] = {
+        .name = "flushall", .arity = -1, .flags = W | T | A, .args = "[ASYNC|SYNC]",
+        .group = "server", .since = "1.0.0", .complexity = "O(rows)",
+        .summary = "Deletes all keys, as FLUSHDB."},
     [COMMAND_PING] = {
         .name = "ping", .arity = -1, .flags = L | F, .args = "[message]",
         .group = "connection", .since = "1.0.0", .complexity = "O(1)",
@@ -332,6 +352,10 @@ static const struct command ROWS[] = {
         .name = "rf.drop", .arity = -2, KEYS(1, -1, 1, "RW"), .flags = LINK | M, .args = "key [key ...]",
         .group = "generic", .since = "7.0.0", .complexity = "O(keys)",
         .summary = "Forget keys: another node changed them."},
+    [COMMAND_RF_DROPALL] = {
+        .name = "rf.dropall", .arity = 1, .flags = L | LINK, .args = "",
+        .group = "server", .since = "7.0.0", .complexity = "O(1)",
+        .summary = "Every copy is fetched again: all keys were deleted."},
     [COMMAND_RF_WATCH] = {
         .name = "rf.watch", .arity = 2, .flags = L | LINK, .args = "on",
         .group = "server", .since = "7.0.0", .complexity = "O(1)",
@@ -359,7 +383,7 @@ static const signed char BY_LENGTH[NAME_BYTES_MAX + 1][SAME_LENGTH_MAX + 1] = {
     [3] = {COMMAND_GET, COMMAND_SET, COMMAND_DEL, COMMAND_TTL, COMMAND_ACL, -1},
     [4] = {COMMAND_MGET, COMMAND_MSET, COMMAND_PTTL, COMMAND_TYPE, COMMAND_PING, COMMAND_ECHO,
            COMMAND_AUTH, COMMAND_QUIT, COMMAND_INFO, COMMAND_TIME, COMMAND_INCR, COMMAND_DECR,
-           COMMAND_TX_EXEC, COMMAND_ROLE, -1},
+           COMMAND_TX_EXEC, COMMAND_ROLE, COMMAND_SCAN, COMMAND_KEYS, -1},
     [5] = {COMMAND_SETEX, COMMAND_SETNX, COMMAND_TOUCH, COMMAND_GETEX, COMMAND_RESET, COMMAND_HELLO,
            COMMAND_TX_MULTI, COMMAND_TX_WATCH, COMMAND_DEBUG, -1},
     [6] = {COMMAND_EXISTS, COMMAND_EXPIRE, COMMAND_GETSET,
@@ -371,11 +395,12 @@ static const signed char BY_LENGTH[NAME_BYTES_MAX + 1][SAME_LENGTH_MAX + 1] = {
            COMMAND_MODULE, COMMAND_RF_GET, -1},
     [7] = {COMMAND_PEXPIRE, COMMAND_PERSIST, COMMAND_COMMAND, COMMAND_RF_LINK, COMMAND_RF_DROP,
            COMMAND_RF_EXEC, COMMAND_TX_DISCARD, COMMAND_TX_UNWATCH, COMMAND_SLOWLOG,
-           COMMAND_LATENCY, -1},
+           COMMAND_LATENCY, COMMAND_FLUSHDB, -1},
     [8] = {COMMAND_EXPIREAT, COMMAND_GETRANGE, COMMAND_RF_WATCH, COMMAND_SETRANGE, COMMAND_LASTSAVE,
-           -1},
-    [9] = {COMMAND_PEXPIREAT, COMMAND_RF_STATUS, COMMAND_RF_SETVER, COMMAND_RF_ENABLE, -1},
-    [10] = {COMMAND_EXPIRETIME, COMMAND_RF_VERSION, COMMAND_RF_DISABLE, -1},
+           COMMAND_FLUSHALL, -1},
+    [9] = {COMMAND_PEXPIREAT, COMMAND_RF_STATUS, COMMAND_RF_SETVER, COMMAND_RF_ENABLE,
+           COMMAND_RANDOMKEY, -1},
+    [10] = {COMMAND_EXPIRETIME, COMMAND_RF_VERSION, COMMAND_RF_DISABLE, COMMAND_RF_DROPALL, -1},
     [11] = {COMMAND_PEXPIRETIME, COMMAND_INCRBYFLOAT, -1},
 };
 
@@ -410,48 +435,4 @@ bool command_arity_ok(int id, uint32_t argc) {
 
 bool command_arity_late(int id, uint32_t argc) {
     return count_fits(id, argc) && !pairs_fit(id, argc);
-}
-
-bool command_in_exec(int id) {
-    switch (id) {
-    case COMMAND_GET:
-    case COMMAND_SET:
-    case COMMAND_SETNX:
-    case COMMAND_GETSET:
-    case COMMAND_GETDEL:
-    case COMMAND_MGET:
-    case COMMAND_MSET:
-    case COMMAND_DEL:
-    case COMMAND_UNLINK:
-    case COMMAND_EXISTS:
-    case COMMAND_TOUCH:
-    case COMMAND_STRLEN:
-    case COMMAND_TYPE:
-    case COMMAND_SETEX:
-    case COMMAND_PSETEX:
-    case COMMAND_GETEX:
-    case COMMAND_EXPIRE:
-    case COMMAND_PEXPIRE:
-    case COMMAND_EXPIREAT:
-    case COMMAND_PEXPIREAT:
-    case COMMAND_TTL:
-    case COMMAND_PTTL:
-    case COMMAND_PERSIST:
-    case COMMAND_GETRANGE:
-    case COMMAND_SUBSTR:
-    case COMMAND_INCR:
-    case COMMAND_DECR:
-    case COMMAND_INCRBY:
-    case COMMAND_DECRBY:
-    case COMMAND_INCRBYFLOAT:
-    case COMMAND_APPEND:
-    case COMMAND_SETRANGE:
-    case COMMAND_PING:
-    case COMMAND_ECHO:
-    case COMMAND_SELECT:
-    case COMMAND_TIME:
-    case COMMAND_TX_UNWATCH:
-        return true;
-    }
-    return false;
 }

@@ -53,6 +53,11 @@ enum command_id {
     COMMAND_RF_ENABLE,
     COMMAND_RF_DISABLE,
     COMMAND_DBSIZE,
+    COMMAND_SCAN,
+    COMMAND_KEYS,
+    COMMAND_RANDOMKEY,
+    COMMAND_FLUSHDB,
+    COMMAND_FLUSHALL,
     /* connection and server: each daemon answers them itself */
     COMMAND_PING,
     COMMAND_ECHO,
@@ -82,6 +87,7 @@ enum command_id {
     /* between proxy and node only */
     COMMAND_RF_LINK,
     COMMAND_RF_DROP,
+    COMMAND_RF_DROPALL,
     COMMAND_RF_STATUS,
     COMMAND_RF_WATCH,
     COMMAND_RF_EXEC,

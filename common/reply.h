@@ -33,6 +33,9 @@ enum reply_error {
     REPLY_NOT_FLOAT,    /* ERR value is not a valid float */
     REPLY_RESULT_NOT_TEXT, /* ERR the value would no longer be valid UTF-8 text */
     REPLY_OFFSET,          /* ERR offset is out of range */
+    REPLY_CURSOR,          /* ERR invalid cursor */
+    REPLY_KEYS_MAX,        /* ERR more than N keys match (keys-max): use SCAN */
+    REPLY_FLUSH,           /* ERR flushing is not allowed */
     REPLY_STRING_LONG,     /* ERR string exceeds maximum allowed size */
     REPLY_EXPIRE_TIME,     /* ERR invalid expire time in 'X' command */
     REPLY_EXPIRE_NX,       /* ERR NX and XX, GT or LT options at the same time are not compatible */

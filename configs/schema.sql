@@ -14,6 +14,8 @@
 
 \set rf_seq :rf_table _version
 \set rf_live :rf_table _live
+\set rf_scan :rf_table _scan
+\set rf_expiry :rf_table _expiry
 \set rf_channel rf_ :rf_schema _ :rf_table
 -- The sequence as the triggers name it: schema and name, each quoted.
 SELECT format('%I.%I', :'rf_schema', :'rf_seq') AS rf_seq_name \gset
@@ -48,6 +50,11 @@ CREATE TABLE :"rf_table" (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 ALTER SEQUENCE :"rf_seq" OWNED BY :"rf_table".version;
+-- SCAN and RANDOMKEY walk the keys in the order of this hash; 52 bits, so that a cursor is exact in a double too.
+CREATE INDEX :"rf_scan" ON :"rf_table" ((hashtextextended(key, 0) >> 12)) WHERE active;
+
+-- The nodes' sweep looks for what has expired.
+CREATE INDEX :"rf_expiry" ON :"rf_table" (expires_at) WHERE active AND expires_at IS NOT NULL;
 
 CREATE VIEW :"rf_live" AS
     SELECT key, payload, version, expires_at, updated_at FROM :"rf_table"

@@ -77,12 +77,12 @@ void handlers_execute(struct session *session, const struct span *argv, uint32_t
     }
     if (id == COMMAND_RF_EXEC)
         handlers_exec(session, argv[1], argv[2]);
+    else if ((row->flags & COMMAND_TABLE) != 0)
+        handlers_query(session, id, argv, argc);
     else if ((row->flags & COMMAND_WRITE) != 0)
         handlers_write(session, id, argv, argc);
     else if (id == COMMAND_RF_DROP)
         drop_keys(session, argv + 1, argc - 1);
-    else if ((row->flags & COMMAND_TABLE) != 0)
-        handlers_query(session, id, argv, argc);
     else
         handlers_read(session, id, argv, argc);
 }

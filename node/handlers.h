@@ -33,6 +33,9 @@ void handlers_read(struct session *session, int id, const struct span *argv, uin
 /** handlers_query(session, id, argv, argc): a command that is answered past the cache. */
 void handlers_query(struct session *session, int id, const struct span *argv, uint32_t argc);
 
+/** handlers_scan(session, id, argv, argc): a command about all keys (but DBSIZE). */
+void handlers_scan(struct session *session, int id, const struct span *argv, uint32_t argc);
+
 /** handlers_write(session, id, argv, argc): a command that writes. */
 void handlers_write(struct session *session, int id, const struct span *argv, uint32_t argc);
 

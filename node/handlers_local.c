@@ -14,6 +14,7 @@
 #include "server.h"
 #include "session.h"
 #include "status.h"
+#include "through.h"
 
 static void bulk(struct buf *out, const char *text) {
     resp_write_bulk(out, span_str(text));
@@ -162,6 +163,10 @@ void handlers_local(struct session *session, int id, const struct span *argv, ui
         return;
     case COMMAND_RF_WATCH:
         session_watch(session, span_equal(argv[1], SPAN("1")));
+        resp_write_status(out, "OK");
+        return;
+    case COMMAND_RF_DROPALL:
+        through_everything(session_server(session)->through);
         resp_write_status(out, "OK");
         return;
     case COMMAND_TX_MULTI: /* a proxy's business */

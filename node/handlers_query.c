@@ -87,6 +87,10 @@ static enum store_question question_of(int id) {
 
 void handlers_query(struct session *session, int id, const struct span *argv, uint32_t argc) {
     struct span key = command_row(id)->first_key != 0 ? argv[1] : SPAN("");
+    if (key.len == 0 && id != COMMAND_DBSIZE) {
+        handlers_scan(session, id, argv, argc);
+        return;
+    }
     struct asked *asked = calloc(1, sizeof(*asked) + key.len);
     struct op *op = op_new(session, id);
     if (asked == NULL || op == NULL) {

@@ -22,6 +22,7 @@
 #include "session.h"
 #include "status.h"
 #include "store_pg.h"
+#include "sweep.h"
 #include "through.h"
 
 enum { FDS_RESERVED = 64, DRAIN_MS = 5000, START_MS = 3000, DISTRUST_MS = 500 };
@@ -33,6 +34,7 @@ struct node {
     struct service_listener *listener;
     struct service_signals *signals;
     struct store_pg_conf store_conf;
+    struct sweep sweep;
     bool draining, was_refused, ever_heard;
     int64_t next_told_ms; /* while nothing is trusted, watchers are told so again and again */
     int64_t drain_until_ms, starting_mono_ms;
@@ -137,6 +139,8 @@ static bool on_tick(void *ctx, bool held_up) {
     store_pg_tick(n->server.store, now_mono_ms);
     feed_pg_tick(n->server.feed, now_mono_ms);
     through_tick(n->server.through, now_mono_ms);
+    if (!n->draining)
+        sweep_tick(&n->sweep, now_mono_ms);
     tell_distrust(n, now_mono_ms);
     if (n->draining && (session_idle(&n->server) || now_mono_ms >= n->drain_until_ms))
         event_base_loopbreak(n->base);
@@ -196,6 +200,9 @@ static bool make_parts(struct node *n) {
     s->cache = cache_new((size_t)conf->cache_bytes_max, hash_seed());
     if (s->loop != NULL && s->cache != NULL)
         s->store = store_pg_new(n->base, &n->store_conf, error, sizeof(error));
+    if (s->store != NULL)
+        sweep_init(&n->sweep, s->store, conf->expiry_sweep_ms, (uint32_t)conf->expiry_batch,
+                   &s->swept);
     if (s->store != NULL)
         s->through = through_new(&through_conf, s->cache, s->store);
     if (s->through != NULL)

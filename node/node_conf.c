@@ -65,6 +65,15 @@ const struct conf_row *node_conf_rows(size_t *count_out) {
          "Connections."},
         {"output-bytes-max", CONF_BYTES, FIELD(output_bytes_max), "64mb", MB, TB, "bytes", NULL, 0,
          "Replies that a connection has not read; more, and it is closed."},
+        {"keys-max", CONF_INT, FIELD(keys_max), "10000", 1, MB, "", NULL, 0,
+         "KEYS gives at most so many; more, and it is an error."},
+        {"allow-flush", CONF_BOOL, FIELD(allow_flush), "no", 0, 0, "", NULL, 0,
+         "yes: FLUSHDB and FLUSHALL delete all keys, as DEL would."},
+        {"expiry-sweep-ms", CONF_INT, FIELD(expiry_sweep_ms), "1000", 0, HOUR_MS, "ms", NULL, 0,
+         "Rows whose time is over are deleted this often, by one node at a time; 0: never. Readers "
+         "do not need it."},
+        {"expiry-batch", CONF_INT, FIELD(expiry_batch), "1000", 1, 65536, "", NULL, 0,
+         "At most so many at once; while there are as many, ten times as often."},
         {"log-level", CONF_CHOICE, FIELD(log_level), "info", 0, 0, "", LEVELS, 0,
          "Least level that is logged."},
     };

@@ -21,6 +21,8 @@ struct node_conf {
     int64_t read_connections, write_connections, transaction_connections;
     int64_t read_timeout_ms, write_timeout_ms, fence_after_ms, stale_max_ms;
     int64_t pending_max, clients_max, output_bytes_max, log_level;
+    int64_t keys_max, expiry_sweep_ms, expiry_batch;
+    bool allow_flush;
 };
 
 /** node_conf_rows(count_out): the table of rows (see conf.h). */

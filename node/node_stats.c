@@ -44,6 +44,8 @@ static const struct stats_row ROWS[] = {
     [NODE_STAT_BYTES_MAX] = {"memory", "maxmemory", STATS_GAUGE, "bytes", "cache-bytes-max."},
     [NODE_STAT_EVICTED] = {"stats", "evicted_keys", STATS_COUNTER, "",
                            "Entries that had to go for room."},
+    [NODE_STAT_EXPIRED] = {"stats", "expired_keys", STATS_COUNTER, "",
+                           "Rows that this node deleted as their time was over."},
     [NODE_STAT_DB_UP] = {"database", "db_up", STATS_GAUGE, "", "1 while PostgreSQL can be read."},
     [NODE_STAT_DB_CONNECTIONS] = {"database", "db_connections", STATS_GAUGE, "",
                                   "Connections that are up, the feed's not counted."},

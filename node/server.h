@@ -28,7 +28,7 @@ struct server {
     struct op_read *spare;    /* op.c's: ready for the next read */
     struct tick *tick;        /* time-outs; to be woken when somebody begins to wait */
     uint32_t sessions_count, watchers;
-    uint64_t sessions_made, sessions_refused, commands, errors, deferred;
+    uint64_t sessions_made, sessions_refused, commands, errors, deferred, swept;
     int64_t started_mono_ms;
     bool starting; /* not all of the database's connections are up yet: proxies had better wait */
     uint16_t port;

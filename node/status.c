@@ -49,6 +49,7 @@ static void collect(const struct server *s, uint64_t *v) {
     v[NODE_STAT_BYTES_LIVE] = c.bytes_live;
     v[NODE_STAT_BYTES_MAX] = (uint64_t)s->conf->cache_bytes_max;
     v[NODE_STAT_EVICTED] = c.evicted;
+    v[NODE_STAT_EXPIRED] = s->swept;
     v[NODE_STAT_DB_UP] = store_up(s->store);
     v[NODE_STAT_DB_CONNECTIONS] = d.connections_up;
     v[NODE_STAT_FEED_UP] = (uint64_t)feed_pg_is_up(s->feed);

@@ -54,6 +54,15 @@ bool store_up(const struct store *store) {
     return any_ready(store->reads, store->conf.read_connections);
 }
 
+static void refuse_queries(struct store_queries *queries) {
+    struct store_query *query = queries->first;
+    *queries = (struct store_queries){0};
+    for (struct store_query *next; query != NULL; query = next) {
+        next = query->next;
+        query->done(query, STORE_DOWN, NULL);
+    }
+}
+
 static void refuse_reads(struct store *s) {
     struct store_get *get = s->first_get;
     s->first_get = s->last_get = NULL;
@@ -62,13 +71,7 @@ static void refuse_reads(struct store *s) {
         next = get->next;
         get->done(get, STORE_DOWN, NULL, NULL);
     }
-    struct store_query *query = s->first_query;
-    s->first_query = s->last_query = NULL;
-    s->queries_waiting = 0;
-    for (struct store_query *next; query != NULL; query = next) {
-        next = query->next;
-        query->done(query, STORE_DOWN, NULL);
-    }
+    refuse_queries(&s->queries);
 }
 
 static void refuse_writes(struct store_queue *queue) {
@@ -90,8 +93,10 @@ static void on_down(void *ctx, struct pg_conn *conn) {
         refuse_reads(s);
     if (!any_ready(s->writes, s->conf.write_connections))
         refuse_writes(&s->queue);
-    if (!s->slow.ready)
+    if (!s->slow.ready) {
         refuse_writes(&s->alone);
+        refuse_queries(&s->chores);
+    }
     if (!any_ready(s->execs, s->conf.transaction_connections))
         refuse_writes(&s->transactions);
 }
@@ -154,6 +159,7 @@ void store_pg_free(struct store **pointer) {
     refuse_writes(&s->queue);
     refuse_writes(&s->alone);
     refuse_writes(&s->transactions);
+    refuse_queries(&s->chores);
     if (s->pump != NULL)
         event_free(s->pump);
     for (int i = 0; i < STORE_SQL_STATEMENTS; i++)
@@ -222,15 +228,17 @@ bool store_write_cancel(struct store *store, struct store_write *write) {
 }
 
 enum store_status store_ask(struct store *store, struct store_query *query) {
-    if (!store_up(store) || store->closing)
+    bool changes = query->question >= STORE_FLUSH;
+    struct store_queries *queries = changes ? &store->chores : &store->queries;
+    if (!(changes ? store->slow.ready : store_up(store)) || store->closing)
         return STORE_DOWN;
-    if (store->queries_waiting >= STORE_QUERIES_MAX)
+    if (queries->count >= STORE_QUERIES_MAX)
         return STORE_BUSY;
     query->next = NULL;
     query->asked_mono_ms = clock_mono_ms();
-    *(store->last_query != NULL ? &store->last_query->next : &store->first_query) = query;
-    store->last_query = query;
-    store->queries_waiting++;
+    *(queries->last != NULL ? &queries->last->next : &queries->first) = query;
+    queries->last = query;
+    queries->count++;
     store_pump_later(store);
     return STORE_OK;
 }
@@ -252,8 +260,8 @@ static void on_pump(evutil_socket_t fd, short what, void *arg) {
     struct store *s = arg;
     for (int64_t i = 0; i < s->conf.read_connections; i++) {
         struct store_lane *lane = &s->reads[i];
-        if (lane->ready && lane->busy == 0 && s->first_query != NULL && takes_questions(s, i))
-            store_query_send(lane);
+        if (lane->ready && lane->busy == 0 && s->queries.first != NULL && takes_questions(s, i))
+            store_query_send(lane, &s->queries);
         if (lane->ready && lane->busy == 0 && s->first_get != NULL)
             store_read_send(lane);
     }
@@ -267,22 +275,25 @@ static void on_pump(evutil_socket_t fd, short what, void *arg) {
         if (s->execs[i].ready && s->execs[i].busy == 0 && s->transactions.first != NULL)
             store_exec_send(&s->execs[i]);
     }
+    if (s->slow.ready && s->slow.busy == 0 && s->chores.first != NULL)
+        store_query_send(&s->slow, &s->chores);
 }
 
-static void give_up_queries(struct store *s, int64_t now_mono_ms) {
-    while (s->first_query != NULL &&
-           now_mono_ms - s->first_query->asked_mono_ms > s->conf.read_deadline_ms) {
-        struct store_query *query = s->first_query;
-        s->first_query = query->next;
-        if (s->first_query == NULL)
-            s->last_query = NULL;
-        s->queries_waiting--;
+static void give_up_queries(struct store *s, struct store_queries *queries, int64_t now_mono_ms) {
+    while (queries->first != NULL &&
+           now_mono_ms - queries->first->asked_mono_ms > s->conf.read_deadline_ms) {
+        struct store_query *query = queries->first;
+        queries->first = query->next;
+        if (queries->first == NULL)
+            queries->last = NULL;
+        queries->count--;
         query->done(query, STORE_BUSY, NULL);
     }
 }
 
 void store_pg_tick(struct store *s, int64_t now_mono_ms) {
-    give_up_queries(s, now_mono_ms);
+    give_up_queries(s, &s->queries, now_mono_ms);
+    give_up_queries(s, &s->chores, now_mono_ms);
     for (int64_t i = 0; i < s->conf.read_connections; i++)
         pg_conn_tick(s->reads[i].conn, now_mono_ms);
     for (int64_t i = 0; i < s->conf.write_connections; i++)

@@ -189,10 +189,25 @@ enum store_question {
     STORE_COUNT_ROWS, /* live rows; the planner's estimate if counting takes too long */
     STORE_WHOLE_ROW,  /* the row of `key`, live or not */
     STORE_ROWS,       /* the rows of `keys`, all of one moment */
+    STORE_SCAN,       /* live keys from `place` on, in the order of their places */
+    STORE_LIST,       /* live keys from `key` up to `until`, in byte order */
+    /* These change rows; each is a transaction of its own, and any node hears of it by the feed. */
+    STORE_FLUSH, /* soft delete of live keys from `key` on, in byte order */
+    STORE_SWEEP, /* soft delete of rows that have expired, if no other node is at it */
 };
 
+/* A key's place among all: a hash of it, for ever the same. */
+enum { STORE_PLACE_BITS = 52 };
+
 struct store_answer {
-    int64_t count; /* COUNT_ROWS */
+    int64_t
+        count; /* COUNT_ROWS; FLUSH, SWEEP: rows changed, fewer than asked for: no more are left */
+    /* SCAN, LIST; borrowed during the callback. SCAN gives at least as many as asked for if there
+       are, and never a part of those with one place. */
+    const struct span *keys;
+    uint32_t keys_count;
+    uint64_t last_place;  /* SCAN: of the last key */
+    struct span last_key; /* FLUSH: the last one, if any was changed */
     /* WHOLE_ROW */
     bool found, live, active;
     struct span payload; /* borrowed during the callback */
@@ -204,9 +219,11 @@ struct store_answer {
 
 struct store_query {
     enum store_question question;
-    struct span key;
+    struct span key, until;  /* both included; they live until the answer */
     const struct span *keys; /* ROWS: distinct, in the order of their bytes */
     uint32_t count;
+    uint64_t place;
+    uint32_t count_max; /* of keys */
     /** `answer`: with STORE_OK. */
     void (*done)(struct store_query *query, enum store_status status,
                  const struct store_answer *answer);
@@ -215,8 +232,9 @@ struct store_query {
 };
 
 /** store_ask(store, query): each question is a statement of its own, on a connection for reads;
- * they never take all of these, unless there is only one. STORE_OK: `query->done` will run, with
- * STORE_BUSY if it waited too long to be sent. STORE_DOWN, STORE_BUSY: it never will. */
+ * they never take all of these, unless there is only one. What changes rows goes on the slow lane.
+ * STORE_OK: `query->done` will run, with STORE_BUSY if it waited too long to be sent. STORE_DOWN,
+ * STORE_BUSY: it never will. */
 enum store_status store_ask(struct store *store, struct store_query *query);
 
 #endif

@@ -37,6 +37,11 @@ enum store_statement {
     STORE_SQL_EXEC_ROWS,
     STORE_SQL_EXEC_CHECK,
     STORE_SQL_EXEC_GUARD,
+    STORE_SQL_SCAN,
+    STORE_SQL_SCAN_INDEX,
+    STORE_SQL_LIST,
+    STORE_SQL_FLUSH,
+    STORE_SQL_SWEEP,
     /* one key each: eight parameters, one row */
     STORE_SQL_EDIT_SET,
     STORE_SQL_EDIT_DELETE,
@@ -53,6 +58,11 @@ enum store_statement {
 
 struct store_queue {
     struct store_write *first, *last;
+    uint32_t count;
+};
+
+struct store_queries {
+    struct store_query *first, *last;
     uint32_t count;
 };
 
@@ -80,9 +90,9 @@ struct store {
     unsigned lent; /* turn of store_pg_lend() */
     struct store_get *first_get, *last_get;
     uint32_t gets_waiting;
-    struct store_query *first_query, *last_query;
-    uint32_t queries_waiting;
-    struct store_queue queue, alone; /* writes to send; writes to try again one by one */
+    struct store_queries queries, chores; /* chores: those that change rows */
+    bool scan_index_known;                /* whether there is one was looked up, and logged */
+    struct store_queue queue, alone;      /* writes to send; writes to try again one by one */
     struct store_queue transactions;
     struct event *pump; /* sends what was queued in this turn */
     bool closing;
@@ -125,9 +135,9 @@ bool store_lane_trusted(const struct store_lane *lane);
 const char *store_note_error(struct store *store, const void *result);
 
 /** store_read_send(lane) / store_write_send(lane) / store_alone_send(lane): send what waits, as far
- * as a batch allows; store_query_send(lane): one question. */
+ * as a batch allows; store_query_send(lane, queries): one question. */
 void store_read_send(struct store_lane *lane);
-void store_query_send(struct store_lane *lane);
+void store_query_send(struct store_lane *lane, struct store_queries *queries);
 void store_write_send(struct store_lane *lane);
 void store_alone_send(struct store_lane *lane);
 

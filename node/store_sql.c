@@ -6,8 +6,8 @@
 
 #include "store_private.h"
 
-/* {T} table, {K} key, {P} payload, {A} active, {S} sequence; {L}: the row counts as there.
- * store_sql_edit.c has the edits' texts. */
+/* {T} table, {K} key, {P} payload, {A} active, {S} sequence; {L}: the row counts as there; {H}: its
+ * key's place. store_sql_edit.c has the edits' texts. */
 static const char *const TEXTS[] = {
     [STORE_SQL_GET] = "SELECT {K}, {P}, version, CASE WHEN expires_at IS NOT NULL THEN"
                       " greatest(0, (extract(epoch FROM expires_at - now()) * 1000)::bigint) END"
@@ -74,9 +74,36 @@ static const char *const TEXTS[] = {
     /* An error if there is a row now that there was not. */
     [STORE_SQL_EXEC_GUARD] = "SELECT 1 / (NOT EXISTS (SELECT FROM {T} WHERE {K} = ANY"
                              " (current_setting('ringfence.absent')::text[])))::int",
+    [STORE_SQL_SCAN] = "SELECT {K}, {H} FROM {T} WHERE {L} AND ({H}) >= $1 ORDER BY {H}"
+                       " FETCH FIRST ($2) ROWS WITH TIES",
+    [STORE_SQL_SCAN_INDEX] =
+        "SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = '{T}'::regclass AND indisvalid"
+        " AND pg_get_expr(indexprs, indrelid) LIKE '%hashtextextended(%')",
+    /* In byte order whatever the column's collation is. */
+    [STORE_SQL_LIST] = "SELECT {K}, 0::bigint FROM {T} WHERE {L} AND {K} COLLATE \"C\" >= $1"
+                       " AND {K} COLLATE \"C\" <= $2 ORDER BY {K} COLLATE \"C\" LIMIT $3",
+    [STORE_SQL_FLUSH] =
+        "WITH chosen AS MATERIALIZED (SELECT {K} AS k FROM {T} WHERE {L} AND {K} COLLATE \"C\" >= "
+        "$1"
+        " ORDER BY {K} COLLATE \"C\" LIMIT $2 FOR NO KEY UPDATE),"
+        " upd AS (UPDATE {T} AS t SET {A} = false, version = nextval({S}), updated_at = now()"
+        " FROM chosen WHERE t.{K} = chosen.k RETURNING t.{K} AS k)"
+        " SELECT count(*), max(k COLLATE \"C\") FROM upd",
+    /* SKIP LOCKED: it never waits, so it needs no order. The lock is one of the table's own. */
+    [STORE_SQL_SWEEP] =
+        "WITH mine AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended("
+        "'ringfence sweep {T}', 0)) AS ok), chosen AS MATERIALIZED (SELECT {K} AS k FROM {T}"
+        " WHERE {A} AND expires_at <= now() AND (SELECT ok FROM mine) ORDER BY expires_at LIMIT $1"
+        " FOR NO KEY UPDATE SKIP LOCKED),"
+        " upd AS (UPDATE {T} AS t SET {A} = false, version = nextval({S}), updated_at = now()"
+        " FROM chosen WHERE t.{K} = chosen.k RETURNING t.{K} AS k)"
+        " SELECT count(*), NULL::text FROM upd",
     [STORE_SQL_ESTIMATE] =
         "SELECT greatest(0, reltuples)::bigint FROM pg_class WHERE oid = '{T}'::regclass",
 };
+
+/* A key's place; the schema has an index on it. */
+static const char HASH[] = "hashtextextended({K}, 0) >> 12";
 
 static const char LIVE[] = "{A} AND (expires_at IS NULL OR expires_at > now())";
 
@@ -115,6 +142,9 @@ static void expand(struct buf *out, const char *text, const struct names *names)
         switch (text[1]) {
         case 'L':
             expand(out, LIVE, names);
+            break;
+        case 'H':
+            expand(out, HASH, names);
             break;
         case 'B':
         case 'D':

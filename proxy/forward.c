@@ -19,6 +19,8 @@
 
 uint64_t forward_hash(int id, const struct span *argv) {
     int first = command_row(id)->first_key;
+    if (id == COMMAND_SCAN) /* any node can answer: a walk goes round */
+        return hash_ring(argv[1]);
     return first == 0 ? 0 : hash_ring(argv[first]);
 }
 
@@ -47,7 +49,7 @@ static void copy_array_resp2(struct buf *out, struct span reply) {
 }
 
 void forward_copy(struct buf *out, struct span reply, int proto) {
-    if (proto == 3 || (reply.ptr[0] != '_' && reply.ptr[0] != '*'))
+    if (proto == 3 || strchr("_*%", reply.ptr[0]) == NULL)
         buf_append_span(out, reply);
     else if (reply.ptr[0] == '_')
         resp_write_null(out, 2);
@@ -92,6 +94,10 @@ void forward_request(const struct proxy_env *env, struct request *r, const struc
     int wrong = too_long(env->conf, r->command, in, &limit);
     if (wrong != REPLY_ERROR_COUNT) {
         request_fail_number(r, wrong, limit);
+        return;
+    }
+    if (r->is_write && r->is_all) {
+        gather_flush(env, r, in, raw);
         return;
     }
     if (r->is_multi && gather_is_split(env, r->command, in->argv, in->argc)) {

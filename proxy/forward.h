@@ -15,8 +15,8 @@ struct proxy_env;
 struct request;
 struct resp_request;
 
-/** forward_hash(id, argv): where a request goes: ring hash of its first key; 0 for a command
- * without one. */
+/** forward_hash(id, argv): where a request goes: ring hash of its first key; of a SCAN's
+ * cursor; 0 for a command without either. */
 uint64_t forward_hash(int id, const struct span *argv);
 
 /** forward_copy(out, reply, proto): a node's reply as a client of `proto` reads it: RESP2 writes

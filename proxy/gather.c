@@ -80,8 +80,8 @@ int gather_is_split(const struct proxy_env *env, int id, const struct span *argv
     return false;
 }
 
-static struct gather *make(const struct proxy_env *env, struct request *r, unsigned keys) {
-    size_t parts_max = keys;
+static struct gather *make(const struct proxy_env *env, struct request *r, unsigned keys,
+                           size_t parts_max) {
     struct gather *g =
         calloc(1, sizeof(*g) + parts_max * sizeof(struct part) + 2 * keys * sizeof(uint32_t));
     if (g == NULL)
@@ -354,21 +354,14 @@ static void on_write_answer(struct upstream_entry *entry, struct span reply) {
         finish_write(g);
 }
 
-static void start_write(struct gather *g, const struct resp_request *in, struct span raw) {
+/* The write itself, to the first part's node; parts[1..] have what is to be said to the others. */
+static void ask_write(struct gather *g, const struct resp_request *in, struct span raw, int error) {
     struct buf bytes;
     buf_init(&bytes, 0);
-    int error = REPLY_ERROR_COUNT;
-    for (uint32_t p = 1; p < g->parts_count && error == REPLY_ERROR_COUNT; p++) {
-        bytes.head = bytes.tail = 0;
-        write_part(&bytes, g, &g->parts[p], SPAN("RF.DROP"), in->argv);
-        if (bytes.failed || !hold(&g->parts[p], span_of(buf_head(&bytes), buf_len(&bytes))))
-            error = REPLY_OOM;
-    }
     stats_add(&g->env->stats[PROXY_STAT_SPLIT], 1);
     g->parts[0].entry.done = on_write_answer;
     g->parts[0].entry.is_write = true;
     if (in->is_inline && error == REPLY_ERROR_COUNT) {
-        bytes.head = bytes.tail = 0;
         resp_write_request(&bytes, in->argv, in->argc);
         raw = span_of(buf_head(&bytes), buf_len(&bytes));
         error = bytes.failed ? REPLY_OOM : error;
@@ -382,9 +375,47 @@ static void start_write(struct gather *g, const struct resp_request *in, struct 
     }
 }
 
+static void start_write(struct gather *g, const struct resp_request *in, struct span raw) {
+    struct buf bytes;
+    buf_init(&bytes, 0);
+    int error = REPLY_ERROR_COUNT;
+    for (uint32_t p = 1; p < g->parts_count && error == REPLY_ERROR_COUNT; p++) {
+        bytes.head = bytes.tail = 0;
+        write_part(&bytes, g, &g->parts[p], SPAN("RF.DROP"), in->argv);
+        if (bytes.failed || !hold(&g->parts[p], span_of(buf_head(&bytes), buf_len(&bytes))))
+            error = REPLY_OOM;
+    }
+    buf_release(&bytes);
+    ask_write(g, in, raw, error);
+}
+
+void gather_flush(const struct proxy_env *env, struct request *r, const struct resp_request *in,
+                  struct span raw) {
+    size_t members = topology_count(env->topology);
+    struct gather *g = make(env, r, 0, members + 1);
+    int error = REPLY_ERROR_COUNT;
+    if (g == NULL) {
+        request_fail(r, REPLY_OOM);
+        return;
+    }
+    g->parts_count = (uint32_t)members + 1;
+    for (uint32_t p = 0; p <= members; p++) {
+        struct topology_node member = {.name = ""};
+        if (p != 0)
+            topology_node(env->topology, p - 1, &member);
+        g->parts[p].gather = g;
+        g->parts[p].entry.start_us = conn_loop_now_us(env->loop);
+        g->parts[p].entry.hash = p != 0 ? hash_point(span_str(member.name), 0) : r->entry.hash;
+        if (p != 0 && !hold(&g->parts[p], SPAN("*1\r\n$10\r\nRF.DROPALL\r\n")))
+            error = REPLY_OOM;
+    }
+    ask_write(g, in, raw, error);
+}
+
 void gather_start(const struct proxy_env *env, struct request *r, const struct resp_request *in,
                   struct span raw) {
-    struct gather *g = make(env, r, key_count(r->command, in->argc));
+    unsigned keys = key_count(r->command, in->argc);
+    struct gather *g = make(env, r, keys, keys);
     if (g == NULL) {
         request_fail(r, REPLY_OOM);
         return;

@@ -22,4 +22,9 @@ int gather_is_split(const struct proxy_env *env, int id, const struct span *argv
 void gather_start(const struct proxy_env *env, struct request *r, const struct resp_request *in,
                   struct span raw);
 
+/** gather_flush(env, r, in, raw): FLUSHDB, FLUSHALL: one node does it; before the reply all nodes
+ * drop everything. As gather_start(). */
+void gather_flush(const struct proxy_env *env, struct request *r, const struct resp_request *in,
+                  struct span raw);
+
 #endif

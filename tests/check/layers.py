@@ -17,12 +17,12 @@ ROWS = [
     ("what a command means", [
         "proxy/local", "proxy/local_*", "proxy/registry", "proxy/forward",
         "node/handlers", "node/handlers_*", "node/exec", "node/exec_reply", "node/wish", "node/wish_*", "node/status", "node/op.c"]),
-    ("policy", ["proxy/gather", "proxy/transaction", "proxy/topology", "proxy/request.h", "node/through", "node/through_*", "node/op.h", "node/session.h"]),
+    ("policy", ["proxy/gather", "proxy/transaction", "proxy/topology", "proxy/request.h", "node/through", "node/through_*", "node/op.h", "node/session.h", "node/sweep"]),
     ("one resource each", ["proxy/upstream", "proxy/upstream_*", "node/cache", "node/cache_*", "node/store", "node/store_*",
                            "node/feed_pg"]),
     ("libpq, libevent", ["node/pg_conn", "common/conn", "common/conn_*", "common/reply", "common/service", "common/service_watch", "common/tick"]),
     ("no event loop", [
-        "common/buf", "common/cli", "common/clock", "common/command", "common/conf", "common/glob", "common/hash", "common/log", "common/pace", "common/plant", "common/resp_*",
+        "common/buf", "common/cli", "common/clock", "common/command", "common/command_exec", "common/conf", "common/glob", "common/hash", "common/log", "common/pace", "common/plant", "common/resp_*",
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
         "proxy/env", "proxy/health", "proxy/mailbox", "proxy/multi", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/window",
         "common/digest", "common/users", "proxy/rights", "proxy/slowlog", "proxy/timing",

@@ -348,6 +348,11 @@ class Draw:
             lambda: [b"COMMAND", self.rng.choice([b"INFO", b"DOCS"]), b"nosuch"],
             lambda: [b"COMMAND", self.rng.choice([b"nosuch", b"COUNT", b"GETKEYS", b"LIST"]), b"x"],
             lambda: [b"INFO", b"nosuch"],
+            lambda: [b"SCAN", self.rng.choice([b"x", b" 1", b"18446744073709551616", b"1.5"])],
+            lambda: [b"SCAN", b"0", *self.rng.choice([[b"COUNT"], [b"COUNT", b"0"], [b"COUNT", b"x"], [b"NO", b"1"], [b"MATCH"]])],
+            lambda: [b"SCAN", b"0", b"MATCH", self.prefix + b"nosuch*", b"COUNT", b"10000"],
+            lambda: [b"KEYS", self.rng.choice([self.prefix + b"nosuch*", self.prefix + b"x[a", b""])],
+            lambda: [self.rng.choice([b"FLUSHALL", b"FLUSHDB"]), *self.rng.choice([[b"NOW"], [b"SYNC", b"x"]])],
             lambda: [b"TIME", b"x"],
         ])()
 

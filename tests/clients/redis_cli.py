@@ -49,6 +49,20 @@ def plain():
     check("--latency answers", re.fullmatch(r"\d+ \d+ \d+\.\d+ \d+", cli("--latency", "-i", "1", "--raw")) is not None)
 
 
+def all_keys():
+    """--scan and --bigkeys walk the whole table."""
+    wanted = ["%sall:%d" % (PREFIX, i) for i in range(50)]
+    cli("MSET", *(x for key in wanted for x in (key, "v")))
+    cli("SET", wanted[7], "b" * 3000)
+    for protocol in ("-2", "-3"):
+        found = cli("--scan", "--pattern", PREFIX + "all:*", protocol=protocol).split("\n")
+        check_equal(protocol + " --scan finds every key once", sorted(found), sorted(wanted))
+    check_equal("KEYS", sorted(cli("KEYS", PREFIX + "all:*").split("\n")), sorted(wanted))
+    big = cli("--bigkeys")
+    check("--bigkeys knows a big string", re.search(r"Biggest string found '\"[^']*\"' has [0-9]+ bytes", big) is not None, big[-600:])
+    check("--bigkeys walks all keys", re.search(r"Sampled %s keys in the keyspace" % cli("DBSIZE"), big) is not None, big[-600:])
+
+
 def mass_insertion():
     """--pipe: raw requests in, a closing ECHO; its verdict counts replies and errors."""
     requests = b"".join(
@@ -133,7 +147,7 @@ def benchmark():
 
 
 def main():
-    for part in (plain, mass_insertion, terminal, benchmark):
+    for part in (plain, all_keys, mass_insertion, terminal, benchmark):
         try:
             part()
         except Exception as e:  # pylint: disable=broad-except

@@ -80,7 +80,8 @@ Test(expiry, set_by_sql_is_seen) {
     EXPECT_WITHIN(SEEN_MS, c, ":100", "TTL", "ttl:sql");
     sql_do(sql, "UPDATE ringfence.entry SET expires_at = now() WHERE key = 'ttl:sql'");
     EXPECT_WITHIN(SEEN_MS, c, "nil", "GET", "ttl:sql");
-    sql_do(sql, "UPDATE ringfence.entry SET expires_at = NULL WHERE key = 'ttl:sql'");
+    sql_do(sql, "UPDATE ringfence.entry SET expires_at = NULL, active = true WHERE key = "
+                "'ttl:sql'"); /* it may have been swept */
     EXPECT_WITHIN(SEEN_MS, c, "$v", "GET", "ttl:sql");
 }
 

@@ -23,6 +23,8 @@ Test(forward, a_request_goes_by_the_hash_of_its_first_key) {
     cr_assert_eq(forward_hash(COMMAND_GET, argv), hash_ring(SPAN("tag")));
     cr_assert_eq(forward_hash(COMMAND_MSET, argv), hash_ring(SPAN("tag")));
     cr_assert_eq(forward_hash(COMMAND_DBSIZE, argv), 0);
+    struct span scan[] = {SPAN("scan"), SPAN("17")}; /* a walk goes round the nodes */
+    cr_assert_eq(forward_hash(COMMAND_SCAN, scan), hash_ring(SPAN("17")));
 }
 
 Test(forward, an_inline_request_is_written_anew) { /* the fake takes no other */
@@ -47,6 +49,7 @@ Test(forward, replies_are_passed_on_as_the_client_speaks) {
         {"-DBDOWN x\r\n", "-DBDOWN x\r\n"},
         {"*0\r\n", "*0\r\n"},
         {"*3\r\n_\r\n$3\r\n_\r\n\r\n*1\r\n_\r\n", "*3\r\n$-1\r\n$3\r\n_\r\n\r\n*1\r\n$-1\r\n"},
+        {"%1\r\n$1\r\na\r\n_\r\n", "*2\r\n$1\r\na\r\n$-1\r\n"},
     };
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         struct bench *b = start();
@@ -69,6 +72,8 @@ Test(forward, what_is_too_long_is_refused_before_it_is_sent) {
         {"SET k 12345\r\n", "-ERR value is longer than 4 bytes\r\n"},
         {"SETNX k 12345\r\n", "-ERR value is longer than 4 bytes\r\n"},
         {"GETSET k 12345\r\n", "-ERR value is longer than 4 bytes\r\n"},
+        {"MSETNX a 1 b 12345\r\n", "-ERR value is longer than 4 bytes\r\n"},
+        {"APPEND k 12345\r\n", "-ERR value is longer than 4 bytes\r\n"},
         {"MSET a 1 b 12345\r\n", "-ERR value is longer than 4 bytes\r\n"},
         {"MSET a 1 123456789 1\r\n", "-ERR key is longer than 8 bytes\r\n"},
         {"MGET a 123456789\r\n", "-ERR key is longer than 8 bytes\r\n"},

@@ -280,6 +280,32 @@ Test(gather, rule_11_an_owner_that_cannot_be_told_is_counted_and_the_reply_is_ok
     }
 }
 
+Test(gather, rule_11_a_flush_is_done_by_one_node_and_all_drop_everything) {
+    struct two t = start();
+    SAY(&t, "FLUSHALL\r\n");
+    cr_assert(BENCH_UNTIL(t.b, node_fake_heard(t.a) + node_fake_heard(t.z) == 1));
+    struct node_fake *first = node_fake_heard(t.a) == 1 ? t.a : t.z,
+                     *second = first == t.a ? t.z : t.a;
+    cr_assert_str_eq(node_fake_request(first, 0), "FLUSHALL");
+    settle(&t);
+    cr_assert_eq(node_fake_heard(second), 0); /* it is not committed */
+    node_fake_say(first, "+OK\r\n");
+    HEARD(&t, first, 2, "RF.DROPALL");
+    HEARD(&t, second, 1, "RF.DROPALL");
+    node_fake_say(first, "+OK\r\n");
+    settle(&t);
+    cr_assert(bench_hears(t.c, "")); /* not before both have dropped it */
+    node_fake_say(second, "+OK\r\n");
+    cr_assert(bench_hears(t.c, "+OK\r\n"));
+    SAY(&t, "FLUSHDB ASYNC\r\n");
+    HEARD(&t, first, 3, "FLUSHDB ASYNC");
+    node_fake_say(first, "-ERR no\r\n");
+    cr_assert(bench_hears(t.c, "+OK\r\n-ERR no\r\n"));
+    settle(&t);
+    cr_assert_eq(node_fake_heard(second), 1);
+    stop(&t);
+}
+
 Test(gather, a_write_that_came_inline_is_written_anew) { /* the fake takes no other */
     struct two t = start();
     SAY(&t, "MSET %s \"x y\" %s 2\r\n", t.a0, t.b0);
