@@ -8,8 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 base=build/release
 out=build/planted
 SECONDS_EACH=${SECONDS_EACH:-8}
-[ $# -ne 0 ] || set -- ok_for_uncertain:R1 error_for_uncertain:R1 nil_for_failure:R1 no_program_order:R0 everything_is_nothing:R3 \
-    no_distrust_on_feed_loss:R4 trust_without_heartbeat:R4 wrong_owner:R0 gone_keeps_entry:R3 no_drop_at_other_owners:R0
+[ $# -ne 0 ] || set -- no_program_order:R0 wrong_owner:R0 no_drop_at_other_owners:R0 cache_before_commit:R1:backend \
+    nil_for_failure:R4:database trust_without_heartbeat:R4:feed everything_is_nothing:R3:bulk gone_keeps_entry:R3:rows \
+    resend_sent_write:R1:link nodedown_for_uncertain:R1:node ok_for_uncertain:R1
 
 make -s -j2 FLAVOUR=release all $base/tests/chaos/test_chaos
 mapfile -t names < <(sed -n 's/^ *PLANT_\([a-z_]*\)\( = 1\)\?,.*/\1/p' common/plant.h)
