@@ -282,8 +282,12 @@ static void stop(struct proxy *p) {
         if (p->workers[i] != NULL)
             worker_stop(p->workers[i]);
     }
+    for (unsigned i = 0; i < p->workers_count; i++) {
+        if (p->workers[i] != NULL)
+            worker_join(p->workers[i]);
+    }
     for (unsigned i = 0; i < p->workers_count; i++)
-        worker_join(&p->workers[i]);
+        worker_free(&p->workers[i]);
     balance_free(&p->balance);
     service_signals_free(&p->signals);
     registry_free(&p->registry);

@@ -291,12 +291,17 @@ bool worker_ended(const struct worker *w) {
     return atomic_load((_Atomic bool *)&w->ended);
 }
 
-void worker_join(struct worker **pointer) {
+void worker_join(struct worker *w) {
+    if (w->thread_made)
+        pthread_join(w->thread, NULL);
+    w->thread_made = false;
+}
+
+void worker_free(struct worker **pointer) {
     struct worker *w = *pointer;
     *pointer = NULL;
     if (w == NULL)
         return;
-    if (w->thread_made)
-        pthread_join(w->thread, NULL);
+    worker_join(w);
     release(w);
 }

@@ -19,7 +19,7 @@ struct worker;
 /**
  * worker_start(server, ring_path, ring, epoch, users, stats): a running thread. `server` (its own
  * copy; the fields of this worker are filled in here) and `stats` [PROXY_STAT_COUNT] are borrowed
- * until worker_join(). The ring and the users (NULL: none) are taken over, also on failure. NULL
+ * until worker_free(). The ring and the users (NULL: none) are taken over, also on failure. NULL
  * without memory or threads.
  */
 struct worker *worker_start(struct local_server *server, const char *ring_path, struct ring *ring,
@@ -51,9 +51,11 @@ bool worker_reset_stats(struct worker *worker, bool here);
 void worker_drain(struct worker *worker);
 void worker_stop(struct worker *worker);
 
-/** worker_ended(worker): the thread's loop is over. worker_join(): wait for it and free the worker.
- */
+/** worker_ended(worker): the thread's loop is over. worker_join(worker): wait for that.
+ * worker_free(worker): the same, and free it: workers that run may send it messages (CLIENT KILL,
+ * CONFIG SET), so all are joined before the first is freed. */
 bool worker_ended(const struct worker *worker);
-void worker_join(struct worker **worker);
+void worker_join(struct worker *worker);
+void worker_free(struct worker **worker);
 
 #endif

@@ -51,7 +51,7 @@ static void set_up(void) {
 static void tear_down(void) {
     if (w != NULL)
         worker_stop(w);
-    worker_join(&w);
+    worker_free(&w);
     bench_free(&b);
 }
 
@@ -125,7 +125,7 @@ Test(worker, stopped_it_closes_its_clients) {
     cr_assert_not(worker_ended(w));
     worker_stop(w);
     cr_assert(BENCH_UNTIL(b, worker_ended(w)));
-    worker_join(&w);
+    worker_free(&w);
     cr_assert_null(w);
     cr_assert(ended(c));
     bench_client_free(&c);
@@ -136,7 +136,7 @@ Test(worker, what_comes_too_late_is_closed_and_freed) {
     cr_assert(BENCH_UNTIL(b, worker_ended(w)));
     struct bench_client *c = give_client();
     cr_assert(worker_give_ring(w, make_ring(3), 2));
-    worker_join(&w);
+    worker_free(&w);
     cr_assert(ended(c));
     bench_client_free(&c);
     cr_assert_not(bench_leaks());
