@@ -362,7 +362,10 @@ static void on_answer(struct store_query *query, enum store_status status,
         bool unknown = flushes && (walk->again || status == STORE_FAILED);
         if (unknown)
             through_everything(walk->server->through);
-        fail(walk, unknown ? REPLY_UNCERTAIN : status == STORE_BUSY ? REPLY_BUSY : REPLY_DBDOWN);
+        fail(walk, unknown                  ? REPLY_UNCERTAIN
+                   : status == STORE_BUSY   ? REPLY_BUSY
+                   : status == STORE_LOCKED ? REPLY_LOCKED
+                                            : REPLY_DBDOWN);
         return;
     }
     switch (walk->op->command) {

@@ -224,7 +224,8 @@ struct store_query {
     uint32_t count;
     uint64_t place;
     uint32_t count_max; /* of keys */
-    /** `answer`: with STORE_OK. */
+    /** `answer`: with STORE_OK. STORE_LOCKED: only of those that change rows, which changed none.
+     */
     void (*done)(struct store_query *query, enum store_status status,
                  const struct store_answer *answer);
     int64_t asked_mono_ms;    /* the store's */

@@ -9,14 +9,19 @@
 #include "pg_array.h"
 #include "store_private.h"
 
-enum { PARAMS_MAX = 3 };
+enum {
+    PARAMS_MAX = 3,
+    /* Those that change rows share their connection with writes that wait for a lock already. */
+    SWEEP_LOCK_TIMEOUT_MS = 5,
+    FLUSH_LOCK_TIMEOUT_MS = 500,
+};
 
 struct query_run {
     struct pg_group group;
     struct store_lane *lane;
     struct store_query *query;
     PGresult *rows;
-    bool estimated;
+    bool estimated, locked;
 };
 
 static void send(struct query_run *run);
@@ -31,17 +36,26 @@ static void note_scan_index(struct store *s, bool there) {
     s->scan_index_known = true;
 }
 
+static bool is_chore(const struct store_query *query) {
+    return query->question >= STORE_FLUSH;
+}
+
 static void on_result(struct pg_group *group, struct pg_result *result) {
     struct query_run *run = (struct query_run *)group;
     PGresult *r = (PGresult *)result;
     if (PQresultStatus(r) == PGRES_PIPELINE_ABORTED)
         return;
-    if (PQresultStatus(r) != PGRES_TUPLES_OK)
-        store_note_error(run->lane->store, r);
-    else if (run->query->question == STORE_SCAN && PQnfields(r) == 1)
+    run->locked = run->locked || store_is_lock(PQresultErrorField(r, PG_DIAG_SQLSTATE));
+    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+        if (!run->locked)
+            store_note_error(run->lane->store, r);
+    } else if (is_chore(run->query) && PQnfields(r) == 1) {
+        return; /* the lock time-out */
+    } else if (run->query->question == STORE_SCAN && PQnfields(r) == 1) {
         note_scan_index(run->lane->store, PQgetvalue(r, 0, 0)[0] != 0);
-    else if (run->rows == NULL)
+    } else if (run->rows == NULL) {
         run->rows = PQcopyResult(r, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES);
+    }
 }
 
 static int64_t int_or(const PGresult *r, int column, int64_t otherwise) {
@@ -132,10 +146,11 @@ static void on_end(struct pg_group *group, enum pg_group_end end) {
         send(run);
         return;
     }
-    if (end == PG_GROUP_SYNCED && run->rows != NULL)
+    if (end == PG_GROUP_SYNCED && run->rows != NULL && !run->locked)
         answer(run);
     else
-        run->query->done(run->query, STORE_FAILED, NULL);
+        run->query->done(run->query,
+                         end == PG_GROUP_SYNCED && run->locked ? STORE_LOCKED : STORE_FAILED, NULL);
     PQclear(run->rows);
     free(run);
     store_pump_later(s);
@@ -222,12 +237,19 @@ static void send(struct query_run *run) {
     struct params p = {.count = 0};
     make_params(run->query, &p);
     run->lane->busy++;
+    bool chore = is_chore(run->query);
+    if (chore)
+        store_lock_timeout_send(run->lane, run->query->question == STORE_SWEEP
+                                               ? SWEEP_LOCK_TIMEOUT_MS
+                                               : FLUSH_LOCK_TIMEOUT_MS);
     if (run->query->question == STORE_ROWS)
         store_keys_send(run->lane, STORE_SQL_ROWS, run->query->keys, run->query->count);
     else
         send_statement(run, statement_of(run), &p);
     if (run->query->question == STORE_SCAN && !run->lane->store->scan_index_known)
         send_statement(run, STORE_SQL_SCAN_INDEX, &NONE);
+    if (chore)
+        store_lock_timeout_send(run->lane, 0);
     pg_conn_send(run->lane->conn, &run->group);
 }
 

@@ -38,7 +38,11 @@ static const char *const TEXTS[] = {
         " UPDATE {T} AS t SET {A} = false, version = nextval({S}), updated_at = now()"
         " FROM locked WHERE t.{K} = locked.k RETURNING t.{K}, t.version",
     [STORE_SQL_LOCK_ON] = "SELECT set_config('lock_timeout', $1, true)",
-    [STORE_SQL_COUNT] = "SELECT count(*) FROM {T} WHERE {L}",
+    /* Counted while that takes less than a request may; the estimate is of all rows, live or not.
+     */
+    [STORE_SQL_COUNT] = "SELECT CASE WHEN c.reltuples > 500000 THEN c.reltuples::bigint"
+                        " ELSE (SELECT count(*) FROM {T} WHERE {L}) END FROM pg_class c WHERE "
+                        "c.oid = '{T}'::regclass",
     [STORE_SQL_ROW] =
         "SELECT {P}, {A}, version, floor(extract(epoch FROM expires_at) * 1000)::bigint,"
         " floor(extract(epoch FROM updated_at) * 1000)::bigint, {L} FROM {T} WHERE {K} = $1",

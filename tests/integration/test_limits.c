@@ -195,7 +195,7 @@ Test(limits, wrong_numbers_of_arguments) {
 }
 
 Test(limits, unknown_commands) {
-    EXPECT(c, "-ERR unknown command 'FLUSHALL', with args beginning with: ", "FLUSHALL");
+    EXPECT(c, "-ERR unknown command 'LRANGE', with args beginning with: ", "LRANGE");
     EXPECT(c, "-ERR unknown command 'LPUSH', with args beginning with: 'a' 'b' ", "LPUSH", "a",
            "b");
     EXPECT(c, "-ERR unknown command 'x  ', with args *", "x\r\n"); /* still one line */

@@ -151,3 +151,41 @@ Test(store_query, what_waits_too_long_is_given_up) {
     cr_assert(second->answered);
     cr_assert_eq(second->status, STORE_BUSY);
 }
+
+/* ---- those that change rows ---- */
+
+/* Its lock time-out is set before and taken back behind it. */
+static struct pg_fake_group *await_chore(const char *timeout) {
+    struct pg_fake_group *group = await_group();
+    cr_assert_str_eq(pg_fake_session(group), "slow1");
+    cr_assert_eq(pg_fake_count(group), 1);
+    cr_assert_not_null(strstr(pg_fake_sql(group, 0), "UPDATE"));
+    cr_assert_str_eq(pg_fake_setting(group, 0), timeout);
+    cr_assert_str_eq(pg_fake_setting(group, 1), "0ms");
+    return group;
+}
+
+Test(store_query, what_changes_rows_does_not_wait_for_a_lock) {
+    static const enum store_question CHORES[] = {STORE_FLUSH, STORE_SWEEP};
+    static const char *const TIMEOUTS[] = {"500ms", "5ms"};
+    for (int i = 0; i < 2; i++) {
+        struct pg_rig_ask *ask = pg_rig_ask(rig, CHORES[i], "");
+        struct pg_fake_group *group = await_chore(TIMEOUTS[i]);
+        pg_fake_error(group, "55P03", "canceling statement due to lock timeout");
+        pg_fake_sync(group);
+        cr_assert(PG_UNTIL(rig, ask->answered));
+        cr_assert_eq(ask->status, STORE_LOCKED);
+    }
+}
+
+Test(store_query, what_changes_rows_says_how_many) {
+    struct pg_rig_ask *ask = pg_rig_ask(rig, STORE_FLUSH, "");
+    struct pg_fake_group *group = await_chore("500ms");
+    pg_fake_begin(group, 2);
+    pg_fake_row(group, "it", (int64_t)3, "last");
+    pg_fake_end(group);
+    pg_fake_sync(group);
+    cr_assert(PG_UNTIL(rig, ask->answered));
+    cr_assert_eq(ask->status, STORE_OK);
+    cr_assert_eq(ask->count, 3);
+}
