@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lines.h"
 #include "ring.h"
 
 enum { FILE_BYTES_MAX = 4 << 20, WORDS_MAX = 8 };
@@ -178,37 +179,16 @@ static bool parse_line(struct parse *p, const struct span *words, unsigned count
     return add(p, &m);
 }
 
-/* Words of one line, up to a comment. Returns false when there are too many. */
-static bool split(struct span line, struct span *words, unsigned *count) {
-    size_t at = 0;
-    *count = 0;
-    for (;;) {
-        while (at < line.len && isspace((unsigned char)line.ptr[at]))
-            at++;
-        if (at == line.len || line.ptr[at] == '#')
-            return true;
-        size_t from = at;
-        while (at < line.len && !isspace((unsigned char)line.ptr[at]))
-            at++;
-        if (*count == WORDS_MAX)
-            return false;
-        words[(*count)++] = span_of(line.ptr + from, at - from);
-    }
-}
-
 static bool parse_text(struct parse *p, struct span text) {
     size_t at = 0, weights = 0;
-    while (at < text.len) {
-        const char *end = memchr(text.ptr + at, '\n', text.len - at);
-        size_t len = end == NULL ? text.len - at : (size_t)(end - (text.ptr + at));
+    for (struct span line; lines_next(text, &at, &line);) {
         struct span words[WORDS_MAX];
         unsigned count;
         p->line++;
-        if (!split(span_of(text.ptr + at, len), words, &count))
+        if (!lines_words(line, words, WORDS_MAX, &count))
             return fail(p, "too many words");
         if (count != 0 && !parse_line(p, words, count))
             return false;
-        at += len + 1;
     }
     p->line = 0;
     for (size_t i = 0; i < p->count; i++)
@@ -242,13 +222,12 @@ struct ring *ring_file_load(const char *path, uint64_t *epoch_out, struct ring_f
         fail(&p, "%s", strerror(errno));
         return NULL;
     }
-    char *text = malloc(FILE_BYTES_MAX + 1);
+    char why[64];
+    size_t len;
+    char *text = lines_read(file, FILE_BYTES_MAX, &len, why, sizeof(why));
     struct ring *ring = NULL;
-    size_t len = text == NULL ? 0 : fread(text, 1, FILE_BYTES_MAX + 1, file);
-    if (text == NULL || ferror(file))
-        fail(&p, text == NULL ? "out of memory" : "cannot be read");
-    else if (len > FILE_BYTES_MAX)
-        fail(&p, "longer than %d bytes", FILE_BYTES_MAX);
+    if (text == NULL)
+        fail(&p, "%s", why);
     else
         ring = ring_file_parse(span_of(text, len), path, epoch_out, error);
     free(text);

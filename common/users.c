@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lines.h"
+
 enum { FILE_BYTES_MAX = 4 << 20, WORDS_MAX = 3 + USER_DIGESTS_MAX + USER_PREFIXES_MAX };
 
 struct users {
@@ -201,36 +203,16 @@ static bool parse_line(struct parse *p, const struct span *words, unsigned count
 
 /* ---- the file ---- */
 
-/* Words of one line, up to a comment. Returns false when there are too many. */
-static bool split(struct span line, struct span *words, unsigned *count) {
-    size_t at = 0;
-    *count = 0;
-    for (;;) {
-        while (at < line.len && isspace((unsigned char)line.ptr[at]))
-            at++;
-        if (at == line.len || line.ptr[at] == '#')
-            return true;
-        size_t from = at;
-        while (at < line.len && !isspace((unsigned char)line.ptr[at]))
-            at++;
-        if (*count == WORDS_MAX)
-            return false;
-        words[(*count)++] = span_of(line.ptr + from, at - from);
-    }
-}
-
 static bool parse_text(struct parse *p, struct span text) {
-    for (size_t at = 0; at < text.len;) {
-        const char *end = memchr(text.ptr + at, '\n', text.len - at);
-        size_t len = end == NULL ? text.len - at : (size_t)(end - (text.ptr + at));
+    size_t at = 0;
+    for (struct span line; lines_next(text, &at, &line);) {
         struct span words[WORDS_MAX];
         unsigned count;
         p->line++;
-        if (!split(span_of(text.ptr + at, len), words, &count))
+        if (!lines_words(line, words, WORDS_MAX, &count))
             return fail(p, "too many words");
         if (count != 0 && !parse_line(p, words, count))
             return false;
-        at += len + 1;
     }
     p->line = 0;
     return p->users->count != 0 || fail(p, "no user in it");
@@ -282,16 +264,12 @@ struct users *users_load(const char *path, struct users_error *error) {
         return NULL;
     }
     struct users *users = NULL;
-    bool private = is_private(&p, fd);
-    char *text = private ? malloc(FILE_BYTES_MAX + 1) : NULL;
-    if (private && text == NULL)
-        fail(&p, "out of memory");
-    if (text != NULL) {
-        size_t len = fread(text, 1, FILE_BYTES_MAX + 1, file);
-        if (ferror(file))
-            fail(&p, "cannot be read");
-        else if (len > FILE_BYTES_MAX)
-            fail(&p, "longer than %d bytes", FILE_BYTES_MAX);
+    char why[64], *text = NULL;
+    size_t len;
+    if (is_private(&p, fd)) {
+        text = lines_read(file, FILE_BYTES_MAX, &len, why, sizeof(why));
+        if (text == NULL)
+            fail(&p, "%s", why);
         else
             users = users_parse(span_of(text, len), path, error);
     }

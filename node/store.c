@@ -228,7 +228,7 @@ bool store_write_cancel(struct store *store, struct store_write *write) {
 }
 
 enum store_status store_ask(struct store *store, struct store_query *query) {
-    bool changes = query->question >= STORE_FLUSH;
+    bool changes = store_question_changes(query->question);
     struct store_queries *queries = changes ? &store->chores : &store->queries;
     if (!(changes ? store->slow.ready : store_up(store)) || store->closing)
         return STORE_DOWN;

@@ -199,6 +199,11 @@ enum store_question {
 /* A key's place among all: a hash of it, for ever the same. */
 enum { STORE_PLACE_BITS = 52 };
 
+/** store_question_changes(question): it changes rows. */
+static inline bool store_question_changes(enum store_question question) {
+    return question >= STORE_FLUSH;
+}
+
 struct store_answer {
     int64_t
         count; /* COUNT_ROWS; FLUSH, SWEEP: rows changed, fewer than asked for: no more are left */

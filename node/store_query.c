@@ -36,10 +36,6 @@ static void note_scan_index(struct store *s, bool there) {
     s->scan_index_known = true;
 }
 
-static bool is_chore(const struct store_query *query) {
-    return query->question >= STORE_FLUSH;
-}
-
 static void on_result(struct pg_group *group, struct pg_result *result) {
     struct query_run *run = (struct query_run *)group;
     PGresult *r = (PGresult *)result;
@@ -49,7 +45,7 @@ static void on_result(struct pg_group *group, struct pg_result *result) {
     if (PQresultStatus(r) != PGRES_TUPLES_OK) {
         if (!run->locked)
             store_note_error(run->lane->store, r);
-    } else if (is_chore(run->query) && PQnfields(r) == 1) {
+    } else if (store_question_changes(run->query->question) && PQnfields(r) == 1) {
         return; /* the lock time-out */
     } else if (run->query->question == STORE_SCAN && PQnfields(r) == 1) {
         note_scan_index(run->lane->store, PQgetvalue(r, 0, 0)[0] != 0);
@@ -237,8 +233,8 @@ static void send(struct query_run *run) {
     struct params p = {.count = 0};
     make_params(run->query, &p);
     run->lane->busy++;
-    bool chore = is_chore(run->query);
-    if (chore)
+    bool changes = store_question_changes(run->query->question);
+    if (changes)
         store_lock_timeout_send(run->lane, run->query->question == STORE_SWEEP
                                                ? SWEEP_LOCK_TIMEOUT_MS
                                                : FLUSH_LOCK_TIMEOUT_MS);
@@ -248,7 +244,7 @@ static void send(struct query_run *run) {
         send_statement(run, statement_of(run), &p);
     if (run->query->question == STORE_SCAN && !run->lane->store->scan_index_known)
         send_statement(run, STORE_SQL_SCAN_INDEX, &NONE);
-    if (chore)
+    if (changes)
         store_lock_timeout_send(run->lane, 0);
     pg_conn_send(run->lane->conn, &run->group);
 }

@@ -194,7 +194,7 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
     r->entry.hash = hash;
     r->start_us = conn_loop_now_us(c->env->loop);
     r->argc = in->argc;
-    if (row->first_key != 0)
+    if (row->first_key != 0 && c->env->conf->slowlog_log_slower_than >= 0)
         slowlog_key_set(&r->key, in->argv[row->first_key]);
     if (c->tracking.on)
         client_track(c, id, in->argv, in->argc);

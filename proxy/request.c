@@ -44,6 +44,7 @@ struct request *request_open(struct client *c, int id) {
     r->is_write = r->is_multi = r->is_all = r->answered = r->ends_client = false;
     r->is_muted = client_mutes(c);
     r->start_us = 0;
+    r->key.len = 0;
     r->held_bytes = 0;
     buf_init(&r->held, (size_t)c->env->conf->output_bytes_max);
     if (c->tail == NULL) {

@@ -4,10 +4,11 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 passed=0 failed=0
 flags=(-std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Wstrict-prototypes -Wno-unused-parameter -Wno-unused-function)
+read -ra cc <<<"${CC:-gcc}" # perhaps two words: ccache gcc
 read -ra found <<<"$(pkg-config --cflags libevent_core libpq libxxhash jansson)"
 while read -r header; do
     if why=$(printf '#include "%s"\n#include "%s"\ntypedef int nothing_else;\n' "$header" "$header" |
-        "${CC:-gcc}" "${flags[@]}" "${found[@]}" -I. -x c -fsyntax-only - 2>&1); then
+        "${cc[@]}" "${flags[@]}" "${found[@]}" -I. -x c -fsyntax-only - 2>&1); then
         passed=$((passed + 1))
     else
         failed=$((failed + 1))

@@ -48,8 +48,10 @@ install_node_modules() {
 }
 
 build_hiredis() {
+    local cc
+    read -ra cc <<<"${CC:-gcc}" # perhaps two words: ccache gcc
     mkdir -p "$build"
-    "${CC:-gcc}" -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -g "$tests/hiredis.c" -o "$build/hiredis" \
+    "${cc[@]}" -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -g "$tests/hiredis.c" -o "$build/hiredis" \
         -lhiredis -levent_core
 }
 
