@@ -67,6 +67,18 @@ struct bench *bench_new(unsigned nodes) {
     return b;
 }
 
+struct bench *bench_patient(unsigned nodes) {
+    struct bench *b = bench_new(nodes);
+    b->conf.request_timeout_ms = b->conf.write_timeout_ms = 600000;
+    return b;
+}
+
+struct bench *bench_start(unsigned nodes) {
+    struct bench *b = bench_patient(nodes);
+    bench_up(b);
+    return b;
+}
+
 void bench_free(struct bench **pointer) {
     struct bench *b = *pointer;
     *pointer = NULL;
@@ -237,3 +249,25 @@ bool bench_leaks(void) {
     return false;
 }
 #endif
+
+void bench_settle(struct bench *b) {
+    for (int i = 0; i < 20; i++)
+        bench_turn(b);
+}
+
+bool bench_says(struct bench_client *c, const char *request, const char *answer) {
+    bench_forget(c);
+    bench_say(c, request);
+    return bench_hears(c, answer);
+}
+
+bool bench_ended(struct bench_client *c) {
+    return BENCH_UNTIL(c->bench, (bench_listen(c), c->eof));
+}
+
+void bench_stop(struct bench *b, struct bench_client *c) {
+    if (c != NULL)
+        bench_client_free(&c);
+    bench_settle(b);
+    bench_free(&b);
+}

@@ -40,6 +40,11 @@ struct bench {
 struct bench *bench_new(unsigned nodes);
 void bench_free(struct bench **bench);
 
+/** bench_patient(nodes): the same, whose requests do not run out of time. bench_start(nodes): that,
+ * and bench_up(). */
+struct bench *bench_patient(unsigned nodes);
+struct bench *bench_start(unsigned nodes);
+
 /** bench_open(bench): the topology over all nodes, "n0" and so on, and the list of clients.
  * bench_up(bench): that, and turns until every node is connected and has told its status (once: the
  * bench's health-interval-ms is long), so that the requests of the test are the only ones. */
@@ -52,6 +57,9 @@ void bench_swap(struct bench *bench, unsigned mask);
 /** bench_turn(bench): one turn of the loop, which waits for at most a millisecond. */
 void bench_turn(struct bench *bench);
 
+/** bench_settle(bench): turns enough for everything that can happen to have happened. */
+void bench_settle(struct bench *bench);
+
 /** BENCH_UNTIL(bench, holds): turns until it holds; false after BENCH_PATIENCE_MS. */
 #define BENCH_UNTIL(bench, holds)                                                                  \
     __extension__({                                                                                \
@@ -61,6 +69,11 @@ void bench_turn(struct bench *bench);
         (holds);                                                                                   \
     })
 int64_t bench_now_ms(void);
+
+/** BENCH_HEARD(bench, node, n): the node has heard n requests, now or soon; the test fails if not.
+ */
+#define BENCH_HEARD(bench, node, n)                                                                \
+    cr_assert(BENCH_UNTIL(bench, node_fake_heard((bench)->nodes[node]) >= (n)))
 
 /** bench_stat(bench, stat): a counter. */
 uint64_t bench_stat(const struct bench *bench, enum proxy_stat stat);
@@ -95,6 +108,14 @@ const char *bench_listen(struct bench_client *client);
 
 /** bench_hears(client, text): turns until exactly `text` was heard in all, or something else. */
 bool bench_hears(struct bench_client *client, const char *text);
+
+/** bench_says(client, request, answer): it says that, and hears exactly the answer. bench_ended(
+ * client): turns until its connection has ended. */
+bool bench_says(struct bench_client *client, const char *request, const char *answer);
+bool bench_ended(struct bench_client *client);
+
+/** bench_stop(bench, client): the client (if any) leaves, all settles, and everything is freed. */
+void bench_stop(struct bench *bench, struct bench_client *client);
 
 /** bench_forget(client): as if it had heard nothing. */
 void bench_forget(struct bench_client *client);

@@ -9,32 +9,11 @@
 #include "../../proxy/client.h"
 #include "../fakes/bench.h"
 
-static struct bench *start(unsigned nodes) {
-    struct bench *b = bench_new(nodes);
-    b->conf.request_timeout_ms = b->conf.write_timeout_ms = 600000;
-    bench_up(b);
-    return b;
-}
-
 /* `fmt` with one key in it. */
 static void say(struct bench_client *c, const char *fmt, const char *key) {
     char text[256];
     snprintf(text, sizeof(text), fmt, key);
     bench_say(c, text);
-}
-
-#define HEARD(b, node, n) cr_assert(BENCH_UNTIL(b, node_fake_heard((b)->nodes[node]) >= (n)))
-
-/* Turns enough for everything that can happen to have happened. */
-static void settle(struct bench *b) {
-    for (int i = 0; i < 20; i++)
-        bench_turn(b);
-}
-
-static void stop(struct bench *b, struct bench_client *c) {
-    bench_client_free(&c);
-    settle(b);
-    bench_free(&b);
 }
 
 /* A value of `len` bytes as a node's reply. */
@@ -52,25 +31,25 @@ static void say_big(struct node_fake *node, size_t len) {
 /* ---- requests and replies ---- */
 
 Test(client, replies_leave_in_the_order_of_the_requests) {
-    struct bench *b = start(2);
+    struct bench *b = bench_start(2);
     struct bench_client *c = bench_client_new(b);
     say(c, "GET %s\r\n", bench_key(b, 0, 0));
     say(c, "GET %s\r\n", bench_key(b, 1, 0));
     say(c, "GET %s\r\n", bench_key(b, 0, 1));
-    HEARD(b, 0, 2);
-    HEARD(b, 1, 1);
+    BENCH_HEARD(b, 0, 2);
+    BENCH_HEARD(b, 1, 1);
     node_fake_say(b->nodes[1], "$3\r\ntwo\r\n");
-    settle(b);
+    bench_settle(b);
     cr_assert(bench_hears(c, "")); /* it is the second's turn later */
     node_fake_say(b->nodes[0], "$3\r\none\r\n");
     cr_assert(bench_hears(c, "$3\r\none\r\n$3\r\ntwo\r\n"));
     node_fake_say(b->nodes[0], "$5\r\nthree\r\n");
     cr_assert(bench_hears(c, "$3\r\none\r\n$3\r\ntwo\r\n$5\r\nthree\r\n"));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, requests_may_come_byte_by_byte) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     static const char REQUESTS[] =
         "*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$0\r\n\r\n";
@@ -78,73 +57,73 @@ Test(client, requests_may_come_byte_by_byte) {
         bench_say_span(c, span_of(REQUESTS + i, 1));
         bench_turn(b);
     }
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     cr_assert_str_eq(node_fake_request(b->nodes[0], 0), "GET a");
     cr_assert_str_eq(node_fake_request(b->nodes[0], 1), "SET b ");
     node_fake_say(b->nodes[0], "_\r\n+OK\r\n");
     cr_assert(bench_hears(c, "$-1\r\n+OK\r\n"));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, a_null_is_written_as_the_client_speaks) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "GET a\r\nMGET a b\r\n");
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     node_fake_say(b->nodes[0], "_\r\n*2\r\n_\r\n$1\r\nx\r\n");
     cr_assert(bench_hears(c, "$-1\r\n*2\r\n$-1\r\n$1\r\nx\r\n"));
     bench_say(c, "HELLO 3\r\nGET a\r\n");
-    HEARD(b, 0, 3);
+    BENCH_HEARD(b, 0, 3);
     bench_forget(c);
     node_fake_say(b->nodes[0], "_\r\n");
     cr_assert(BENCH_UNTIL(b, strstr(bench_listen(c), "\r\n_\r\n") != NULL));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, what_the_proxy_answers_itself_takes_its_turn) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "GET a\r\nPING\r\nNOSUCH x\r\nGET\r\nECHO hi\r\n");
-    HEARD(b, 0, 1);
-    settle(b);
+    BENCH_HEARD(b, 0, 1);
+    bench_settle(b);
     cr_assert(bench_hears(c, ""));
     node_fake_say(b->nodes[0], "$1\r\na\r\n");
     cr_assert(bench_hears(c, "$1\r\na\r\n+PONG\r\n"
                              "-ERR unknown command 'NOSUCH', with args beginning with: 'x' \r\n"
                              "-ERR wrong number of arguments for 'get' command\r\n$2\r\nhi\r\n"));
     cr_assert_eq(bench_stat(b, PROXY_STAT_ERRORS), 2);
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, the_commands_between_proxy_and_node_are_unknown_to_it) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "RF.DROP a\r\n");
     cr_assert(bench_hears(c, "-ERR unknown command 'RF.DROP', with args beginning with: 'a' \r\n"));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 /* ---- program order (rule 5) ---- */
 
 /* `second` waits for `first`, or not. Both are of one node. */
 static void order(const char *first, const char *second, bool waits) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     char text[256];
     snprintf(text, sizeof(text), "%s\r\n%s\r\n", first, second);
     bench_say(c, text);
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     if (waits) {
-        settle(b);
+        bench_settle(b);
         cr_assert_eq(node_fake_heard(b->nodes[0]), 1, "%s did not wait for %s", second, first);
         cr_assert_eq(bench_stat(b, PROXY_STAT_WAITED), 1);
         node_fake_say(b->nodes[0], ">2\r\n+defer\r\n:1\r\n"); /* that is no answer yet */
-        settle(b);
+        bench_settle(b);
         cr_assert_eq(node_fake_heard(b->nodes[0]), 1, "%s did not wait for %s", second, first);
         node_fake_say(b->nodes[0], ">3\r\n+late\r\n:1\r\n:1\r\n");
     }
     cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 2), "%s waited for %s", second, first);
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, rule_5_a_request_waits_for_an_earlier_one_of_its_key_if_one_of_them_writes) {
@@ -180,63 +159,63 @@ Test(client, rule_5_a_count_of_all_keys_is_a_read_of_each) {
 }
 
 Test(client, rule_5_is_about_one_client_alone) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b), *d = bench_client_new(b);
     bench_say(c, "SET a 1\r\nGET a\r\n");
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     bench_say(d, "GET a\r\n");
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     cr_assert_str_eq(node_fake_request(b->nodes[0], 1), "GET a");
     bench_client_free(&d);
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, rule_5_holds_across_a_ring_swap) {
-    struct bench *b = start(2);
+    struct bench *b = bench_start(2);
     struct bench_client *c = bench_client_new(b);
     const char *key = bench_key(b, 0, 0);
     say(c, "SET %s 1\r\n", key);
     say(c, "SET %s 2\r\n", key);
     say(c, "GET %s\r\n", key);
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     bench_swap(b, 2); /* node 1 alone owns everything now */
-    settle(b);
+    bench_settle(b);
     cr_assert_eq(node_fake_heard(b->nodes[1]), 0);
     node_fake_say(b->nodes[0], "+OK\r\n");
-    HEARD(b, 1, 1);
-    settle(b);
+    BENCH_HEARD(b, 1, 1);
+    bench_settle(b);
     cr_assert_eq(node_fake_heard(b->nodes[1]), 1);
     node_fake_say(b->nodes[1], "+OK\r\n");
-    HEARD(b, 1, 2);
+    BENCH_HEARD(b, 1, 2);
     node_fake_say(b->nodes[1], "$1\r\n2\r\n");
     cr_assert(bench_hears(c, "+OK\r\n+OK\r\n$1\r\n2\r\n"));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 /* ---- leaving ---- */
 
 Test(client, half_closed_it_is_answered_to_the_end) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "SET a 1\r\nGET a\r\nPING\r\n"); /* the GET waits for the SET */
     shutdown(c->fd, SHUT_WR);
-    HEARD(b, 0, 1);
-    settle(b);
+    BENCH_HEARD(b, 0, 1);
+    bench_settle(b);
     node_fake_say(b->nodes[0], "+OK\r\n");
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     node_fake_say(b->nodes[0], "$1\r\n1\r\n");
     cr_assert(bench_hears(c, "+OK\r\n$1\r\n1\r\n+PONG\r\n"));
     cr_assert(BENCH_UNTIL(b, (bench_listen(c), c->eof)));
     cr_assert(BENCH_UNTIL(b, client_list_count(b->clients) == 0));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, half_closed_it_gets_what_its_socket_did_not_take_at_once) {
     enum { SIZE = 4 << 20 };
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "GET a\r\n");
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     int room = SIZE + 4096; /* the node's end must take it at once */
     (void)room;
     char *value = malloc(SIZE);
@@ -248,41 +227,41 @@ Test(client, half_closed_it_gets_what_its_socket_did_not_take_at_once) {
     }
     free(value);
     node_fake_say(b->nodes[0], "\r\n");
-    settle(b); /* answered, and most of it not sent */
+    bench_settle(b); /* answered, and most of it not sent */
     shutdown(c->fd, SHUT_WR);
-    settle(b);
+    bench_settle(b);
     cr_assert(BENCH_UNTIL(b, (bench_listen(c), c->eof)));
     cr_assert_eq(c->len, 10 + SIZE + 2);
     cr_assert(BENCH_UNTIL(b, client_list_count(b->clients) == 0));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, quit_is_answered_in_its_turn_and_is_the_last) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "GET a\r\nQUIT\r\nGET b\r\nPING\r\n");
-    HEARD(b, 0, 1);
-    settle(b);
+    BENCH_HEARD(b, 0, 1);
+    bench_settle(b);
     cr_assert_eq(node_fake_heard(b->nodes[0]), 1);
     node_fake_say(b->nodes[0], "$1\r\na\r\n");
     cr_assert(BENCH_UNTIL(b, (bench_listen(c), c->eof)));
     cr_assert_str_eq(c->heard, "$1\r\na\r\n+OK\r\n");
     cr_assert(BENCH_UNTIL(b, client_list_count(b->clients) == 0));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, a_protocol_error_is_answered_in_its_turn_and_ends_it) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "GET a\r\n*1\r\n:5\r\nGET b\r\n");
-    HEARD(b, 0, 1);
-    settle(b);
+    BENCH_HEARD(b, 0, 1);
+    bench_settle(b);
     node_fake_say(b->nodes[0], "$1\r\na\r\n");
     cr_assert(BENCH_UNTIL(b, (bench_listen(c), c->eof)));
     cr_assert_str_eq(c->heard, "$1\r\na\r\n-ERR Protocol error: expected '$', got ':'\r\n");
     cr_assert_eq(node_fake_heard(b->nodes[0]), 1);
     cr_assert_eq(bench_stat(b, PROXY_STAT_PROTOCOL_ERRORS), 1);
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, a_browser_is_turned_away) {
@@ -290,13 +269,13 @@ Test(client, a_browser_is_turned_away) {
                                            "GET / HTTP/1.1\r\nSET a 1\r\n",
                                            "Host: x\r\nSET a 1\r\n"};
     for (size_t i = 0; i < sizeof(REQUESTS) / sizeof(REQUESTS[0]); i++) {
-        struct bench *b = start(1);
+        struct bench *b = bench_start(1);
         struct bench_client *c = bench_client_new(b);
         bench_say(c, REQUESTS[i]);
         cr_assert(BENCH_UNTIL(b, (bench_listen(c), c->eof)), "%s", REQUESTS[i]);
         cr_assert_str_eq(c->heard, "-ERR Protocol error: this is no HTTP server\r\n");
         cr_assert_eq(node_fake_heard(b->nodes[0]), 0);
-        stop(b, c);
+        bench_stop(b, c);
     }
 }
 
@@ -307,7 +286,7 @@ static void answer_whatever(void *ctx, struct node_fake *node, const struct span
 
 /* It leaves after so many turns, with requests everywhere on their way. */
 static void leaves_after(int turns, bool by_reset) {
-    struct bench *b = start(2);
+    struct bench *b = bench_start(2);
     struct bench_client *c = bench_client_new(b), *other = bench_client_new(b);
     say(c, "GET %s\r\n", bench_key(b, 0, 0));
     say(c, "SET %s 1\r\n", bench_key(b, 1, 0));
@@ -321,7 +300,7 @@ static void leaves_after(int turns, bool by_reset) {
         bench_listen(c);
         bench_client_free(&c);
     }
-    settle(b);
+    bench_settle(b);
     for (unsigned n = 0; n < 2; n++) {
         for (unsigned i = 0; i < node_fake_heard(b->nodes[n]); i++)
             node_fake_say(b->nodes[n], "-ERR whatever\r\n");
@@ -334,12 +313,12 @@ static void leaves_after(int turns, bool by_reset) {
         say(other, "GET %s\r\n", bench_key(b, n, 0));
     }
     for (unsigned n = 0; n < 2; n++) {
-        HEARD(b, n, 1);
+        BENCH_HEARD(b, n, 1);
         node_fake_say(b->nodes[n], "$2\r\nok\r\n");
     }
     cr_assert(bench_hears(other, "$2\r\nok\r\n$2\r\nok\r\n"), "after %d turns", turns);
     cr_assert_eq(*client_list_waiting(b->clients), 0u, "after %d turns", turns);
-    stop(b, other);
+    bench_stop(b, other);
 }
 
 Test(client, may_leave_at_any_moment_and_nobody_gets_its_replies) {
@@ -350,12 +329,12 @@ Test(client, may_leave_at_any_moment_and_nobody_gets_its_replies) {
 }
 
 Test(client, one_that_left_is_counted_until_nodes_have_answered_it) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "GET a\r\n");
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     bench_client_free(&c);
-    settle(b);
+    bench_settle(b);
     cr_assert_eq(client_list_count(b->clients), 1);
     node_fake_say(b->nodes[0], "$1\r\na\r\n");
     cr_assert(BENCH_UNTIL(b, client_list_count(b->clients) == 0));
@@ -367,26 +346,26 @@ Test(client, one_that_left_is_counted_until_nodes_have_answered_it) {
 /* ---- limits ---- */
 
 Test(client, is_counted_as_waiting_once_while_it_is_owed_a_reply) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     const uint32_t *waiting = client_list_waiting(b->clients);
     struct bench_client *c = bench_client_new(b), *d = bench_client_new(b);
     cr_assert_eq(*waiting, 0u);
     bench_say(c, "GET a\r\nGET b\r\nPING\r\n");
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     cr_assert_eq(*waiting, 1u);
     bench_say(d, "GET c\r\n");
-    HEARD(b, 0, 3);
+    BENCH_HEARD(b, 0, 3);
     cr_assert_eq(*waiting, 2u);
     node_fake_say(b->nodes[0], "$1\r\n1\r\n");
     cr_assert(bench_hears(c, "$1\r\n1\r\n"));
     cr_assert_eq(*waiting, 2u, "it still waits for its second");
     bench_client_free(&d); /* half closed, it is answered to the end */
-    settle(b);
+    bench_settle(b);
     cr_assert_eq(*waiting, 2u);
     node_fake_say(b->nodes[0], "$1\r\n2\r\n$1\r\n3\r\n");
     cr_assert(bench_hears(c, "$1\r\n1\r\n$1\r\n2\r\n+PONG\r\n"));
     cr_assert_eq(*waiting, 0u);
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, no_more_than_pipeline_max_requests_wait_at_nodes) {
@@ -397,15 +376,15 @@ Test(client, no_more_than_pipeline_max_requests_wait_at_nodes) {
     struct bench_client *c = bench_client_new(b);
     for (int i = 0; i < 25; i++)
         bench_say(c, "GET a\r\n");
-    HEARD(b, 0, 10);
-    settle(b);
+    BENCH_HEARD(b, 0, 10);
+    bench_settle(b);
     cr_assert_eq(node_fake_heard(b->nodes[0]), 10);
     for (int i = 0; i < 25; i++) {
-        HEARD(b, 0, (unsigned)i + 1);
+        BENCH_HEARD(b, 0, (unsigned)i + 1);
         node_fake_say(b->nodes[0], ":1\r\n");
     }
     cr_assert(BENCH_UNTIL(b, (bench_listen(c), c->len == 25 * 4)));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, what_the_proxy_answers_itself_counts_for_pipeline_max_too) {
@@ -417,25 +396,25 @@ Test(client, what_the_proxy_answers_itself_counts_for_pipeline_max_too) {
     bench_say(c, "GET a\r\n");
     for (int i = 0; i < 100; i++)
         bench_say(c, "PING\r\nNOSUCH\r\n");
-    HEARD(b, 0, 1);
-    settle(b);
+    BENCH_HEARD(b, 0, 1);
+    bench_settle(b);
     cr_assert_leq(bench_stat(b, PROXY_STAT_COMMANDS), 10);
     node_fake_say(b->nodes[0], ":1\r\n");
     cr_assert(BENCH_UNTIL(b, bench_stat(b, PROXY_STAT_COMMANDS) == 201));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, one_that_does_not_read_is_not_read_from) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     for (int i = 0; i < 100; i++)
         bench_say(c, "GET a\r\n");
     unsigned answered = 0;
     while (answered < node_fake_heard(b->nodes[0]) || answered == 0) {
-        HEARD(b, 0, answered + 1);
+        BENCH_HEARD(b, 0, answered + 1);
         say_big(b->nodes[0], 60000);
         answered++;
-        settle(b);
+        bench_settle(b);
         if (answered == 100)
             break;
     }
@@ -444,10 +423,10 @@ Test(client, one_that_does_not_read_is_not_read_from) {
     for (int i = 0; i < 300; i++)
         memcpy(pings + (size_t)i * 6, "PING\r\n", 7);
     bench_say(c, pings);
-    settle(b);
+    bench_settle(b);
     cr_assert_leq(bench_stat(b, PROXY_STAT_COMMANDS), 101);
     cr_assert(BENCH_UNTIL(b, (bench_listen(c), bench_stat(b, PROXY_STAT_COMMANDS) == 400)));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, one_whose_replies_exceed_output_bytes_max_is_closed) {
@@ -458,14 +437,14 @@ Test(client, one_whose_replies_exceed_output_bytes_max_is_closed) {
     struct bench_client *c = bench_client_new(b);
     for (int i = 0; i < 100; i++)
         bench_say(c, "GET a\r\n");
-    HEARD(b, 0, 100);
+    BENCH_HEARD(b, 0, 100);
     for (int i = 0; i < 100; i++) {
         say_big(b->nodes[0], 60000);
-        settle(b);
+        bench_settle(b);
     }
     cr_assert(BENCH_UNTIL(b, client_list_count(b->clients) == 0));
     cr_assert_eq(bench_stat(b, PROXY_STAT_CLIENTS_OVERFLOWED), 1);
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 /* The first of its requests is not answered, the others are: what waits is bounded all the same. */
@@ -478,17 +457,17 @@ Test(client, replies_that_wait_for_their_turn_count_for_output_bytes_max) {
     say(c, "GET %s\r\n", bench_key(b, 0, 0));
     for (int i = 0; i < 100; i++)
         say(c, "GET %s\r\n", bench_key(b, 1, 0));
-    HEARD(b, 1, 100);
+    BENCH_HEARD(b, 1, 100);
     for (int i = 0; i < 100; i++) {
         say_big(b->nodes[1], 60000);
-        settle(b);
+        bench_settle(b);
     }
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     cr_assert(BENCH_UNTIL(b, bench_stat(b, PROXY_STAT_CLIENTS_OVERFLOWED) == 1));
     cr_assert_eq(bench_listen(c)[0], '\0');
     node_fake_say(b->nodes[0], "_\r\n");
     cr_assert(BENCH_UNTIL(b, client_list_count(b->clients) == 0));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 /* ---- time ---- */
@@ -496,52 +475,52 @@ Test(client, replies_that_wait_for_their_turn_count_for_output_bytes_max) {
 enum { SECOND_US = 1000000 };
 
 Test(client, one_that_asks_for_nothing_is_closed_after_client_idle_s) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     b->conf.client_idle_s = 5;
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "PING\r\n");
     cr_assert(bench_hears(c, "+PONG\r\n"));
     int64_t now_us = bench_now_ms() * 1000;
     client_list_tick(b->clients, now_us + 4 * SECOND_US);
-    settle(b);
+    bench_settle(b);
     cr_assert_eq(client_list_count(b->clients), 1);
     client_list_tick(b->clients, now_us + 7 * SECOND_US);
     cr_assert(BENCH_UNTIL(b, client_list_count(b->clients) == 0));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, one_that_waits_for_an_answer_is_not_idle) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     b->conf.client_idle_s = 5;
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "GET a\r\n");
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     client_list_tick(b->clients, bench_now_ms() * 1000 + 60 * SECOND_US);
     node_fake_say(b->nodes[0], "$1\r\na\r\n");
     cr_assert(bench_hears(c, "$1\r\na\r\n"));
     cr_assert_eq(client_list_count(b->clients), 1);
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, one_that_does_not_take_its_last_replies_is_not_waited_for) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     for (int i = 0; i < 40; i++)
         bench_say(c, "GET a\r\n");
     bench_say(c, "QUIT\r\n");
-    HEARD(b, 0, 40);
+    BENCH_HEARD(b, 0, 40);
     for (int i = 0; i < 40; i++) {
         say_big(b->nodes[0], 60000);
-        settle(b);
+        bench_settle(b);
     }
     int64_t now_us = bench_now_ms() * 1000;
     client_list_tick(b->clients, now_us + 5 * SECOND_US);
-    settle(b);
+    bench_settle(b);
     cr_assert_eq(client_list_count(b->clients), 1);
     client_list_tick(b->clients, now_us + 30 * SECOND_US);
     client_list_tick(b->clients, now_us + 60 * SECOND_US);
     cr_assert_eq(client_list_count(b->clients), 0);
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 /* ---- draining ---- */
@@ -551,41 +530,41 @@ static void drain(struct bench *b) {
 }
 
 Test(client, drained_it_is_closed_right_behind_its_reply) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "GET a\r\n");
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     drain(b);
-    settle(b);
+    bench_settle(b);
     node_fake_say(b->nodes[0], "$1\r\na\r\n");
     cr_assert(BENCH_UNTIL(b, (bench_listen(c), c->eof)));
     cr_assert_str_eq(c->heard, "$1\r\na\r\n");
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, drained_it_is_answered_whatever_it_has_sent) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "SET a 1\r\nGET a\r\n"); /* the GET waits for the SET */
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     drain(b);
     node_fake_say(b->nodes[0], "+OK\r\n");
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     bench_say(c, "GE"); /* half a request is on its way */
-    settle(b);
+    bench_settle(b);
     node_fake_say(b->nodes[0], "$1\r\n1\r\n");
-    settle(b);
+    bench_settle(b);
     bench_say(c, "T b\r\n");
-    HEARD(b, 0, 3);
+    BENCH_HEARD(b, 0, 3);
     node_fake_say(b->nodes[0], "$1\r\nb\r\n");
     cr_assert(BENCH_UNTIL(b, (bench_listen(c), c->eof)));
     cr_assert_str_eq(c->heard, "+OK\r\n$1\r\n1\r\n$1\r\nb\r\n");
     cr_assert(BENCH_UNTIL(b, client_list_count(b->clients) == 0));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, drained_it_may_ask_once_more_and_is_closed_when_it_does_not) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b), *idle = bench_client_new(b);
     bench_say(c, "PING\r\n");
     bench_say(idle, "PING\r\n");
@@ -593,7 +572,7 @@ Test(client, drained_it_may_ask_once_more_and_is_closed_when_it_does_not) {
     cr_assert(bench_hears(idle, "+PONG\r\n"));
     drain(b);
     client_list_tick(b->clients, bench_now_ms() * 1000);
-    settle(b);
+    bench_settle(b);
     cr_assert_eq(client_list_count(b->clients), 2); /* what they send now is on its way perhaps */
     bench_say(c, "PING\r\n");
     cr_assert(BENCH_UNTIL(b, (bench_listen(c), c->eof)));
@@ -602,15 +581,15 @@ Test(client, drained_it_may_ask_once_more_and_is_closed_when_it_does_not) {
     cr_assert(BENCH_UNTIL(b, (bench_listen(idle), idle->eof)));
     cr_assert(BENCH_UNTIL(b, client_list_count(b->clients) == 0));
     bench_client_free(&idle);
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client, one_that_comes_while_draining_is_answered_too) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     drain(b);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "PING\r\n");
     cr_assert(BENCH_UNTIL(b, (bench_listen(c), c->eof)));
     cr_assert_str_eq(c->heard, "+PONG\r\n");
-    stop(b, c);
+    bench_stop(b, c);
 }

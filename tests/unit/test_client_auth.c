@@ -22,8 +22,7 @@ static struct users *users_of(const char *text) {
 }
 
 static struct bench *start(const char *text, int64_t waiting_max) {
-    struct bench *b = bench_new(1);
-    b->conf.request_timeout_ms = b->conf.write_timeout_ms = 600000;
+    struct bench *b = bench_patient(1);
     b->conf.unauthenticated_max = waiting_max;
     b->server.rights = rights_new(users_of(text));
     cr_assert_not_null(b->server.rights);
@@ -32,24 +31,9 @@ static struct bench *start(const char *text, int64_t waiting_max) {
 }
 
 static void stop(struct bench *b, struct bench_client *c) {
-    if (c != NULL)
-        bench_client_free(&c);
     struct rights *rights = (struct rights *)b->server.rights;
-    for (int i = 0; i < 20; i++)
-        bench_turn(b);
-    bench_free(&b);
+    bench_stop(b, c);
     rights_free(&rights);
-}
-
-/* What `c` hears from here on. */
-static bool says(struct bench_client *c, const char *request, const char *answer) {
-    bench_forget(c);
-    bench_say(c, request);
-    return bench_hears(c, answer);
-}
-
-static bool ended(struct bench_client *c) {
-    return BENCH_UNTIL(c->bench, (bench_listen(c), c->eof));
 }
 
 #define NOAUTH          "-NOAUTH Authentication required.\r\n"
@@ -60,11 +44,11 @@ static bool ended(struct bench_client *c) {
 Test(client_auth, nothing_goes_before_auth_and_everything_allowed_after_it) {
     struct bench *b = start(USERS, 100);
     struct bench_client *c = bench_client_new(b);
-    cr_assert(says(c, "PING\r\nGET app:1\r\nCLIENT ID\r\n", NOAUTH NOAUTH NOAUTH));
-    cr_assert(
-        says(c, "AUTH app wrong\r\nAUTH secret\r\nAUTH nobody secret\r\n", WRONG WRONG WRONG));
+    cr_assert(bench_says(c, "PING\r\nGET app:1\r\nCLIENT ID\r\n", NOAUTH NOAUTH NOAUTH));
+    cr_assert(bench_says(c, "AUTH app wrong\r\nAUTH secret\r\nAUTH nobody secret\r\n",
+                         WRONG WRONG WRONG));
     cr_assert_eq(node_fake_heard(b->nodes[0]), 0);
-    cr_assert(says(c, "AUTH app secret\r\nPING\r\n", "+OK\r\n+PONG\r\n"));
+    cr_assert(bench_says(c, "AUTH app secret\r\nPING\r\n", "+OK\r\n+PONG\r\n"));
     bench_say(c, "SET app:1 v\r\n");
     cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 1));
     cr_assert_eq(bench_stat(b, PROXY_STAT_DENIED_AUTH), 3);
@@ -74,7 +58,7 @@ Test(client_auth, nothing_goes_before_auth_and_everything_allowed_after_it) {
 Test(client_auth, refusals_take_their_turn) {
     struct bench *b = start(USERS, 100);
     struct bench_client *c = bench_client_new(b);
-    cr_assert(says(c, "AUTH app secret\r\n", "+OK\r\n"));
+    cr_assert(bench_says(c, "AUTH app secret\r\n", "+OK\r\n"));
     bench_forget(c);
     bench_say(c, "GET app:1\r\nGET other\r\nCONFIG GET port\r\nPING\r\n");
     cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 1));
@@ -88,14 +72,14 @@ Test(client_auth, refusals_take_their_turn) {
 Test(client_auth, roles_are_kept_apart) {
     struct bench *b = start(USERS, 100);
     struct bench_client *c = bench_client_new(b);
-    cr_assert(says(c, "AUTH reader secret\r\n", "+OK\r\n"));
-    cr_assert(says(c, "SET a 1\r\n", NOCOMMAND("set")));
-    cr_assert(says(c, "CLIENT LIST\r\n", NOCOMMAND("client|list")));
-    cr_assert(says(c, "ACL LIST\r\n", NOCOMMAND("acl|list")));
-    cr_assert(says(c, "ACL WHOAMI\r\n", "$6\r\nreader\r\n"));
-    cr_assert(says(c, "AUTH admin secret\r\nACL USERS\r\n",
-                   "+OK\r\n*3\r\n$5\r\nadmin\r\n$3\r\napp\r\n$6\r\nreader\r\n"));
-    cr_assert(says(c, "RESET\r\nPING\r\n", "+RESET\r\n" NOAUTH));
+    cr_assert(bench_says(c, "AUTH reader secret\r\n", "+OK\r\n"));
+    cr_assert(bench_says(c, "SET a 1\r\n", NOCOMMAND("set")));
+    cr_assert(bench_says(c, "CLIENT LIST\r\n", NOCOMMAND("client|list")));
+    cr_assert(bench_says(c, "ACL LIST\r\n", NOCOMMAND("acl|list")));
+    cr_assert(bench_says(c, "ACL WHOAMI\r\n", "$6\r\nreader\r\n"));
+    cr_assert(bench_says(c, "AUTH admin secret\r\nACL USERS\r\n",
+                         "+OK\r\n*3\r\n$5\r\nadmin\r\n$3\r\napp\r\n$6\r\nreader\r\n"));
+    cr_assert(bench_says(c, "RESET\r\nPING\r\n", "+RESET\r\n" NOAUTH));
     stop(b, c);
 }
 
@@ -104,11 +88,11 @@ Test(client_auth, hello_authenticates) {
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "HELLO 3\r\n");
     cr_assert(BENCH_UNTIL(b, strncmp(bench_listen(c), "-NOAUTH HELLO must be called", 28) == 0));
-    cr_assert(says(c, "HELLO 3 AUTH app nope\r\n", WRONG));
+    cr_assert(bench_says(c, "HELLO 3 AUTH app nope\r\n", WRONG));
     bench_forget(c);
     bench_say(c, "HELLO 3 AUTH app secret SETNAME me\r\n");
     cr_assert(BENCH_UNTIL(b, strncmp(bench_listen(c), "%8\r\n", 4) == 0));
-    cr_assert(says(c, "CLIENT GETNAME\r\n", "$2\r\nme\r\n"));
+    cr_assert(bench_says(c, "CLIENT GETNAME\r\n", "$2\r\nme\r\n"));
     stop(b, c);
 }
 
@@ -116,9 +100,9 @@ Test(client_auth, eight_wrong_passwords_end_a_connection) {
     struct bench *b = start(USERS, 100);
     struct bench_client *c = bench_client_new(b);
     for (int i = 0; i < 7; i++)
-        cr_assert(says(c, "AUTH app wrong\r\n", WRONG), "%d", i);
+        cr_assert(bench_says(c, "AUTH app wrong\r\n", WRONG), "%d", i);
     bench_say(c, "AUTH app wrong\r\nAUTH app secret\r\n");
-    cr_assert(ended(c));
+    cr_assert(bench_ended(c));
     cr_assert_str_eq(c->heard, WRONG WRONG);
     stop(b, c);
 }
@@ -132,12 +116,12 @@ Test(client_auth, before_auth_only_small_requests_are_taken) {
     for (size_t i = 0; i < 2; i++) {
         struct bench_client *c = bench_client_new(b);
         bench_say(c, CASES[i][0]);
-        cr_assert(ended(c));
+        cr_assert(bench_ended(c));
         cr_assert_str_eq(c->heard, CASES[i][1]);
         bench_client_free(&c);
     }
     struct bench_client *c = bench_client_new(b);
-    cr_assert(says(c, "AUTH app secret\r\n", "+OK\r\n"));
+    cr_assert(bench_says(c, "AUTH app secret\r\n", "+OK\r\n"));
     bench_say(c, "*11\r\n$4\r\nMGET\r\n");
     for (int i = 0; i < 10; i++)
         bench_say(c, "$5\r\napp:1\r\n");
@@ -148,12 +132,12 @@ Test(client_auth, before_auth_only_small_requests_are_taken) {
 Test(client_auth, who_does_not_authenticate_in_time_is_closed) {
     struct bench *b = start(USERS, 100);
     struct bench_client *quick = bench_client_new(b), *slow = bench_client_new(b);
-    cr_assert(says(quick, "AUTH app secret\r\n", "+OK\r\n"));
+    cr_assert(bench_says(quick, "AUTH app secret\r\n", "+OK\r\n"));
     client_list_tick(b->clients, bench_now_ms() * 1000 + 9 * SECOND_US);
     cr_assert_eq(client_list_count(b->clients), 2);
     client_list_tick(b->clients, bench_now_ms() * 1000 + 11 * SECOND_US);
-    cr_assert(ended(slow));
-    cr_assert(says(quick, "PING\r\n", "+PONG\r\n"));
+    cr_assert(bench_ended(slow));
+    cr_assert(bench_says(quick, "PING\r\n", "+PONG\r\n"));
     cr_assert_eq(bench_stat(b, PROXY_STAT_UNAUTHENTICATED_CLOSED), 1);
     bench_client_free(&slow);
     stop(b, quick);
@@ -162,16 +146,16 @@ Test(client_auth, who_does_not_authenticate_in_time_is_closed) {
 Test(client_auth, the_oldest_without_auth_makes_room) {
     struct bench *b = start(USERS, 2);
     struct bench_client *known = bench_client_new(b), *c[4];
-    cr_assert(says(known, "AUTH app secret\r\n", "+OK\r\n"));
+    cr_assert(bench_says(known, "AUTH app secret\r\n", "+OK\r\n"));
     for (int i = 0; i < 3; i++)
         c[i] = bench_client_new(b);
-    cr_assert(ended(c[0]));
-    cr_assert(says(c[1], "AUTH app secret\r\n", "+OK\r\n")); /* it waits no more */
+    cr_assert(bench_ended(c[0]));
+    cr_assert(bench_says(c[1], "AUTH app secret\r\n", "+OK\r\n")); /* it waits no more */
     c[3] = bench_client_new(b);
-    cr_assert(says(c[2], "PING\r\n", NOAUTH));
-    cr_assert(says(known, "RESET\r\nPING\r\n", "+RESET\r\n" NOAUTH)); /* it waits again */
-    cr_assert(ended(c[2]));
-    cr_assert(says(c[3], "PING\r\n", NOAUTH));
+    cr_assert(bench_says(c[2], "PING\r\n", NOAUTH));
+    cr_assert(bench_says(known, "RESET\r\nPING\r\n", "+RESET\r\n" NOAUTH)); /* it waits again */
+    cr_assert(bench_ended(c[2]));
+    cr_assert(bench_says(c[3], "PING\r\n", NOAUTH));
     for (int i = 0; i < 4; i++)
         bench_client_free(&c[i]);
     stop(b, known);
@@ -181,21 +165,21 @@ Test(client_auth, a_user_that_is_gone_loses_its_connections_behind_their_answers
     struct bench *b = start(USERS, 100);
     struct bench_client *gone = bench_client_new(b), *idle = bench_client_new(b),
                         *stays = bench_client_new(b);
-    cr_assert(says(gone, "AUTH app secret\r\n", "+OK\r\n"));
-    cr_assert(says(idle, "AUTH app secret\r\n", "+OK\r\n"));
-    cr_assert(says(stays, "AUTH reader secret\r\n", "+OK\r\n"));
+    cr_assert(bench_says(gone, "AUTH app secret\r\n", "+OK\r\n"));
+    cr_assert(bench_says(idle, "AUTH app secret\r\n", "+OK\r\n"));
+    cr_assert(bench_says(stays, "AUTH reader secret\r\n", "+OK\r\n"));
     bench_forget(gone);
     bench_say(gone, "GET app:1\r\n");
     cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 1));
     rights_swap(b->server.rights, users_of("user reader role=read prefix=x: " PLAIN));
     client_list_renew(b->clients);
     bench_say(gone, "SET app:1 v\r\n");
-    cr_assert(ended(idle));
+    cr_assert(bench_ended(idle));
     node_fake_say(b->nodes[0], "$1\r\nv\r\n");
-    cr_assert(ended(gone));
+    cr_assert(bench_ended(gone));
     cr_assert_str_eq(gone->heard, "$1\r\nv\r\n");
     cr_assert_eq(node_fake_heard(b->nodes[0]), 1);
-    cr_assert(says(stays, "GET a\r\n", NOKEY)); /* by the new rules */
+    cr_assert(bench_says(stays, "GET a\r\n", NOKEY)); /* by the new rules */
     bench_client_free(&gone);
     bench_client_free(&idle);
     stop(b, stays);
@@ -206,8 +190,8 @@ Test(client_auth, bcast_tells_of_no_keys_but_ones_own) {
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "HELLO 3 AUTH app secret\r\n");
     cr_assert(BENCH_UNTIL(b, strncmp(bench_listen(c), "%8\r\n", 4) == 0));
-    cr_assert(says(c, "CLIENT TRACKING ON BCAST\r\n", NOKEY));
-    cr_assert(says(c, "CLIENT TRACKING ON BCAST PREFIX ap\r\n", NOKEY));
-    cr_assert(says(c, "CLIENT TRACKING ON BCAST PREFIX app:x\r\n", "+OK\r\n"));
+    cr_assert(bench_says(c, "CLIENT TRACKING ON BCAST\r\n", NOKEY));
+    cr_assert(bench_says(c, "CLIENT TRACKING ON BCAST PREFIX ap\r\n", NOKEY));
+    cr_assert(bench_says(c, "CLIENT TRACKING ON BCAST PREFIX app:x\r\n", "+OK\r\n"));
     stop(b, c);
 }

@@ -15,28 +15,10 @@ static int swept;
 static const struct local_peers PEERS = {.sweep = on_sweep, .ctx = &swept};
 
 static struct bench *start(void) {
-    struct bench *b = bench_new(1);
-    b->conf.request_timeout_ms = b->conf.write_timeout_ms = 600000;
+    struct bench *b = bench_patient(1);
     b->server.peers = &PEERS;
     bench_up(b);
     return b;
-}
-
-static void stop(struct bench *b, struct bench_client *c) {
-    bench_client_free(&c);
-    for (int i = 0; i < 20; i++)
-        bench_turn(b);
-    bench_free(&b);
-}
-
-static bool says(struct bench_client *c, const char *request, const char *answer) {
-    bench_forget(c);
-    bench_say(c, request);
-    return bench_hears(c, answer);
-}
-
-static bool ended(struct bench_client *c) {
-    return BENCH_UNTIL(c->bench, (bench_listen(c), c->eof));
 }
 
 static long id_of(struct bench_client *c) {
@@ -49,7 +31,7 @@ static long id_of(struct bench_client *c) {
 static bool says_id(struct bench_client *c, const char *fmt, long id, const char *answer) {
     char text[128];
     snprintf(text, sizeof(text), fmt, id);
-    return says(c, text, answer);
+    return bench_says(c, text, answer);
 }
 
 Test(client_kill, by_id_it_ends_at_once_whatever_it_waits_for) {
@@ -64,14 +46,14 @@ Test(client_kill, by_id_it_ends_at_once_whatever_it_waits_for) {
     /* It is gone for whoever asks, before its worker has seen to it. */
     cr_assert(says_id(me, "CLIENT KILL ID %ld\r\n", id, ":0\r\n"));
     client_list_sweep(b->clients);
-    cr_assert(ended(other));
+    cr_assert(bench_ended(other));
     node_fake_say(b->nodes[0], "$1\r\na\r\n"); /* for nobody */
-    cr_assert(says(third, "PING\r\n", "+PONG\r\n"));
+    cr_assert(bench_says(third, "PING\r\n", "+PONG\r\n"));
     cr_assert(says_id(me, "CLIENT KILL ID %ld\r\n", id, ":0\r\n"));
     cr_assert_eq(swept, 1);
     bench_client_free(&other);
     bench_client_free(&third);
-    stop(b, me);
+    bench_stop(b, me);
 }
 
 Test(client_kill, oneself_is_skipped_unless_one_says_otherwise) {
@@ -79,13 +61,13 @@ Test(client_kill, oneself_is_skipped_unless_one_says_otherwise) {
     struct bench_client *me = bench_client_new(b);
     long id = id_of(me);
     cr_assert(says_id(me, "CLIENT KILL ID %ld\r\n", id, ":0\r\n"));
-    cr_assert(says(me, "CLIENT KILL TYPE normal\r\n", ":0\r\n"));
-    cr_assert(says(me, "PING\r\n", "+PONG\r\n"));
+    cr_assert(bench_says(me, "CLIENT KILL TYPE normal\r\n", ":0\r\n"));
+    cr_assert(bench_says(me, "PING\r\n", "+PONG\r\n"));
     bench_forget(me);
     bench_say(me, "CLIENT KILL USER default SKIPME no\r\nPING\r\n");
-    cr_assert(ended(me));
+    cr_assert(bench_ended(me));
     cr_assert_str_eq(me->heard, ":1\r\n");
-    stop(b, me);
+    bench_stop(b, me);
 }
 
 Test(client_kill, filters_are_taken_together) {
@@ -97,7 +79,7 @@ Test(client_kill, filters_are_taken_together) {
     cr_assert(says_id(me, "CLIENT KILL ID %ld LADDR 1.2.3.4:5\r\n", id, ":0\r\n"));
     cr_assert(says_id(me, "CLIENT KILL ID %ld USER default TYPE normal\r\n", id, ":1\r\n"));
     bench_client_free(&other);
-    stop(b, me);
+    bench_stop(b, me);
 }
 
 Test(client_kill, what_is_wrong_is_said_in_redis_words) {
@@ -115,8 +97,8 @@ Test(client_kill, what_is_wrong_is_said_in_redis_words) {
     struct bench *b = start();
     struct bench_client *me = bench_client_new(b);
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
-        cr_assert(says(me, CASES[i][0], CASES[i][1]), "%s", CASES[i][0]);
-    stop(b, me);
+        cr_assert(bench_says(me, CASES[i][0], CASES[i][1]), "%s", CASES[i][0]);
+    bench_stop(b, me);
 }
 
 /* ---- CLIENT REPLY ---- */
@@ -127,9 +109,9 @@ Test(client_reply, off_answers_nothing_until_on) {
     bench_say(c, "CLIENT REPLY OFF\r\nPING\r\nGET a\r\nNOSUCH\r\nGET\r\nPING\r\n");
     cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 1));
     node_fake_say(b->nodes[0], "$1\r\na\r\n");
-    cr_assert(
-        says(c, "CLIENT REPLY SKIP\r\nPING\r\nCLIENT REPLY ON\r\nPING\r\n", "+OK\r\n+PONG\r\n"));
-    stop(b, c);
+    cr_assert(bench_says(c, "CLIENT REPLY SKIP\r\nPING\r\nCLIENT REPLY ON\r\nPING\r\n",
+                         "+OK\r\n+PONG\r\n"));
+    bench_stop(b, c);
 }
 
 Test(client_reply, off_holds_nothing_back_while_an_answer_is_awaited) {
@@ -139,14 +121,14 @@ Test(client_reply, off_holds_nothing_back_while_an_answer_is_awaited) {
     cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 3));
     node_fake_say(b->nodes[0], "$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n");
     cr_assert(bench_hears(c, "$1\r\na\r\n+OK\r\n$1\r\nc\r\n"));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client_reply, skip_is_for_one_request) {
     struct bench *b = start();
     struct bench_client *c = bench_client_new(b);
-    cr_assert(says(c, "CLIENT REPLY SKIP\r\nPING\r\nECHO a\r\n", "$1\r\na\r\n"));
-    cr_assert(says(c, "CLIENT REPLY SKIP\r\nNOSUCH\r\nECHO a\r\n", "$1\r\na\r\n"));
-    cr_assert(says(c, "CLIENT REPLY x\r\nPING\r\n", "-ERR syntax error\r\n+PONG\r\n"));
-    stop(b, c);
+    cr_assert(bench_says(c, "CLIENT REPLY SKIP\r\nPING\r\nECHO a\r\n", "$1\r\na\r\n"));
+    cr_assert(bench_says(c, "CLIENT REPLY SKIP\r\nNOSUCH\r\nECHO a\r\n", "$1\r\na\r\n"));
+    cr_assert(bench_says(c, "CLIENT REPLY x\r\nPING\r\n", "-ERR syntax error\r\n+PONG\r\n"));
+    bench_stop(b, c);
 }

@@ -8,26 +8,6 @@
 #include "../../proxy/client.h"
 #include "../fakes/bench.h"
 
-static struct bench *start(unsigned nodes) {
-    struct bench *b = bench_new(nodes);
-    b->conf.request_timeout_ms = b->conf.write_timeout_ms = 600000;
-    bench_up(b);
-    return b;
-}
-
-#define HEARD(b, node, n) cr_assert(BENCH_UNTIL(b, node_fake_heard((b)->nodes[node]) >= (n)))
-
-static void settle(struct bench *b) {
-    for (int i = 0; i < 20; i++)
-        bench_turn(b);
-}
-
-static void stop(struct bench *b, struct bench_client *c) {
-    bench_client_free(&c);
-    settle(b);
-    bench_free(&b);
-}
-
 /* Says `text`, and hears exactly `want` to it. */
 static void ask(struct bench_client *c, const char *text, const char *want) {
     bench_forget(c);
@@ -66,16 +46,16 @@ static const struct {
 };
 
 Test(client_multi, is_refused_in_the_words_of_redis) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     for (size_t i = 0; i < sizeof(REFUSALS) / sizeof(REFUSALS[0]); i++)
         ask(c, REFUSALS[i].say, REFUSALS[i].hear);
     cr_assert_eq(node_fake_heard(b->nodes[0]), 0);
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client_multi, too_many_commands_are_refused) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     b->conf.transaction_commands_max = 2;
     struct bench_client *c = bench_client_new(b);
     ask(c, "MULTI\r\nPING\r\nPING\r\nPING\r\nPING\r\nEXEC\r\n",
@@ -87,174 +67,174 @@ Test(client_multi, too_many_commands_are_refused) {
     ask(c, "MULTI\r\nEXEC\r\n",
         "+OK\r\n-EXECABORT Transaction discarded because of previous errors.\r\n");
     ask(c, "MULTI\r\nEXEC\r\n", "+OK\r\n*0\r\n");
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 /* ---- EXEC ---- */
 
 Test(client_multi, what_the_proxy_answers_itself_is_answered_in_its_place) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     ask(c, "MULTI\r\nPING\r\nECHO hi\r\nPING x y\r\nUNWATCH\r\nSELECT 0\r\nSELECT 1\r\nEXEC\r\n",
         "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
         "*6\r\n+PONG\r\n$2\r\nhi\r\n-ERR wrong number of arguments for 'ping' command\r\n+OK\r\n+OK"
         "\r\n-ERR DB index is out of range\r\n");
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client_multi, a_key_without_a_value_is_an_error_of_its_command_alone) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     ask(c, "MULTI\r\nMSET a 1 b\r\nPING\r\nEXEC\r\n",
         "+OK\r\n+QUEUED\r\n+QUEUED\r\n"
         "*2\r\n-ERR wrong number of arguments for 'mset' command\r\n+PONG\r\n");
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client_multi, goes_to_the_owner_of_the_first_key_and_the_others_drop) {
-    struct bench *b = start(2);
+    struct bench *b = bench_start(2);
     struct bench_client *c = bench_client_new(b);
     char text[256], want[256];
     snprintf(text, sizeof(text), "MULTI\r\nPING\r\nSET %s 1\r\nMGET %s %s\r\nEXEC\r\n",
              bench_key(b, 1, 0), bench_key(b, 0, 0), bench_key(b, 1, 1));
     bench_say(c, text);
-    HEARD(b, 1, 1);
+    BENCH_HEARD(b, 1, 1);
     cr_assert_eq(node_fake_heard(b->nodes[0]), 0);
     snprintf(want, sizeof(want), "RF.EXEC  *3\r\n$3\r\nSET\r\n$2\r\n%s\r\n$1\r\n1\r\n*3\r\n$4",
              bench_key(b, 1, 0));
     cr_assert_eq(strncmp(node_fake_request(b->nodes[1], 0), want, strlen(want)), 0, "%s",
                  node_fake_request(b->nodes[1], 0));
     node_fake_say(b->nodes[1], "*2\r\n+OK\r\n*2\r\n_\r\n$1\r\nx\r\n");
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     snprintf(want, sizeof(want), "RF.DROP %s", bench_key(b, 0, 0));
     cr_assert_str_eq(node_fake_request(b->nodes[0], 0), want);
     cr_assert(bench_hears(c, "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n")); /* not before that */
     node_fake_say(b->nodes[0], ":1\r\n");
     cr_assert(bench_hears(c, "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
                              "*3\r\n+PONG\r\n+OK\r\n*2\r\n$-1\r\n$1\r\nx\r\n"));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client_multi, an_answer_of_another_length_is_an_error) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "MULTI\r\nGET a\r\nEXEC\r\n");
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     node_fake_say(b->nodes[0], "*2\r\n_\r\n_\r\n");
     cr_assert(bench_hears(c, "+OK\r\n+QUEUED\r\n-ERR internal error\r\n"));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client_multi, an_error_or_a_null_is_the_whole_answer) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "MULTI\r\nGET a\r\nEXEC\r\nMULTI\r\nGET a\r\nEXEC\r\n");
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     node_fake_say(b->nodes[0], "-BUSY no\r\n");
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     node_fake_say(b->nodes[0], "_\r\n");
     cr_assert(bench_hears(c, "+OK\r\n+QUEUED\r\n-BUSY no\r\n+OK\r\n+QUEUED\r\n*-1\r\n"));
     bench_say(c, "HELLO 3\r\nMULTI\r\nGET a\r\nEXEC\r\n");
-    HEARD(b, 0, 3);
+    BENCH_HEARD(b, 0, 3);
     node_fake_say(b->nodes[0], "_\r\n");
     cr_assert(BENCH_UNTIL(b, strstr(bench_listen(c), "+QUEUED\r\n_\r\n") != NULL));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client_multi, keeps_the_order_of_the_requests_around_it) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "GET a\r\nMULTI\r\nSET b 1\r\nEXEC\r\nGET c\r\n");
-    HEARD(b, 0, 1);
-    settle(b);
+    BENCH_HEARD(b, 0, 1);
+    bench_settle(b);
     cr_assert_eq(node_fake_heard(b->nodes[0]), 1); /* EXEC waits for the GET */
     node_fake_say(b->nodes[0], "$1\r\na\r\n");
-    HEARD(b, 0, 2);
-    settle(b);
+    BENCH_HEARD(b, 0, 2);
+    bench_settle(b);
     cr_assert_eq(node_fake_heard(b->nodes[0]), 2); /* and what follows for the EXEC */
     node_fake_say(b->nodes[0], "*1\r\n+OK\r\n");
-    HEARD(b, 0, 3);
+    BENCH_HEARD(b, 0, 3);
     node_fake_say(b->nodes[0], "$1\r\nc\r\n");
     cr_assert(bench_hears(c, "$1\r\na\r\n+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n$1\r\nc\r\n"));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client_multi, a_client_that_leaves_takes_its_transaction_with_it) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "MULTI\r\nSET a 1\r\nEXEC\r\n");
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     bench_client_free(&c);
-    settle(b);
+    bench_settle(b);
     node_fake_say(b->nodes[0], "*1\r\n+OK\r\n");
     cr_assert(BENCH_UNTIL(b, client_list_count(b->clients) == 0));
     c = bench_client_new(b);
     bench_say(c, "MULTI\r\nSET a 1\r\n");
-    settle(b);
+    bench_settle(b);
     cr_assert_eq(node_fake_heard(b->nodes[0]), 1); /* nothing of it was sent */
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 /* ---- WATCH ---- */
 
 Test(client_multi, watched_keys_go_with_the_exec) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "WATCH a b\r\nMULTI\r\nSET a 1\r\nEXEC\r\n");
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     cr_assert_str_eq(node_fake_request(b->nodes[0], 0), "RF.VERSION a");
     cr_assert_str_eq(node_fake_request(b->nodes[0], 1), "RF.VERSION b");
-    settle(b);
+    bench_settle(b);
     cr_assert_eq(node_fake_heard(b->nodes[0]), 2); /* EXEC waits for what WATCH finds */
     node_fake_say(b->nodes[0], "*2\r\n:7\r\n:1\r\n*2\r\n:0\r\n:0\r\n");
-    HEARD(b, 0, 3);
+    BENCH_HEARD(b, 0, 3);
     static const char WANT[] = "RF.EXEC *3\r\n$1\r\na\r\n$1\r\n7\r\n$1\r\n1\r\n"
                                "*3\r\n$1\r\nb\r\n$1\r\n0\r\n$1\r\n0\r\n *3\r\n$3\r\nSET\r\n";
     cr_assert_eq(strncmp(node_fake_request(b->nodes[0], 2), WANT, strlen(WANT)), 0);
     node_fake_say(b->nodes[0], "_\r\n");
     cr_assert(bench_hears(c, "+OK\r\n+OK\r\n+QUEUED\r\n*-1\r\n"));
     ask(c, "MULTI\r\nEXEC\r\n", "+OK\r\n*0\r\n"); /* they are watched no more */
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client_multi, a_watch_that_fails_lets_no_exec_through) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "WATCH a b\r\nMULTI\r\nSET a 1\r\nEXEC\r\n");
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     node_fake_say(b->nodes[0], "*2\r\n:7\r\n:1\r\n-DBDOWN no\r\n");
     cr_assert(bench_hears(c, "-DBDOWN no\r\n+OK\r\n+QUEUED\r\n"
                              "-EXECABORT Transaction discarded because of previous errors.\r\n"));
     cr_assert_eq(node_fake_heard(b->nodes[0]), 2);
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client_multi, unwatch_waits_for_a_watch_and_forgets_it) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "WATCH a\r\nUNWATCH\r\nGET a\r\n");
-    HEARD(b, 0, 1);
-    settle(b);
+    BENCH_HEARD(b, 0, 1);
+    bench_settle(b);
     cr_assert(bench_hears(c, ""));
     node_fake_say(b->nodes[0], "*2\r\n:7\r\n:1\r\n");
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     cr_assert_str_eq(node_fake_request(b->nodes[0], 1), "GET a");
     node_fake_say(b->nodes[0], "_\r\n");
     cr_assert(bench_hears(c, "+OK\r\n+OK\r\n$-1\r\n"));
-    stop(b, c);
+    bench_stop(b, c);
 }
 
 Test(client_multi, whoever_watches_reads_the_table) {
-    struct bench *b = start(1);
+    struct bench *b = bench_start(1);
     struct bench_client *c = bench_client_new(b);
     bench_say(c, "WATCH a\r\nGET a\r\n");
-    HEARD(b, 0, 1);
-    settle(b);
+    BENCH_HEARD(b, 0, 1);
+    bench_settle(b);
     cr_assert_eq(node_fake_heard(b->nodes[0]), 1); /* not older than what WATCH sees */
     node_fake_say(b->nodes[0], "*2\r\n:7\r\n:1\r\n");
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     cr_assert_str_eq(node_fake_request(b->nodes[0], 1), "RF.EXEC  *2\r\n$3\r\nGET\r\n$1\r\na\r\n");
     node_fake_say(b->nodes[0], "*1\r\n$1\r\nv\r\n");
     cr_assert(bench_hears(c, "+OK\r\n$1\r\nv\r\n"));
-    stop(b, c);
+    bench_stop(b, c);
 }

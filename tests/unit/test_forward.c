@@ -10,8 +10,7 @@
 #include "../fakes/bench.h"
 
 static struct bench *start(void) {
-    struct bench *b = bench_new(1);
-    b->conf.request_timeout_ms = b->conf.write_timeout_ms = 600000;
+    struct bench *b = bench_patient(1);
     b->conf.key_bytes_max = 8;
     b->conf.value_bytes_max = 4;
     bench_up(b);

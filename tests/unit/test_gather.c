@@ -38,15 +38,7 @@ static struct two start(void) {
 }
 
 static void stop(struct two *t) {
-    bench_client_free(&t->c);
-    for (int i = 0; i < 20; i++)
-        bench_turn(t->b);
-    bench_free(&t->b);
-}
-
-static void settle(struct two *t) {
-    for (int i = 0; i < 20; i++)
-        bench_turn(t->b);
+    bench_stop(t->b, t->c);
 }
 
 #define SAY(t, ...)                                                                                \
@@ -72,7 +64,7 @@ Test(gather, values_come_back_in_the_order_of_the_keys_duplicates_too) {
     HEARD(&t, t.a, 1, "mget %s %s", t.a0, t.a1);
     HEARD(&t, t.z, 1, "mget %s %s %s", t.b0, t.b1, t.b0);
     node_fake_say(t.a, "*2\r\n$2\r\na0\r\n_\r\n");
-    settle(&t);
+    bench_settle(t.b);
     cr_assert(bench_hears(t.c, ""));
     node_fake_say(t.z, "*3\r\n$2\r\nb0\r\n$0\r\n\r\n$2\r\nB0\r\n");
     cr_assert(bench_hears(t.c, "*5\r\n$2\r\nb0\r\n$2\r\na0\r\n$0\r\n\r\n$-1\r\n$2\r\nB0\r\n"));
@@ -106,7 +98,7 @@ Test(gather, one_error_makes_the_whole_an_error_never_a_nil) {
     SAY(&t, "MGET %s %s\r\n", t.a0, t.b0);
     HEARD(&t, t.z, 1, "mget %s", t.b0);
     node_fake_say(t.z, "-DBDOWN no\r\n");
-    settle(&t);
+    bench_settle(t.b);
     cr_assert(bench_hears(t.c, "")); /* when all have answered */
     HEARD(&t, t.a, 1, "mget %s", t.a0);
     node_fake_say(t.a, "*1\r\n$1\r\na\r\n");
@@ -162,12 +154,12 @@ Test(gather, a_node_is_asked_for_no_more_values_at_once_than_its_connection_may_
     SAY(&t, "MGET %s %s %s %s %s %s %s\r\n", t.a0, t.a1, t.a0, t.a1, t.a0, t.b0, t.a1);
     HEARD(&t, t.z, 1, "mget %s", t.b0);
     HEARD(&t, t.a, 1, "mget %s %s %s", t.a0, t.a1, t.a0);
-    settle(&t);
+    bench_settle(t.b);
     cr_assert_eq(node_fake_heard(t.a), 1); /* one after the other */
     node_fake_say(t.a, "*3\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n");
     HEARD(&t, t.a, 2, "mget %s %s %s", t.a1, t.a0, t.a1);
     node_fake_say(t.a, "*3\r\n$1\r\n4\r\n$1\r\n5\r\n$1\r\n6\r\n");
-    settle(&t);
+    bench_settle(t.b);
     node_fake_say(t.z, "*1\r\n$1\r\nb\r\n");
     cr_assert(bench_hears(t.c,
                           "*7\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n$1\r\n5\r\n$1\r\nb\r\n"
@@ -188,7 +180,7 @@ Test(gather, what_one_request_may_bring_together_is_bounded) {
         node_fake_say_span(t.a, span_of(value, (size_t)head + 40002));
     }
     cr_assert(bench_hears(t.c, "-OOM out of memory for this request\r\n"));
-    settle(&t);
+    bench_settle(t.b);
     cr_assert_eq(node_fake_heard(t.a), 2); /* the others were not asked for any more */
     stop(&t);
 }
@@ -199,11 +191,11 @@ Test(gather, rule_11_a_write_goes_whole_to_the_owner_of_its_first_key_and_the_ot
     struct two t = start();
     SAY(&t, "MSET %s 1 %s 2 %s 3\r\n", t.b0, t.a0, t.b1);
     HEARD(&t, t.z, 1, "MSET %s 1 %s 2 %s 3", t.b0, t.a0, t.b1);
-    settle(&t);
+    bench_settle(t.b);
     cr_assert_eq(node_fake_heard(t.a), 0); /* it is not committed */
     node_fake_say(t.z, ">2\r\n+defer\r\n:1\r\n>3\r\n+late\r\n:1\r\n+OK\r\n");
     HEARD(&t, t.a, 1, "RF.DROP %s", t.a0);
-    settle(&t);
+    bench_settle(t.b);
     cr_assert(bench_hears(t.c, "")); /* not before they have dropped it */
     node_fake_say(t.a, ":1\r\n");
     cr_assert(bench_hears(t.c, "+OK\r\n"));
@@ -218,7 +210,7 @@ Test(gather, rule_11_a_write_that_did_nothing_makes_the_others_drop) {
     HEARD(&t, t.a, 1, "MSETNX %s 1 %s 2", t.a0, t.b0);
     node_fake_say(t.a, ":0\r\n");
     HEARD(&t, t.z, 1, "RF.DROP %s", t.b0);
-    settle(&t);
+    bench_settle(t.b);
     cr_assert(bench_hears(t.c, ""));
     node_fake_say(t.z, ":1\r\n");
     cr_assert(bench_hears(t.c, ":0\r\n"));
@@ -231,7 +223,7 @@ Test(gather, rule_11_a_write_that_failed_makes_nobody_drop) {
     HEARD(&t, t.a, 1, "DEL %s %s", t.a0, t.b0);
     node_fake_say(t.a, "-DBDOWN no\r\n");
     cr_assert(bench_hears(t.c, "-DBDOWN no\r\n"));
-    settle(&t);
+    bench_settle(t.b);
     cr_assert_eq(node_fake_heard(t.z), 0);
     stop(&t);
 }
@@ -287,13 +279,13 @@ Test(gather, rule_11_a_flush_is_done_by_one_node_and_all_drop_everything) {
     struct node_fake *first = node_fake_heard(t.a) == 1 ? t.a : t.z,
                      *second = first == t.a ? t.z : t.a;
     cr_assert_str_eq(node_fake_request(first, 0), "FLUSHALL");
-    settle(&t);
+    bench_settle(t.b);
     cr_assert_eq(node_fake_heard(second), 0); /* it is not committed */
     node_fake_say(first, "+OK\r\n");
     HEARD(&t, first, 2, "RF.DROPALL");
     HEARD(&t, second, 1, "RF.DROPALL");
     node_fake_say(first, "+OK\r\n");
-    settle(&t);
+    bench_settle(t.b);
     cr_assert(bench_hears(t.c, "")); /* not before both have dropped it */
     node_fake_say(second, "+OK\r\n");
     cr_assert(bench_hears(t.c, "+OK\r\n"));
@@ -301,7 +293,7 @@ Test(gather, rule_11_a_flush_is_done_by_one_node_and_all_drop_everything) {
     HEARD(&t, first, 3, "FLUSHDB ASYNC");
     node_fake_say(first, "-ERR no\r\n");
     cr_assert(bench_hears(t.c, "+OK\r\n-ERR no\r\n"));
-    settle(&t);
+    bench_settle(t.b);
     cr_assert_eq(node_fake_heard(second), 1);
     stop(&t);
 }
@@ -326,7 +318,7 @@ Test(gather, goes_on_without_its_client_and_leaves_nothing_behind) {
         bench_say(t.c, text);
         cr_assert(BENCH_UNTIL(t.b, node_fake_heard(t.a) == 1));
         bench_client_free(&t.c);
-        settle(&t);
+        bench_settle(t.b);
         node_fake_say(t.a, i == 0 ? "*1\r\n_\r\n" : ":1\r\n");
         cr_assert(BENCH_UNTIL(t.b, node_fake_heard(t.z) == 1), "%s", REQUESTS[i]);
         node_fake_say(t.z, i == 0 ? "*1\r\n_\r\n" : ":1\r\n");

@@ -28,8 +28,7 @@ static void on_done(struct upstream_entry *entry, struct span reply) {
 }
 
 static struct bench *prepare(unsigned nodes) {
-    struct bench *b = bench_new(nodes);
-    b->conf.request_timeout_ms = b->conf.write_timeout_ms = 600000;
+    struct bench *b = bench_patient(nodes);
     b->conf.node_retry_max_ms = 40;
     return b;
 }
@@ -56,7 +55,6 @@ static int send_request(struct bench *b, struct asked *a, const char *name, cons
 }
 
 #define SENT(b, a, name, key) cr_assert_eq(send_request(b, a, name, key), REPLY_ERROR_COUNT)
-#define HEARD(b, node, n)     cr_assert(BENCH_UNTIL(b, node_fake_heard((b)->nodes[node]) >= (n)))
 #define ANSWERED(b, a, text)                                                                       \
     do {                                                                                           \
         cr_assert(BENCH_UNTIL(b, (a)->answers == 1));                                              \
@@ -90,7 +88,7 @@ Test(topology, each_key_goes_to_its_owner) {
     for (unsigned i = 0; i < 3; i++)
         SENT(b, &a[i], "GET", bench_key(b, i, 0));
     for (unsigned i = 0; i < 3; i++) {
-        HEARD(b, i, 1);
+        BENCH_HEARD(b, i, 1);
         node_fake_say(b->nodes[i], "_\r\n");
         ANSWERED(b, &a[i], "_\r\n");
     }
@@ -107,11 +105,11 @@ Test(topology, keys_of_a_node_that_is_down_go_to_the_next_owner_and_the_others_s
     cr_assert(BENCH_UNTIL(b, !is_reachable(b, 0)));
     struct asked a, other;
     SENT(b, &a, "GET", key);
-    HEARD(b, next, 1);
+    BENCH_HEARD(b, next, 1);
     cr_assert_eq(bench_stat(b, PROXY_STAT_REROUTED), 1);
     unsigned third = 3 - next;
     SENT(b, &other, "GET", bench_key(b, third, 0));
-    HEARD(b, third, 1);
+    BENCH_HEARD(b, third, 1);
     cr_assert_eq(bench_stat(b, PROXY_STAT_REROUTED), 1);
     bench_free(&b);
 }
@@ -124,7 +122,7 @@ Test(topology, a_node_that_returns_gets_its_keys_back) {
     node_fake_listen(b->nodes[0]);
     cr_assert(BENCH_UNTIL(b, is_reachable(b, 0)));
     SENT(b, &a, "GET", bench_key(b, 0, 0));
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     bench_free(&b);
 }
 
@@ -136,11 +134,11 @@ Test(topology, a_node_that_flaps_is_passed_over_unless_there_is_no_other) {
         cr_assert(BENCH_UNTIL(b, node_fake_links(b->nodes[0]) == i && is_reachable(b, 0)));
     }
     SENT(b, &a, "GET", bench_key(b, 0, 0));
-    HEARD(b, 1, 1);
+    BENCH_HEARD(b, 1, 1);
     kill_node(b, 1); /* and with it, what it was just asked comes back */
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     SENT(b, &z, "GET", bench_key(b, 1, 0));
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     bench_free(&b);
 }
 
@@ -176,9 +174,9 @@ Test(topology, rule_10_a_read_that_was_sent_moves_on_to_the_next_owner) {
     unsigned next = second_owner(b, key);
     struct asked a;
     SENT(b, &a, "GET", key);
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     kill_node(b, 0);
-    HEARD(b, next, 1);
+    BENCH_HEARD(b, next, 1);
     node_fake_say(b->nodes[next], "$1\r\nv\r\n");
     ANSWERED(b, &a, "$1\r\nv\r\n");
     cr_assert_eq(bench_stat(b, PROXY_STAT_RETRIED), 1);
@@ -189,11 +187,11 @@ Test(topology, rule_10_a_deferred_read_moves_on_too) {
     struct bench *b = start(2);
     struct asked a;
     SENT(b, &a, "GET", bench_key(b, 0, 0));
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     node_fake_say(b->nodes[0], ">2\r\n+defer\r\n:1\r\n");
     cr_assert(BENCH_UNTIL(b, bench_stat(b, PROXY_STAT_LATE) == 1));
     kill_node(b, 0);
-    HEARD(b, 1, 1);
+    BENCH_HEARD(b, 1, 1);
     node_fake_say(b->nodes[1], "_\r\n");
     ANSWERED(b, &a, "_\r\n");
     bench_free(&b);
@@ -203,7 +201,7 @@ Test(topology, rule_10_a_write_that_was_sent_is_uncertain_and_goes_nowhere_else)
     struct bench *b = start(2);
     struct asked a;
     SENT(b, &a, "DEL", bench_key(b, 0, 0));
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     kill_node(b, 0);
     ANSWERED(b, &a, "-UNCERTAIN ");
     cr_assert_eq(node_fake_heard(b->nodes[1]), 0);
@@ -215,7 +213,7 @@ Test(topology, rule_10_a_deferred_write_is_uncertain_too) {
     struct bench *b = start(2);
     struct asked a;
     SENT(b, &a, "DEL", bench_key(b, 0, 0));
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     node_fake_say(b->nodes[0], ">2\r\n+defer\r\n:1\r\n");
     cr_assert(BENCH_UNTIL(b, bench_stat(b, PROXY_STAT_LATE) == 1));
     kill_node(b, 0);
@@ -229,7 +227,7 @@ Test(topology, rule_10_a_write_of_which_nothing_was_sent_moves_on) {
     bench_open(b); /* it is not known yet that nobody listens there */
     struct asked a;
     SENT(b, &a, "DEL", bench_key(b, 0, 0));
-    HEARD(b, 1, 1);
+    BENCH_HEARD(b, 1, 1);
     node_fake_say(b->nodes[1], ":1\r\n"); /* perhaps its status is asked after it */
     ANSWERED(b, &a, ":1\r\n");
     cr_assert_eq(bench_stat(b, PROXY_STAT_UNCERTAIN), 0);
@@ -241,7 +239,7 @@ Test(topology, rule_10_without_another_owner_a_lost_read_gets_nodedown_a_write_u
     struct asked a, z;
     SENT(b, &a, "GET", "k");
     SENT(b, &z, "DEL", "k");
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     kill_node(b, 0);
     ANSWERED(b, &a, "-NODEDOWN ");
     ANSWERED(b, &z, "-UNCERTAIN ");
@@ -275,7 +273,7 @@ Test(topology, a_read_whose_time_is_over_gets_timeout_and_moves_nowhere) {
     struct bench *b = start(2);
     struct asked a;
     SENT(b, &a, "GET", bench_key(b, 0, 0));
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     node_fake_say(b->nodes[0], ">2\r\n+defer\r\n:1\r\n");
     cr_assert(BENCH_UNTIL(b, bench_stat(b, PROXY_STAT_LATE) == 1));
     b->conf.request_timeout_ms = 1000;
@@ -290,7 +288,7 @@ Test(topology, a_lost_read_whose_time_is_over_does_not_move_on) {
     struct bench *b = start(2);
     struct asked a;
     SENT(b, &a, "GET", bench_key(b, 0, 0));
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     a.entry.start_us -= 2 * 600000LL * 1000;
     kill_node(b, 0);
     ANSWERED(b, &a, "-TIMEOUT ");
@@ -301,7 +299,7 @@ Test(topology, a_write_whose_time_is_over_is_uncertain) {
     struct bench *b = start(1);
     struct asked a;
     SENT(b, &a, "DEL", "k");
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     node_fake_say(b->nodes[0], ">2\r\n+defer\r\n:1\r\n");
     cr_assert(BENCH_UNTIL(b, bench_stat(b, PROXY_STAT_LATE) == 1));
     b->conf.write_timeout_ms = b->conf.request_timeout_ms = 1000;
@@ -317,13 +315,13 @@ Test(topology, a_hung_node_holds_up_its_reads_for_half_a_budget_and_nobody_elses
     node_fake_hang(b->nodes[0], true);
     SENT(b, &a, "GET", bench_key(b, 0, 0));
     SENT(b, &other, "GET", bench_key(b, 1, 0));
-    HEARD(b, 1, 1);
+    BENCH_HEARD(b, 1, 1);
     node_fake_say(b->nodes[1], "_\r\n");
     ANSWERED(b, &other, "_\r\n");
     cr_assert_eq(a.answers, 0);
     a.entry.start_us = INT64_MAX / 2; /* a slow machine must not end its time */
     b->conf.request_timeout_ms = 40;
-    HEARD(b, 1, 2);
+    BENCH_HEARD(b, 1, 2);
     node_fake_say(b->nodes[1], "$1\r\nv\r\n");
     ANSWERED(b, &a, "$1\r\nv\r\n");
     bench_free(&b);
@@ -348,7 +346,7 @@ Test(topology, nodes_that_stay_keep_their_connections) {
     SENT(b, &a, "GET", bench_key(b, 0, 0));
     bench_swap(b, 3);
     SENT(b, &z, "GET", bench_key(b, 0, 0));
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     node_fake_say(b->nodes[0], ":1\r\n:2\r\n");
     ANSWERED(b, &a, ":1\r\n");
     ANSWERED(b, &z, ":2\r\n");
@@ -365,11 +363,11 @@ Test(topology, a_node_that_left_finishes_what_it_has_and_gets_nothing_new) {
     const char *key = bench_key(b, 0, 0);
     SENT(b, &a, "GET", key);
     SENT(b, &w, "DEL", key);
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     node_fake_say(b->nodes[0], ">2\r\n+defer\r\n:1\r\n");
     bench_swap(b, 2);
     SENT(b, &z, "GET", key);
-    HEARD(b, 1, 1);
+    BENCH_HEARD(b, 1, 1);
     cr_assert_eq(node_fake_open(b->nodes[0]), 1);
     node_fake_say(b->nodes[0], ":2\r\n>3\r\n+late\r\n:1\r\n$1\r\nv\r\n");
     ANSWERED(b, &a, "$1\r\nv\r\n");
@@ -386,10 +384,10 @@ Test(topology, a_node_that_left_is_not_waited_for_longer_than_drain_ms) {
     struct asked a, w;
     SENT(b, &a, "GET", bench_key(b, 0, 0));
     SENT(b, &w, "DEL", bench_key(b, 0, 0));
-    HEARD(b, 0, 2);
+    BENCH_HEARD(b, 0, 2);
     bench_swap(b, 2);
     ANSWERED(b, &w, "-UNCERTAIN ");
-    HEARD(b, 1, 1); /* the read moves on */
+    BENCH_HEARD(b, 1, 1); /* the read moves on */
     node_fake_say(b->nodes[1], "_\r\n");
     ANSWERED(b, &a, "_\r\n");
     bench_free(&b);
@@ -400,13 +398,13 @@ Test(topology, a_node_may_leave_and_return_while_it_drains) {
     struct asked a, z;
     const char *key = bench_key(b, 0, 0);
     SENT(b, &a, "GET", key);
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     node_fake_say(b->nodes[0], ">2\r\n+defer\r\n:1\r\n");
     cr_assert(BENCH_UNTIL(b, bench_stat(b, PROXY_STAT_LATE) == 1));
     bench_swap(b, 2);
     bench_swap(b, 3);
     SENT(b, &z, "GET", key);
-    HEARD(b, 0, 2); /* on a connection of its own */
+    BENCH_HEARD(b, 0, 2); /* on a connection of its own */
     cr_assert_eq(node_fake_links(b->nodes[0]), 2);
     node_fake_say(b->nodes[0], ":9\r\n");
     ANSWERED(b, &z, ":9\r\n");
@@ -430,7 +428,7 @@ Test(topology, a_member_that_drains_or_is_down_is_not_connected_to) {
         snprintf(key, sizeof(key), "k%d", i);
         SENT(b, &a[i], "GET", key);
     }
-    HEARD(b, 0, 20);
+    BENCH_HEARD(b, 0, 20);
     cr_assert_eq(node_fake_links(b->nodes[1]) + node_fake_links(b->nodes[2]), 0);
     cr_assert_eq(topology_count(b->env.topology), 3);
     bench_free(&b);
@@ -442,10 +440,10 @@ Test(topology, another_address_is_another_connection) {
     struct asked a, z;
     moved.port = node_fake_port(b->nodes[1]); /* n0 lives where n1 lived */
     SENT(b, &a, "GET", bench_key(b, 0, 0));
-    HEARD(b, 0, 1);
+    BENCH_HEARD(b, 0, 1);
     cr_assert(topology_swap(b->env.topology, ring_build(&moved, 1), 9));
     SENT(b, &z, "GET", bench_key(b, 0, 0));
-    HEARD(b, 1, 1);
+    BENCH_HEARD(b, 1, 1);
     cr_assert_eq(node_fake_links(b->nodes[1]), 2);
     bench_free(&b);
 }
@@ -484,8 +482,8 @@ Test(topology, freeing_it_answers_what_is_open) {
     struct asked a, w;
     SENT(b, &a, "GET", bench_key(b, 0, 0));
     SENT(b, &w, "DEL", bench_key(b, 1, 0));
-    HEARD(b, 0, 1);
-    HEARD(b, 1, 1);
+    BENCH_HEARD(b, 0, 1);
+    BENCH_HEARD(b, 1, 1);
     topology_free(&b->env.topology);
     cr_assert_eq(a.answers, 1);
     cr_assert_eq(strncmp(a.reply, "-NODEDOWN ", 10), 0);
