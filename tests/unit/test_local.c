@@ -1,4 +1,4 @@
-// needs: fakes/topology_fake.c
+// needs: fakes/local_rig.c fakes/topology_fake.c
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,108 +15,8 @@
 #include "../../proxy/proxy_stats.h"
 #include "../../proxy/registry.h"
 #include "../../proxy/tracking.h"
+#include "../fakes/local_rig.h"
 #include "../fakes/topology_fake.h"
-
-enum { ARGS_MAX = 400, WORKERS = 2, NOW_MS = 5000000 };
-
-static const struct proxy_conf CONF = {.bind = (char *)"localhost",
-                                       .ring_file = (char *)"r.conf",
-                                       .clients_max = 123,
-                                       .client_idle_s = 7,
-                                       .output_bytes_max = 1 << 20,
-                                       .compat_redis_version = (char *)"7.4.0"};
-
-/* One server, two clients; the first is the one that asks. */
-struct bench {
-    stats_value stats[WORKERS][PROXY_STAT_COUNT];
-    const stats_value *blocks[WORKERS];
-    struct local_server server;
-    struct local_client me, other;
-    struct tracking_client my_tracking;
-    struct buf out;
-    enum local_result result;
-};
-
-static void fill_client(struct local_client *c, int port) {
-    c->proto = 2;
-    c->fd = 10 + port;
-    snprintf(c->addr, sizeof(c->addr), "127.0.0.1:%d", port);
-    snprintf(c->laddr, sizeof(c->laddr), "127.0.0.1:6379");
-    c->connected_wall_ms = clock_wall_ms() - 60500;
-    stats_set(&c->last_mono_ms, NOW_MS - 3500);
-}
-
-static void tell_nobody(void *ctx, struct tracking_client *client, struct span key) {
-    cr_assert_fail("nothing changes in these tests");
-}
-
-static void watch_nothing(void *ctx, bool on) {
-}
-
-static struct bench *start(void) {
-    static const struct tracking_handlers TRACKING = {.tell = tell_nobody, .watch = watch_nothing};
-    static struct bench b;
-    memset(&b, 0, sizeof(b));
-    b.me.tracking = &b.my_tracking;
-    for (int i = 0; i < WORKERS; i++)
-        b.blocks[i] = b.stats[i];
-    b.server = (struct local_server){.conf = &CONF,
-                                     .registry = registry_new(),
-                                     .worker_stats = b.blocks,
-                                     .workers = WORKERS,
-                                     .tracking = tracking_new(100, &TRACKING, NULL),
-                                     .topology = topology_fake_new(3, 42, "rings/r.conf"),
-                                     .config_file = "proxy.conf",
-                                     .run_id = "0123456789012345678901234567890123456789",
-                                     .port = 4321,
-                                     .started_mono_ms = clock_mono_ms() - 90000};
-    fill_client(&b.me, 1111);
-    fill_client(&b.other, 2222);
-    local_begin(&b.server, &b.me);
-    local_begin(&b.server, &b.other);
-    registry_add(b.server.registry, &b.me);
-    registry_add(b.server.registry, &b.other);
-    buf_init(&b.out, 0);
-    return &b;
-}
-
-/* `text` is words parted by single blanks; the reply, NUL-terminated. "''" is an empty word. */
-static const char *ask(struct bench *b, const char *text) {
-    static char room[4096];
-    static struct span argv[ARGS_MAX];
-    uint32_t argc = 0;
-    snprintf(room, sizeof(room), "%s", text);
-    char *rest = room;
-    for (char *word; (word = strsep(&rest, " ")) != NULL;)
-        argv[argc++] = strcmp(word, "''") == 0 ? SPAN("") : span_str(word);
-    int id = command_find(argv[0]);
-    cr_assert_geq(id, 0, "%s", text);
-    cr_assert(command_arity_ok(id, argc), "%s", text);
-    buf_release(&b->out);
-    stats_set(&b->me.last_command, (uint64_t)id);
-    b->result = local_execute(&b->server, &b->me, NOW_MS, id, argv, argc, &b->out);
-    struct resp_scan scan = {0};
-    size_t size = 0;
-    cr_assert_eq(resp_scan_reply(&scan, buf_head(&b->out), buf_len(&b->out), &size), RESP_OK,
-                 "%s: not one whole reply", text);
-    cr_assert_eq(size, buf_len(&b->out), "%s: more than one reply", text);
-    buf_append(&b->out, "", 1);
-    return buf_head(&b->out);
-}
-
-static void expect(struct bench *b, const char *text, const char *want) {
-    cr_assert_str_eq(ask(b, text), want, "%s", text);
-}
-
-static void expect_has(struct bench *b, const char *text, const char *part) {
-    const char *got = ask(b, text);
-    cr_assert_not_null(strstr(got, part), "%s: no '%s' in: %s", text, part, got);
-}
-
-static void expect_lacks(struct bench *b, const char *text, const char *part) {
-    const char *got = ask(b, text);
-    cr_assert_null(strstr(got, part), "%s: '%s' in: %s", text, part, got);
-}
 
 /* Every text here is what redis-server 7.0.15 answers. */
 Test(local, plain_commands_answer_as_redis) {
@@ -136,34 +36,35 @@ Test(local, plain_commands_answer_as_redis) {
         {"SELECT 99999999999999999999", "-ERR value is not an integer or out of range\r\n"},
         {"RESET", "+RESET\r\n"},
     };
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
-        expect(b, CASES[i][0], CASES[i][1]);
+        local_rig_expect(b, CASES[i][0], CASES[i][1]);
         cr_assert_eq(b->result, LOCAL_DONE, "%s", CASES[i][0]);
     }
 }
 
 Test(local, quit_says_ok_and_closes) {
-    struct bench *b = start();
-    expect(b, "QUIT", "+OK\r\n");
+    struct local_rig *b = local_rig_start();
+    local_rig_expect(b, "QUIT", "+OK\r\n");
     cr_assert_eq(b->result, LOCAL_CLOSE);
-    expect(b, "QUIT now", "+OK\r\n");
+    local_rig_expect(b, "QUIT now", "+OK\r\n");
     cr_assert_eq(b->result, LOCAL_CLOSE);
 }
 
 Test(local, time_is_now) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     long long s = 0, us = 0;
     int digits = 0;
     int64_t before = clock_wall_us();
-    cr_assert_eq(sscanf(ask(b, "TIME"), "*2\r\n$10\r\n%lld\r\n$%d\r\n%lld\r\n", &s, &digits, &us),
-                 3);
+    cr_assert_eq(
+        sscanf(local_rig_ask(b, "TIME"), "*2\r\n$10\r\n%lld\r\n$%d\r\n%lld\r\n", &s, &digits, &us),
+        3);
     cr_assert_geq(s * 1000000 + us, before);
     cr_assert_leq(s * 1000000 + us, clock_wall_us());
 }
 
 Test(local, every_local_command_has_an_answer) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     for (int id = 0; id < COMMAND_COUNT_OF; id++) {
         const struct command *row = command_row(id);
         bool is_transaction = id >= COMMAND_TX_MULTI && id <= COMMAND_TX_UNWATCH; /* client's */
@@ -171,7 +72,7 @@ Test(local, every_local_command_has_an_answer) {
             continue;
         struct span argv[] = {span_str(row->name), SPAN("help")};
         buf_release(&b->out);
-        local_execute(&b->server, &b->me, NOW_MS, id, argv, 2, &b->out);
+        local_execute(&b->server, &b->me, LOCAL_RIG_NOW_MS, id, argv, 2, &b->out);
         buf_append(&b->out, "", 1);
         cr_assert_null(strstr(buf_head(&b->out), "internal error"), "%s", row->name);
     }
@@ -180,14 +81,15 @@ Test(local, every_local_command_has_an_answer) {
 /* ---- AUTH and HELLO ---- */
 
 Test(local, auth_answers_as_a_redis_without_a_password) {
-    struct bench *b = start();
-    expect(b, "AUTH secret",
-           "-ERR AUTH <password> called without any password configured for the default user. Are "
-           "you sure your configuration is correct?\r\n");
-    expect(b, "AUTH default anything", "+OK\r\n");
-    expect(b, "AUTH Default anything",
-           "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
-    expect(b, "AUTH default a b", "-ERR syntax error\r\n");
+    struct local_rig *b = local_rig_start();
+    local_rig_expect(
+        b, "AUTH secret",
+        "-ERR AUTH <password> called without any password configured for the default user. Are "
+        "you sure your configuration is correct?\r\n");
+    local_rig_expect(b, "AUTH default anything", "+OK\r\n");
+    local_rig_expect(b, "AUTH Default anything",
+                     "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+    local_rig_expect(b, "AUTH default a b", "-ERR syntax error\r\n");
 }
 
 static const char HELLO2[] =
@@ -199,22 +101,22 @@ static const char HELLO3[] = "%8\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion
                              "$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n";
 
 Test(local, hello_tells_who_answers_and_switches_the_protocol) {
-    struct bench *b = start();
-    cr_assert_eq(strncmp(ask(b, "HELLO"), HELLO2, strlen(HELLO2)), 0);
-    cr_assert_eq(strncmp(ask(b, "HELLO 3"), HELLO3, strlen(HELLO3)), 0);
+    struct local_rig *b = local_rig_start();
+    cr_assert_eq(strncmp(local_rig_ask(b, "HELLO"), HELLO2, strlen(HELLO2)), 0);
+    cr_assert_eq(strncmp(local_rig_ask(b, "HELLO 3"), HELLO3, strlen(HELLO3)), 0);
     cr_assert_eq(b->me.proto, 3);
-    cr_assert_eq(strncmp(ask(b, "HELLO"), HELLO3, strlen(HELLO3)), 0, "it stays");
-    cr_assert_eq(strncmp(ask(b, "HELLO 2"), HELLO2, strlen(HELLO2)), 0);
+    cr_assert_eq(strncmp(local_rig_ask(b, "HELLO"), HELLO3, strlen(HELLO3)), 0, "it stays");
+    cr_assert_eq(strncmp(local_rig_ask(b, "HELLO 2"), HELLO2, strlen(HELLO2)), 0);
     cr_assert_eq(b->me.proto, 2);
 }
 
 Test(local, hello_takes_a_name_and_any_password_of_the_default_user) {
-    struct bench *b = start();
-    ask(b, "HELLO 3 AUTH default secret SETNAME first");
+    struct local_rig *b = local_rig_start();
+    local_rig_ask(b, "HELLO 3 AUTH default secret SETNAME first");
     cr_assert_str_eq(b->me.name, "first");
-    ask(b, "HELLO 2 setname second auth default ''");
+    local_rig_ask(b, "HELLO 2 setname second auth default ''");
     cr_assert_str_eq(b->me.name, "second");
-    ask(b, "HELLO 2 SETNAME ''");
+    local_rig_ask(b, "HELLO 2 SETNAME ''");
     cr_assert_str_eq(b->me.name, "");
 }
 
@@ -233,21 +135,21 @@ Test(local, a_hello_that_is_wrong_changes_nothing) {
          "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"},
         {"HELLO 3 SETNAME new FOO", "-ERR Syntax error in HELLO option 'FOO'\r\n"},
     };
-    struct bench *b = start();
-    ask(b, "CLIENT SETNAME old");
+    struct local_rig *b = local_rig_start();
+    local_rig_ask(b, "CLIENT SETNAME old");
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
-        expect(b, CASES[i][0], CASES[i][1]);
+        local_rig_expect(b, CASES[i][0], CASES[i][1]);
         cr_assert_eq(b->me.proto, 2, "%s", CASES[i][0]);
         cr_assert_str_eq(b->me.name, "old", "%s", CASES[i][0]);
     }
 }
 
 Test(local, reset_goes_back_to_resp2_without_a_name) {
-    struct bench *b = start();
-    ask(b, "HELLO 3 SETNAME me");
-    expect(b, "RESET", "+RESET\r\n");
+    struct local_rig *b = local_rig_start();
+    local_rig_ask(b, "HELLO 3 SETNAME me");
+    local_rig_expect(b, "RESET", "+RESET\r\n");
     cr_assert_eq(b->me.proto, 2);
-    expect(b, "CLIENT GETNAME", "$-1\r\n");
+    local_rig_expect(b, "CLIENT GETNAME", "$-1\r\n");
 }
 
 /* ---- CLIENT ---- */
@@ -284,78 +186,80 @@ Test(local, client_answers_as_redis) {
         {"CLIENT LIST TYPE master", "$0\r\n\r\n"},
         {"CLIENT LIST ID 999", "$0\r\n\r\n"},
     };
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
-        expect(b, CASES[i][0], CASES[i][1]);
+        local_rig_expect(b, CASES[i][0], CASES[i][1]);
     cr_assert_str_eq(b->me.lib_name, "redis-x");
     cr_assert_str_eq(b->me.lib_ver, "1.2");
 }
 
 Test(local, a_name_that_is_too_long_is_refused_whole) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     char text[200] = "CLIENT SETNAME ";
     memset(text + 15, 'n', LOCAL_NAME_BYTES - 1);
-    expect(b, text, "+OK\r\n");
+    local_rig_expect(b, text, "+OK\r\n");
     cr_assert_eq(strlen(b->me.name), LOCAL_NAME_BYTES - 1);
-    ask(b, "CLIENT SETNAME short");
+    local_rig_ask(b, "CLIENT SETNAME short");
     text[15 + LOCAL_NAME_BYTES - 1] = 'n';
-    expect(b, text, "-ERR Client names cannot be longer than 63 bytes.\r\n");
+    local_rig_expect(b, text, "-ERR Client names cannot be longer than 63 bytes.\r\n");
     cr_assert_str_eq(b->me.name, "short");
     char hello[220];
     snprintf(hello, sizeof(hello), "HELLO 3 SETNAME %s", text + 15);
-    expect(b, hello, "-ERR Client names cannot be longer than 63 bytes.\r\n");
+    local_rig_expect(b, hello, "-ERR Client names cannot be longer than 63 bytes.\r\n");
     cr_assert_str_eq(b->me.name, "short");
 }
 
 Test(local, client_info_is_one_line_with_redis_field_names) {
-    struct bench *b = start();
-    ask(b, "CLIENT SETINFO LIB-NAME lib");
-    ask(b, "CLIENT SETNAME me");
-    expect_has(b, "CLIENT INFO",
-               "id=1 addr=127.0.0.1:1111 laddr=127.0.0.1:6379 fd=1121 name=me age=60 idle=0 "
-               "flags=N db=0 ");
-    expect_has(b, "CLIENT INFO", " argv-mem=0 "); /* redis-py reads Redis' buffer sizes */
-    expect_has(b, "CLIENT INFO", " qbuf=0 qbuf-free=0 ");
-    expect_has(b, "CLIENT INFO", " obl=0 oll=0 omem=0 tot-mem=0 ");
-    expect_has(b, "CLIENT INFO", " cmd=client user=default redir=-1 resp=2 lib-name=lib lib-ver= ");
-    ask(b, "HELLO 3");
-    cr_assert_eq(ask(b, "CLIENT INFO")[0], '=');
+    struct local_rig *b = local_rig_start();
+    local_rig_ask(b, "CLIENT SETINFO LIB-NAME lib");
+    local_rig_ask(b, "CLIENT SETNAME me");
+    local_rig_expect_has(
+        b, "CLIENT INFO",
+        "id=1 addr=127.0.0.1:1111 laddr=127.0.0.1:6379 fd=1121 name=me age=60 idle=0 "
+        "flags=N db=0 ");
+    local_rig_expect_has(b, "CLIENT INFO", " argv-mem=0 "); /* redis-py reads Redis' buffer sizes */
+    local_rig_expect_has(b, "CLIENT INFO", " qbuf=0 qbuf-free=0 ");
+    local_rig_expect_has(b, "CLIENT INFO", " obl=0 oll=0 omem=0 tot-mem=0 ");
+    local_rig_expect_has(b, "CLIENT INFO",
+                         " cmd=client user=default redir=-1 resp=2 lib-name=lib lib-ver= ");
+    local_rig_ask(b, "HELLO 3");
+    cr_assert_eq(local_rig_ask(b, "CLIENT INFO")[0], '=');
 }
 
 Test(local, client_list_shows_all_clients_by_id) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     stats_set(&b->other.commands, 9);
     stats_set(&b->other.last_command, COMMAND_MGET);
     b->other.proto = 3;
-    const char *text = ask(b, "CLIENT LIST");
+    const char *text = local_rig_ask(b, "CLIENT LIST");
     const char *first = strstr(text, "id=1 "), *second = strstr(text, "\nid=2 ");
     cr_assert(first != NULL && second != NULL && first < second, "%s", text);
     cr_assert_not_null(strstr(second, " idle=3 "), "%s", second);
     cr_assert_not_null(strstr(second, " cmd=mget "), "%s", second);
     cr_assert_not_null(strstr(second, " resp=3 "), "%s", second);
     cr_assert_not_null(strstr(second, " tot-cmds=9\n"), "%s", second);
-    expect_lacks(b, "CLIENT LIST ID 2", "id=1 ");
-    expect_has(b, "CLIENT LIST ID 7 2", "id=2 ");
-    expect_has(b, "CLIENT LIST TYPE normal", "id=2 ");
+    local_rig_expect_lacks(b, "CLIENT LIST ID 2", "id=1 ");
+    local_rig_expect_has(b, "CLIENT LIST ID 7 2", "id=2 ");
+    local_rig_expect_has(b, "CLIENT LIST TYPE normal", "id=2 ");
 }
 
 Test(local, a_client_that_asked_nothing_yet_has_no_command) {
-    struct bench *b = start();
-    expect_has(b, "CLIENT LIST ID 2", " cmd=NULL ");
+    struct local_rig *b = local_rig_start();
+    local_rig_expect_has(b, "CLIENT LIST ID 2", " cmd=NULL ");
 }
 
 /* 2,000 clients with the longest lines, and room for less: an error, not half a list. */
 Test(local, client_list_is_bounded) {
     static struct local_client many[4000];
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     for (size_t i = 0; i < 4000; i++) {
-        fill_client(&many[i], 3333);
+        local_rig_fill(&many[i], 3333);
         memset(many[i].name, 'n', LOCAL_NAME_BYTES - 1);
         memset(many[i].lib_name, 'l', LOCAL_NAME_BYTES - 1);
         memset(many[i].lib_ver, 'v', LOCAL_NAME_BYTES - 1);
         registry_add(b->server.registry, &many[i]);
     }
-    expect_has(b, "CLIENT LIST", "-OOM ");
+    local_rig_expect_has(b, "CLIENT LIST", "-OOM ");
 }
 
 /* ---- COMMAND ---- */
@@ -376,53 +280,57 @@ Test(local, subcommands_are_those_of_the_command_table) {
 }
 
 Test(local, command_info_of_get_is_what_redis_says) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     static const char GET2[] =
         "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n"
         "*3\r\n+@read\r\n+@string\r\n+@fast\r\n*0\r\n*1\r\n*6\r\n$5\r\nflags\r\n*2\r\n+RO\r\n"
         "+access\r\n$12\r\nbegin_search\r\n*4\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n*2\r\n"
         "$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n"
         "*6\r\n$7\r\nlastkey\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n*0\r\n$-1\r\n";
-    expect(b, "COMMAND INFO get nosuch", GET2);
+    local_rig_expect(b, "COMMAND INFO get nosuch", GET2);
     b->me.proto = 3;
-    expect_has(
+    local_rig_expect_has(
         b, "COMMAND INFO GET nosuch",
         "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n~2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n~3\r\n");
-    expect_has(b, "COMMAND INFO get nosuch", "find_keys\r\n%2\r\n");
+    local_rig_expect_has(b, "COMMAND INFO get nosuch", "find_keys\r\n%2\r\n");
 }
 
 Test(local, commands_of_the_link_are_hidden) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     for (int id = 0; id < COMMAND_COUNT_OF; id++) {
         const struct command *row = command_row(id);
         char name[40];
         snprintf(name, sizeof(name), "\r\n%s\r\n", row->name);
         for (int i = 0; (row->flags & COMMAND_LINK) != 0 && i < 3; i++)
-            expect_lacks(b, i == 0 ? "COMMAND" : i == 1 ? "COMMAND DOCS" : "COMMAND LIST", name);
+            local_rig_expect_lacks(b,
+                                   i == 0   ? "COMMAND"
+                                   : i == 1 ? "COMMAND DOCS"
+                                            : "COMMAND LIST",
+                                   name);
     }
-    expect(b, "COMMAND INFO rf.status", "*1\r\n$-1\r\n");
-    expect(b, "COMMAND DOCS rf.status", "*0\r\n");
-    expect(b, "COMMAND GETKEYS rf.drop a", "-ERR Invalid command specified\r\n");
+    local_rig_expect(b, "COMMAND INFO rf.status", "*1\r\n$-1\r\n");
+    local_rig_expect(b, "COMMAND DOCS rf.status", "*0\r\n");
+    local_rig_expect(b, "COMMAND GETKEYS rf.drop a", "-ERR Invalid command specified\r\n");
     char want[16];
     int shown = 0;
     for (int id = 0; id < COMMAND_COUNT_OF; id++)
         shown += (command_row(id)->flags & COMMAND_LINK) == 0;
     cr_assert_lt(shown, COMMAND_COUNT_OF);
     snprintf(want, sizeof(want), ":%d\r\n", shown);
-    expect(b, "COMMAND COUNT", want);
+    local_rig_expect(b, "COMMAND COUNT", want);
     snprintf(want, sizeof(want), "*%d\r\n", shown);
-    cr_assert_eq(strncmp(ask(b, "COMMAND"), want, strlen(want)), 0);
+    cr_assert_eq(strncmp(local_rig_ask(b, "COMMAND"), want, strlen(want)), 0);
 }
 
 Test(local, every_command_with_keys_says_what_it_does_with_them) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     for (int id = 0; id < COMMAND_COUNT_OF; id++) {
         const struct command *row = command_row(id);
         if (row->first_key == 0 || (row->flags & COMMAND_LINK) != 0)
             continue;
         char text[64];
         snprintf(text, sizeof(text), "COMMAND INFO %s", row->name);
-        const char *got = ask(b, text);
+        const char *got = local_rig_ask(b, text);
         bool writes = strstr(got, "+RO\r\n") == NULL;
         cr_assert_eq(writes, (row->flags & COMMAND_WRITE) != 0, "%s", row->name);
         cr_assert(strstr(got, "+access") || strstr(got, "+update") || strstr(got, "+insert") ||
@@ -453,18 +361,20 @@ Test(local, command_answers_as_redis) {
         {"COMMAND LIST FILTERBY PATTERN *|no-t*", "*1\r\n$15\r\nclient|no-touch\r\n"},
         {"COMMAND DOCS nosuch", "*0\r\n"},
     };
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
-        expect(b, CASES[i][0], CASES[i][1]);
+        local_rig_expect(b, CASES[i][0], CASES[i][1]);
 }
 
 Test(local, command_docs_is_a_map_of_maps) {
-    struct bench *b = start();
-    expect_has(b, "COMMAND DOCS get nosuch", "*2\r\n$3\r\nget\r\n*10\r\n$7\r\nsummary\r\n");
+    struct local_rig *b = local_rig_start();
+    local_rig_expect_has(b, "COMMAND DOCS get nosuch",
+                         "*2\r\n$3\r\nget\r\n*10\r\n$7\r\nsummary\r\n");
     b->me.proto = 3;
-    expect_has(b, "COMMAND DOCS get", "%1\r\n$3\r\nget\r\n%5\r\n$7\r\nsummary\r\n");
-    expect_has(b, "COMMAND DOCS config", "$11\r\nsubcommands\r\n%5\r\n$10\r\nconfig|get\r\n%5\r\n");
-    expect_has(b, "COMMAND DOCS client|id", "%1\r\n$9\r\nclient|id\r\n%4\r\n");
+    local_rig_expect_has(b, "COMMAND DOCS get", "%1\r\n$3\r\nget\r\n%5\r\n$7\r\nsummary\r\n");
+    local_rig_expect_has(b, "COMMAND DOCS config",
+                         "$11\r\nsubcommands\r\n%5\r\n$10\r\nconfig|get\r\n%5\r\n");
+    local_rig_expect_has(b, "COMMAND DOCS client|id", "%1\r\n$9\r\nclient|id\r\n%4\r\n");
 }
 
 #define NAMED(name, type)  "$4\r\nname\r\n" name "$4\r\ntype\r\n" type
@@ -477,37 +387,40 @@ Test(local, command_docs_is_a_map_of_maps) {
 
 /* redis-cli shows them while one types; the shape is Redis'. */
 Test(local, command_docs_tells_the_arguments_as_a_tree) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     b->me.proto = 3;
-    expect_has(b, "COMMAND DOCS expire",
-               BRANCHES "*3\r\n%3\r\n" KEY
-                        "%2\r\n" NAMED("$7\r\nseconds\r\n", "$6\r\nstring\r\n") "%4\r\n" NAMED(
-                            "$11\r\nnx_xx_gt_lt\r\n", "$5\r\noneof\r\n") IS_OPTIONAL BRANCHES
-               "*4\r\n%3\r\n" TOKEN("$2\r\nnx\r\n", "$2\r\nNX\r\n") "%3\r\n" TOKEN(
-                   "$2\r\nxx\r\n", "$2\r\nXX\r\n") "%3\r\n" TOKEN("$2\r\ngt\r\n", "$2\r\nGT\r\n"));
-    expect_has(b, "COMMAND DOCS set", "%4\r\n" TOKEN("$3\r\nget\r\n", "$3\r\nGET\r\n") IS_OPTIONAL);
-    expect_has(b, "COMMAND DOCS mget", BRANCHES "*1\r\n%4\r\n" KEY IS_MULTIPLE);
-    expect_has(b, "COMMAND DOCS mset",
-               BRANCHES "*1\r\n%4\r\n" NAMED("$9\r\nkey_value\r\n", "$5\r\nblock\r\n")
-                   IS_MULTIPLE BRANCHES "*2\r\n%3\r\n" KEY "%2\r\n" VALUE);
-    expect_has(b, "COMMAND DOCS info",
-               BRANCHES "*1\r\n%3\r\n" NAMED(
-                   "$7\r\nsection\r\n",
-                   "$6\r\nstring\r\n") "$5\r\nflags\r\n~2\r\n+optional\r\n+multiple\r\n");
-    expect_has(b, "COMMAND DOCS hello",
-               "%3\r\n" TOKEN("$4\r\nauth\r\n", "$4\r\nAUTH\r\n") "%2\r\n" NAMED(
-                   "$8\r\nusername\r\n", "$6\r\nstring\r\n"));
-    expect_lacks(b, "COMMAND DOCS dbsize", "arguments");
+    local_rig_expect_has(
+        b, "COMMAND DOCS expire",
+        BRANCHES "*3\r\n%3\r\n" KEY
+                 "%2\r\n" NAMED("$7\r\nseconds\r\n", "$6\r\nstring\r\n") "%4\r\n" NAMED(
+                     "$11\r\nnx_xx_gt_lt\r\n", "$5\r\noneof\r\n") IS_OPTIONAL BRANCHES
+        "*4\r\n%3\r\n" TOKEN("$2\r\nnx\r\n", "$2\r\nNX\r\n") "%3\r\n" TOKEN(
+            "$2\r\nxx\r\n", "$2\r\nXX\r\n") "%3\r\n" TOKEN("$2\r\ngt\r\n", "$2\r\nGT\r\n"));
+    local_rig_expect_has(b, "COMMAND DOCS set",
+                         "%4\r\n" TOKEN("$3\r\nget\r\n", "$3\r\nGET\r\n") IS_OPTIONAL);
+    local_rig_expect_has(b, "COMMAND DOCS mget", BRANCHES "*1\r\n%4\r\n" KEY IS_MULTIPLE);
+    local_rig_expect_has(b, "COMMAND DOCS mset",
+                         BRANCHES "*1\r\n%4\r\n" NAMED("$9\r\nkey_value\r\n", "$5\r\nblock\r\n")
+                             IS_MULTIPLE BRANCHES "*2\r\n%3\r\n" KEY "%2\r\n" VALUE);
+    local_rig_expect_has(b, "COMMAND DOCS info",
+                         BRANCHES "*1\r\n%3\r\n" NAMED(
+                             "$7\r\nsection\r\n",
+                             "$6\r\nstring\r\n") "$5\r\nflags\r\n~2\r\n+optional\r\n+multiple\r\n");
+    local_rig_expect_has(b, "COMMAND DOCS hello",
+                         "%3\r\n" TOKEN("$4\r\nauth\r\n", "$4\r\nAUTH\r\n") "%2\r\n" NAMED(
+                             "$8\r\nusername\r\n", "$6\r\nstring\r\n"));
+    local_rig_expect_lacks(b, "COMMAND DOCS dbsize", "arguments");
 }
 
 Test(local, help_names_every_subcommand) {
-    struct bench *b = start();
-    expect_has(b, "CLIENT HELP",
-               "*31\r\n+CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n"
-               "+ID\r\n+    ");
-    expect_has(b, "CLIENT HELP", "+SETNAME <name>\r\n");
-    expect_has(b, "COMMAND HELP", "+GETKEYS <command> [<arg> ...]\r\n");
-    expect_has(b, "CONFIG HELP", "+GET <pattern> ...\r\n");
+    struct local_rig *b = local_rig_start();
+    local_rig_expect_has(
+        b, "CLIENT HELP",
+        "*31\r\n+CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n"
+        "+ID\r\n+    ");
+    local_rig_expect_has(b, "CLIENT HELP", "+SETNAME <name>\r\n");
+    local_rig_expect_has(b, "COMMAND HELP", "+GETKEYS <command> [<arg> ...]\r\n");
+    local_rig_expect_has(b, "CONFIG HELP", "+GET <pattern> ...\r\n");
 }
 
 /* ---- CONFIG ---- */
@@ -531,21 +444,21 @@ Test(local, config_answers_as_redis) {
         {"CONFIG foo a b", "-ERR unknown subcommand 'foo'. Try CONFIG HELP.\r\n"},
         {"CONFIG NOSUCH", "-ERR unknown subcommand 'NOSUCH'. Try CONFIG HELP.\r\n"},
     };
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
-        expect(b, CASES[i][0], CASES[i][1]);
+        local_rig_expect(b, CASES[i][0], CASES[i][1]);
     b->me.proto = 3;
-    expect(b, "CONFIG GET save", "%1\r\n$4\r\nsave\r\n$0\r\n\r\n");
+    local_rig_expect(b, "CONFIG GET save", "%1\r\n$4\r\nsave\r\n$0\r\n\r\n");
 }
 
 Test(local, config_get_star_has_every_option) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     size_t count;
     const struct conf_row *rows = proxy_conf_rows(&count);
     for (size_t i = 0; i < count; i++) {
         char part[80];
         snprintf(part, sizeof(part), "$%zu\r\n%s\r\n", strlen(rows[i].name), rows[i].name);
-        expect_has(b, "CONFIG GET *", part);
+        local_rig_expect_has(b, "CONFIG GET *", part);
     }
 }
 
@@ -558,106 +471,107 @@ static const char *const TITLES[] = {"Server", "Clients",     "Memory",  "Persis
 Test(local, info_has_all_sections_or_those_named) {
     static const char *const ALL[] = {"INFO", "INFO all", "INFO DEFAULT", "INFO everything",
                                       "INFO server all"};
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     for (size_t i = 0; i < sizeof(ALL) / sizeof(ALL[0]); i++) {
         for (size_t t = 0; t < sizeof(TITLES) / sizeof(TITLES[0]); t++) {
             char part[40];
             snprintf(part, sizeof(part), "# %s\r\n", TITLES[t]);
-            expect_has(b, ALL[i], part);
+            local_rig_expect_has(b, ALL[i], part);
         }
     }
-    expect(b, "INFO replication",
-           "$48\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n");
-    expect(b, "INFO cluster Replication foo",
-           "$80\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n"
-           "# Cluster\r\ncluster_enabled:0\r\n\r\n");
-    expect(b, "INFO foo", "$0\r\n\r\n");
+    local_rig_expect(b, "INFO replication",
+                     "$48\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n");
+    local_rig_expect(b, "INFO cluster Replication foo",
+                     "$80\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n"
+                     "# Cluster\r\ncluster_enabled:0\r\n\r\n");
+    local_rig_expect(b, "INFO foo", "$0\r\n\r\n");
     b->me.proto = 3;
-    expect(b, "INFO cluster", "=34\r\ntxt:# Cluster\r\ncluster_enabled:0\r\n\r\n");
+    local_rig_expect(b, "INFO cluster", "=34\r\ntxt:# Cluster\r\ncluster_enabled:0\r\n\r\n");
 }
 
 Test(local, info_server_says_who_this_is) {
-    struct bench *b = start();
-    expect_has(b, "INFO server", "redis_version:7.4.0\r\n");
-    expect_has(b, "INFO server", "redis_mode:standalone\r\n");
-    expect_has(b, "INFO server", "tcp_port:4321\r\n");
-    expect_has(b, "INFO server", "config_file:proxy.conf\r\n");
-    expect_has(b, "INFO server", "run_id:0123456789012345678901234567890123456789\r\n");
-    expect_has(b, "INFO server", "uptime_in_seconds:90\r\n");
+    struct local_rig *b = local_rig_start();
+    local_rig_expect_has(b, "INFO server", "redis_version:7.4.0\r\n");
+    local_rig_expect_has(b, "INFO server", "redis_mode:standalone\r\n");
+    local_rig_expect_has(b, "INFO server", "tcp_port:4321\r\n");
+    local_rig_expect_has(b, "INFO server", "config_file:proxy.conf\r\n");
+    local_rig_expect_has(b, "INFO server", "run_id:0123456789012345678901234567890123456789\r\n");
+    local_rig_expect_has(b, "INFO server", "uptime_in_seconds:90\r\n");
 }
 
 Test(local, info_has_what_ready_checks_look_for) {
-    struct bench *b = start();
-    expect_has(b, "INFO", "\r\nloading:0\r\n");
-    expect_has(b, "INFO", "\r\nrole:master\r\n");
-    expect_has(b, "INFO", "\r\nmaxclients:123\r\n");
+    struct local_rig *b = local_rig_start();
+    local_rig_expect_has(b, "INFO", "\r\nloading:0\r\n");
+    local_rig_expect_has(b, "INFO", "\r\nrole:master\r\n");
+    local_rig_expect_has(b, "INFO", "\r\nmaxclients:123\r\n");
 }
 
 Test(local, info_adds_up_the_workers) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     stats_set(&b->stats[0][PROXY_STAT_COMMANDS], 1000);
     stats_set(&b->stats[1][PROXY_STAT_COMMANDS], 234);
     stats_set(&b->stats[0][PROXY_STAT_CLIENTS], 2);
     stats_set(&b->stats[1][PROXY_STAT_CLIENTS], 3);
-    expect_has(b, "INFO stats", "\r\ntotal_commands_processed:1234\r\n");
-    expect_has(b, "INFO clients", "\r\nconnected_clients:5\r\n");
+    local_rig_expect_has(b, "INFO stats", "\r\ntotal_commands_processed:1234\r\n");
+    local_rig_expect_has(b, "INFO clients", "\r\nconnected_clients:5\r\n");
     stats_set(&b->stats[0][PROXY_STAT_RELOADS], 4);
     stats_set(&b->stats[1][PROXY_STAT_RELOADS], 4);
-    expect_has(b, "INFO ring", "\r\nring_adoptions:4\r\n");
+    local_rig_expect_has(b, "INFO ring", "\r\nring_adoptions:4\r\n");
 }
 
 Test(local, info_shows_every_counter) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     for (int i = 0; i < PROXY_STAT_COUNT; i++) {
         char part[80];
         stats_set(&b->stats[0][i], 7000 + (uint64_t)i);
         snprintf(part, sizeof(part), "\r\n%s:%d\r\n", proxy_stats_row((enum proxy_stat)i)->name,
                  7000 + i);
-        expect_has(b, "INFO", part);
+        local_rig_expect_has(b, "INFO", part);
     }
 }
 
 Test(local, info_ring_shows_nodes_and_what_they_said) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     topology_fake_status(b->server.topology, 1, 17,
                          "keys:500\r\nkeyspace_hits:900\r\nkeyspace_misses:100\r\n");
-    expect_has(b, "INFO ring", "\r\nring_file:rings/r.conf\r\n");
-    expect_has(b, "INFO ring", "\r\nring_epoch:42\r\n");
-    expect_has(b, "INFO ring", "\r\nring_nodes:3\r\nring_nodes_heard:1\r\n");
-    expect_has(b, "INFO ring",
-               "\r\nnode0:name=n0,host=127.0.0.1,port=7000,state=up,weight=1,share=0.");
-    expect_has(b, "INFO ring",
-               ",reachable=0,inflight=0,status_age_ms=-1,keys=0,hit_ratio=0.0000\r\n");
-    expect_has(b, "INFO ring",
-               ",reachable=1,inflight=17,status_age_ms=5,keys=500,hit_ratio=0.9000\r\n");
+    local_rig_expect_has(b, "INFO ring", "\r\nring_file:rings/r.conf\r\n");
+    local_rig_expect_has(b, "INFO ring", "\r\nring_epoch:42\r\n");
+    local_rig_expect_has(b, "INFO ring", "\r\nring_nodes:3\r\nring_nodes_heard:1\r\n");
+    local_rig_expect_has(b, "INFO ring",
+                         "\r\nnode0:name=n0,host=127.0.0.1,port=7000,state=up,weight=1,share=0.");
+    local_rig_expect_has(b, "INFO ring",
+                         ",reachable=0,inflight=0,status_age_ms=-1,keys=0,hit_ratio=0.0000\r\n");
+    local_rig_expect_has(b, "INFO ring",
+                         ",reachable=1,inflight=17,status_age_ms=5,keys=500,hit_ratio=0.9000\r\n");
 }
 
 Test(local, info_database_adds_up_the_nodes) {
-    struct bench *b = start();
-    expect_has(b, "INFO database", "db_up:0\r\n");
-    expect_has(b, "INFO database", "feed_lag_ms:-1\r\n");
+    struct local_rig *b = local_rig_start();
+    local_rig_expect_has(b, "INFO database", "db_up:0\r\n");
+    local_rig_expect_has(b, "INFO database", "feed_lag_ms:-1\r\n");
     topology_fake_status(b->server.topology, 0, 0,
                          "db_up:1\r\ndb_reads:10\r\ndb_writes:3\r\nfeed_lag_ms:2\r\nkeys:5\r\n"
                          "keyspace_hits:7\r\nkeyspace_misses:1\r\n");
     topology_fake_status(b->server.topology, 2, 0,
                          "keys:6\nkeyspace_hits:1\ndb_up:1\ndb_reads:20\ndb_writes:4\n"
                          "feed_lag_ms:9");
-    expect_has(b, "INFO database",
-               "db_up:1\r\ndb_nodes_up:2\r\ndb_reads:30\r\ndb_writes:7\r\nfeed_lag_ms:9\r\n");
-    expect_has(b, "INFO keyspace", "\r\ndb0:keys=11,expires=0,avg_ttl=0\r\n");
-    expect_has(b, "INFO stats", "\r\nkeyspace_hits:8\r\nkeyspace_misses:1\r\n");
+    local_rig_expect_has(
+        b, "INFO database",
+        "db_up:1\r\ndb_nodes_up:2\r\ndb_reads:30\r\ndb_writes:7\r\nfeed_lag_ms:9\r\n");
+    local_rig_expect_has(b, "INFO keyspace", "\r\ndb0:keys=11,expires=0,avg_ttl=0\r\n");
+    local_rig_expect_has(b, "INFO stats", "\r\nkeyspace_hits:8\r\nkeyspace_misses:1\r\n");
     topology_fake_status(b->server.topology, 1, 0, "db_up:0\r\nfeed_lag_ms:-1\r\n");
-    expect_has(b, "INFO database", "db_up:0\r\ndb_nodes_up:2\r\n");
-    expect_has(b, "INFO database", "feed_lag_ms:-1\r\n");
+    local_rig_expect_has(b, "INFO database", "db_up:0\r\ndb_nodes_up:2\r\n");
+    local_rig_expect_has(b, "INFO database", "feed_lag_ms:-1\r\n");
 }
 
 Test(local, a_status_that_makes_no_sense_is_read_as_far_as_it_goes) {
     static const char *const ODD[] = {"",          "\n\n\n",  "keys",    "keys:",     "keys:x",
                                       ":5\nkeys:", "keysx:5", "xkeys:5", "\r\nkeys 5"};
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     for (size_t i = 0; i < sizeof(ODD) / sizeof(ODD[0]); i++) {
         topology_fake_status(b->server.topology, 0, 0, ODD[i]);
-        expect_lacks(b, "INFO", "db0:keys");
+        local_rig_expect_lacks(b, "INFO", "db0:keys");
     }
 }
 
@@ -715,16 +629,16 @@ Test(local, tracking_answers_as_redis) {
         {"CLIENT TRACKING ON", "-ERR Client tracking needs RESP3 here (HELLO 3), REDIRECT is not "
                                "supported\r\n"},
     };
-    struct bench *b = start();
-    ask(b, "HELLO 3");
+    struct local_rig *b = local_rig_start();
+    local_rig_ask(b, "HELLO 3");
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
-        expect(b, CASES[i][0], CASES[i][1]);
+        local_rig_expect(b, CASES[i][0], CASES[i][1]);
 }
 
 Test(local, resp2_ends_tracking) {
-    struct bench *b = start();
-    ask(b, "HELLO 3");
-    expect(b, "CLIENT TRACKING ON", "+OK\r\n");
-    ask(b, "HELLO 2");
-    expect(b, "CLIENT GETREDIR", ":-1\r\n");
+    struct local_rig *b = local_rig_start();
+    local_rig_ask(b, "HELLO 3");
+    local_rig_expect(b, "CLIENT TRACKING ON", "+OK\r\n");
+    local_rig_ask(b, "HELLO 2");
+    local_rig_expect(b, "CLIENT GETREDIR", ":-1\r\n");
 }

@@ -1,4 +1,4 @@
-// needs: fakes/topology_fake.c
+// needs: fakes/local_rig.c fakes/topology_fake.c
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,108 +16,8 @@
 #include "../../proxy/registry.h"
 #include "../../proxy/timing.h"
 #include "../../proxy/tracking.h"
+#include "../fakes/local_rig.h"
 #include "../fakes/topology_fake.h"
-
-enum { ARGS_MAX = 400, WORKERS = 2, NOW_MS = 5000000 };
-
-static const struct proxy_conf CONF = {.bind = (char *)"localhost",
-                                       .ring_file = (char *)"r.conf",
-                                       .clients_max = 123,
-                                       .client_idle_s = 7,
-                                       .output_bytes_max = 1 << 20,
-                                       .compat_redis_version = (char *)"7.4.0"};
-
-/* One server, two clients; the first is the one that asks. */
-struct bench {
-    stats_value stats[WORKERS][PROXY_STAT_COUNT];
-    const stats_value *blocks[WORKERS];
-    struct local_server server;
-    struct local_client me, other;
-    struct tracking_client my_tracking;
-    struct buf out;
-    enum local_result result;
-};
-
-static void fill_client(struct local_client *c, int port) {
-    c->proto = 2;
-    c->fd = 10 + port;
-    snprintf(c->addr, sizeof(c->addr), "127.0.0.1:%d", port);
-    snprintf(c->laddr, sizeof(c->laddr), "127.0.0.1:6379");
-    c->connected_wall_ms = clock_wall_ms() - 60500;
-    stats_set(&c->last_mono_ms, NOW_MS - 3500);
-}
-
-static void tell_nobody(void *ctx, struct tracking_client *client, struct span key) {
-    cr_assert_fail("nothing changes in these tests");
-}
-
-static void watch_nothing(void *ctx, bool on) {
-}
-
-static struct bench *start(void) {
-    static const struct tracking_handlers TRACKING = {.tell = tell_nobody, .watch = watch_nothing};
-    static struct bench b;
-    memset(&b, 0, sizeof(b));
-    b.me.tracking = &b.my_tracking;
-    for (int i = 0; i < WORKERS; i++)
-        b.blocks[i] = b.stats[i];
-    b.server = (struct local_server){.conf = &CONF,
-                                     .registry = registry_new(),
-                                     .worker_stats = b.blocks,
-                                     .workers = WORKERS,
-                                     .tracking = tracking_new(100, &TRACKING, NULL),
-                                     .topology = topology_fake_new(3, 42, "rings/r.conf"),
-                                     .config_file = "proxy.conf",
-                                     .run_id = "0123456789012345678901234567890123456789",
-                                     .port = 4321,
-                                     .started_mono_ms = clock_mono_ms() - 90000};
-    fill_client(&b.me, 1111);
-    fill_client(&b.other, 2222);
-    local_begin(&b.server, &b.me);
-    local_begin(&b.server, &b.other);
-    registry_add(b.server.registry, &b.me);
-    registry_add(b.server.registry, &b.other);
-    buf_init(&b.out, 0);
-    return &b;
-}
-
-/* `text` is words parted by single blanks; the reply, NUL-terminated. "''" is an empty word. */
-static const char *ask(struct bench *b, const char *text) {
-    static char room[4096];
-    static struct span argv[ARGS_MAX];
-    uint32_t argc = 0;
-    snprintf(room, sizeof(room), "%s", text);
-    char *rest = room;
-    for (char *word; (word = strsep(&rest, " ")) != NULL;)
-        argv[argc++] = strcmp(word, "''") == 0 ? SPAN("") : span_str(word);
-    int id = command_find(argv[0]);
-    cr_assert_geq(id, 0, "%s", text);
-    cr_assert(command_arity_ok(id, argc), "%s", text);
-    buf_release(&b->out);
-    stats_set(&b->me.last_command, (uint64_t)id);
-    b->result = local_execute(&b->server, &b->me, NOW_MS, id, argv, argc, &b->out);
-    struct resp_scan scan = {0};
-    size_t size = 0;
-    cr_assert_eq(resp_scan_reply(&scan, buf_head(&b->out), buf_len(&b->out), &size), RESP_OK,
-                 "%s: not one whole reply", text);
-    cr_assert_eq(size, buf_len(&b->out), "%s: more than one reply", text);
-    buf_append(&b->out, "", 1);
-    return buf_head(&b->out);
-}
-
-static void expect(struct bench *b, const char *text, const char *want) {
-    cr_assert_str_eq(ask(b, text), want, "%s", text);
-}
-
-static void expect_has(struct bench *b, const char *text, const char *part) {
-    const char *got = ask(b, text);
-    cr_assert_not_null(strstr(got, part), "%s: no '%s' in: %s", text, part, got);
-}
-
-static void expect_lacks(struct bench *b, const char *text, const char *part) {
-    const char *got = ask(b, text);
-    cr_assert_null(strstr(got, part), "%s: '%s' in: %s", text, part, got);
-}
 
 /* ---- what tools ask ---- */
 
@@ -163,12 +63,13 @@ Test(local_tools, tools_are_answered) {
         {"CONFIG REWRITE", "-ERR Rewriting config file: not supported here, the file is written by "
                            "hand alone\r\n"},
     };
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
-        expect(b, CASES[i][0], CASES[i][1]);
-    expect_has(b, "CONFIG SET timeout x", "'x' is not a whole number from 0 to 31536000 s\r\n");
-    expect_has(b, "MEMORY STATS", "total.allocated");
-    expect_has(b, "ACL GETUSER default", "$5\r\n+@all\r\n");
+        local_rig_expect(b, CASES[i][0], CASES[i][1]);
+    local_rig_expect_has(b, "CONFIG SET timeout x",
+                         "'x' is not a whole number from 0 to 31536000 s\r\n");
+    local_rig_expect_has(b, "MEMORY STATS", "total.allocated");
+    local_rig_expect_has(b, "ACL GETUSER default", "$5\r\n+@all\r\n");
 }
 
 /* What set_option was told. */
@@ -186,23 +87,24 @@ static bool on_set_option(void *ctx, unsigned worker, const struct conf_row *row
 }
 
 Test(local_tools, config_set_tells_the_workers_all_or_nothing) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     struct told told = {.refuses = false};
     const struct local_peers peers = {.set_option = on_set_option, .ctx = &told};
     b->server.peers = &peers;
     b->server.worker = 1;
-    expect(b, "CONFIG SET Timeout 9 slowlog-max-len 5 key-bytes-max 1kb log-level warn", "+OK\r\n");
+    local_rig_expect(b, "CONFIG SET Timeout 9 slowlog-max-len 5 key-bytes-max 1kb log-level warn",
+                     "+OK\r\n");
     cr_assert_str_eq(told.text,
                      "1:client-idle-s=9 1:slowlog-max-len=5 1:key-bytes-max=1024 1:log-level=2 ");
     told.text[0] = '\0';
-    expect_has(b, "CONFIG SET timeout 9 port 1", "-ERR CONFIG SET failed");
+    local_rig_expect_has(b, "CONFIG SET timeout 9 port 1", "-ERR CONFIG SET failed");
     cr_assert_str_eq(told.text, "");
     told.refuses = true;
-    expect_has(b, "CONFIG SET timeout 9", "-BUSY ");
+    local_rig_expect_has(b, "CONFIG SET timeout 9", "-BUSY ");
 }
 
 Test(local_tools, commandstats_and_histograms_are_sums_over_the_workers) {
-    struct bench *b = start();
+    struct local_rig *b = local_rig_start();
     struct timing *t = calloc(2, sizeof(*t));
     const struct timing *both[] = {&t[0], &t[1]};
     b->server.timings = both;
@@ -211,14 +113,16 @@ Test(local_tools, commandstats_and_histograms_are_sums_over_the_workers) {
     timing_add(&t[1].rows[COMMAND_GET], 100);
     stats_add(&t[1].rows[COMMAND_GET].failed, 1);
     stats_add(&t[1].rows[COMMAND_SET].rejected, 2);
-    expect(b, "LATENCY HISTOGRAM get set nosuch",
-           "*2\r\n$3\r\nget\r\n*4\r\n$5\r\ncalls\r\n:3\r\n$14\r\nhistogram_usec\r\n*4\r\n"
-           ":4\r\n:2\r\n:128\r\n:3\r\n");
-    expect_has(b, "INFO commandstats",
-               "cmdstat_get:calls=3,usec=107,usec_per_call=35.67,rejected_calls=0,failed_calls=1");
-    expect_has(b, "INFO all",
-               "cmdstat_set:calls=0,usec=0,usec_per_call=0.00,rejected_calls=2,failed_calls=0");
-    expect_lacks(b, "INFO", "cmdstat_");
-    expect_lacks(b, "INFO default", "cmdstat_");
+    local_rig_expect(b, "LATENCY HISTOGRAM get set nosuch",
+                     "*2\r\n$3\r\nget\r\n*4\r\n$5\r\ncalls\r\n:3\r\n$14\r\nhistogram_usec\r\n*4\r\n"
+                     ":4\r\n:2\r\n:128\r\n:3\r\n");
+    local_rig_expect_has(
+        b, "INFO commandstats",
+        "cmdstat_get:calls=3,usec=107,usec_per_call=35.67,rejected_calls=0,failed_calls=1");
+    local_rig_expect_has(
+        b, "INFO all",
+        "cmdstat_set:calls=0,usec=0,usec_per_call=0.00,rejected_calls=2,failed_calls=0");
+    local_rig_expect_lacks(b, "INFO", "cmdstat_");
+    local_rig_expect_lacks(b, "INFO default", "cmdstat_");
     free(t);
 }
