@@ -129,6 +129,11 @@ $B/bin/aside: $B/bench/aside.o $B/bench/draw.o $B/bench/histogram.o
 bench: bench-tools
 	$(BENCH) $(if $(NICE),--nice $(NICE)) $(if $(WRITE),--write) $(if $(JSON),--json $(JSON))
 
+# `make bench-profile`: where the proxy's CPU time goes (needs perf).
+.PHONY: bench-profile
+bench-profile: bench-tools
+	bench/profile.py
+
 bench-check: bench-tools
 	$(BENCH) --check
 

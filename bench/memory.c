@@ -154,12 +154,16 @@ static void run(const char *what, void (*round)(struct pauses *p), uint64_t coun
         round(&p);
     }
     cpu = (struct histogram){0};
-    for (uint64_t i = 0; i < count; i++)
+    uint64_t slowest = 0;
+    for (uint64_t i = 0; i < count; i++) {
         histogram_add(&cpu, p.cpu_ns[i]);
+        slowest = p.cpu_ns[i] > p.cpu_ns[slowest] ? i : slowest;
+    }
     printf("\none put of %llu, %s (%u rounds; it passed at most %llu entries):\n",
            (unsigned long long)count, what, rounds, (unsigned long long)p.passed_max);
     show("CPU time", &cpu);
     show("wall", &p.wall_ns);
+    printf("  the slowest by CPU time was put %llu\n", (unsigned long long)slowest);
     fflush(stdout);
     free(p.cpu_ns);
 }

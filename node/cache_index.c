@@ -19,7 +19,10 @@ struct cache_bucket {
     struct cache_bucket *overflow;
 } __attribute__((aligned(64)));
 
-enum { CHUNK_BYTES = CHUNK_BUCKETS * (int)sizeof(struct cache_bucket) };
+enum {
+    CHUNK_BYTES = CHUNK_BUCKETS * (int)sizeof(struct cache_bucket),
+    POOL_BYTES = POOL_BUCKETS * (int)sizeof(struct cache_bucket), /* a page */
+};
 
 static struct cache_bucket *bucket_at(const struct cache_index *x, uint64_t i) {
     return &x->chunks[i / CHUNK_BUCKETS][i % CHUNK_BUCKETS];
@@ -69,8 +72,8 @@ static void free_chunks_from(struct cache_index *x, size_t first) {
 
 static void free_pools(struct cache_index *x) {
     while (x->pools_count > 0) {
-        free(x->pools[--x->pools_count]);
-        x->bytes -= POOL_BUCKETS * sizeof(struct cache_bucket);
+        cache_pages_give(x->pools[--x->pools_count], POOL_BYTES);
+        x->bytes -= POOL_BYTES;
     }
     free(x->pools);
     x->bytes -= x->pools_cap * sizeof(struct cache_bucket *);
@@ -110,7 +113,7 @@ static bool add_pool(struct cache_index *x) {
         x->pools = pools;
         x->pools_cap = cap;
     }
-    struct cache_bucket *pool = aligned_alloc(64, POOL_BUCKETS * sizeof(*pool));
+    struct cache_bucket *pool = cache_pages_take(&x->pages, POOL_BYTES);
     if (pool == NULL)
         return false;
     for (int i = 0; i < POOL_BUCKETS; i++) {
@@ -118,12 +121,12 @@ static bool add_pool(struct cache_index *x) {
         x->spare = &pool[i];
     }
     x->pools[x->pools_count++] = pool;
-    x->bytes += POOL_BUCKETS * sizeof(*pool);
+    x->bytes += POOL_BYTES;
     return true;
 }
 
 size_t cache_index_growth_max(const struct cache_index *x) {
-    return (CHUNK_BUCKETS + POOL_BUCKETS) * sizeof(struct cache_bucket) +
+    return CHUNK_BYTES + POOL_BYTES +
            (x->chunks_cap + x->pools_cap + 2 * DIRECTORY_MIN) * sizeof(struct cache_bucket *);
 }
 
