@@ -132,7 +132,7 @@ daemon_decided() { # log pid
 
 node_answers() { # port
     redis-cli -p "$1" INFO database 2>/dev/null | tr -d '\r' | grep -q '^feed_up:1' &&
-        redis-cli -p "$1" INFO database | tr -d '\r' | grep -q '^db_up:1'
+        redis-cli -p "$1" INFO everything | tr -d '\r' | grep -q '^loading:0'
 }
 
 proxy_answers() { # every node was heard by it, and a row comes through

@@ -123,7 +123,7 @@ void status_info(const struct server *server, struct span section, struct buf *o
         buf_append(out, "\r\n", 2);
     }
     if (all)
-        words(out, "# Persistence\r\nloading", "0");
+        line(out, "# Persistence\r\nloading", server->starting);
 }
 
 void status_log(const struct server *server) {

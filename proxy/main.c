@@ -237,13 +237,14 @@ static bool start(struct proxy *p, const char *config_file) {
         return false;
     p->workers_count = count_workers(&p->conf);
     p->base = event_base_new();
+    p->signals = p->base == NULL ? NULL : service_signals_new(p->base, on_signal, p);
     p->registry = registry_new();
     p->stats = calloc(p->workers_count, sizeof(*p->stats));
     p->timings = calloc(p->workers_count, sizeof(*p->timings));
     p->slowlog = slowlog_new(p->workers_count);
     p->drain_check = p->base == NULL ? NULL : event_new(p->base, -1, EV_PERSIST, on_drain_check, p);
-    if (p->registry == NULL || p->stats == NULL || p->timings == NULL || p->slowlog == NULL ||
-        p->drain_check == NULL) {
+    if (p->signals == NULL || p->registry == NULL || p->stats == NULL || p->timings == NULL ||
+        p->slowlog == NULL || p->drain_check == NULL) {
         fprintf(stderr, "ringfence-proxy: out of memory\n");
         return false;
     }
@@ -264,8 +265,7 @@ static bool start(struct proxy *p, const char *config_file) {
         fprintf(stderr, "ringfence-proxy: %s\n", error);
         return false;
     }
-    p->signals = service_signals_new(p->base, on_signal, p);
-    if (p->signals == NULL || !start_workers(p, config_file))
+    if (!start_workers(p, config_file))
         return false;
     watch_files(p);
     log_event(LOG_LEVEL_INFO, "proxy_ready", "bind=%s port=%u workers=%u ring=%s config=%s",

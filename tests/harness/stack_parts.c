@@ -56,7 +56,8 @@ int64_t stack_info(uint16_t port, const char *field) {
 /* ---- daemons ---- */
 
 static bool serves(uint16_t port) {
-    return stack_info(port, "feed_up") == 1 && stack_info(port, "db_up") == 1;
+    return stack_info(port, "loading") == 0 && stack_info(port, "feed_up") == 1 &&
+           stack_info(port, "db_up") == 1;
 }
 
 /* The stack's `down` goes by this file. */
