@@ -160,7 +160,7 @@ SECONDS_EACH ?= 60
 FUZZ_CC ?= clang-14
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-build/fuzz/%: tests/fuzz/fuzz_%.c $(wildcard common/*.[ch] node/*.[ch])
+build/fuzz/%: tests/fuzz/fuzz_%.c $(wildcard common/*.[ch] node/*.[ch] proxy/*.[ch])
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined $< $(shell sed -n '1s,^// needs: ,,p' tests/fuzz/fuzz_$*.c) -o $@ -lxxhash -lm

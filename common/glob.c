@@ -12,10 +12,10 @@ static bool set_has(struct span pattern, size_t *at, unsigned char c, bool nocas
     bool negated = p < pattern.len && pattern.ptr[p] == '^', found = false;
     p += negated;
     for (; p < pattern.len && pattern.ptr[p] != ']'; p++) {
-        if (pattern.ptr[p] == '\\' && p + 1 < pattern.len)
-            p++;
+        bool escaped = pattern.ptr[p] == '\\' && p + 1 < pattern.len;
+        p += escaped;
         unsigned char low = fold(pattern.ptr[p], nocase), high = low;
-        if (p + 2 < pattern.len && pattern.ptr[p + 1] == '-' && pattern.ptr[p + 2] != ']') {
+        if (!escaped && p + 2 < pattern.len && pattern.ptr[p + 1] == '-') { /* to ']', even */
             high = fold(pattern.ptr[p + 2], nocase);
             p += 2;
         }

@@ -1,4 +1,4 @@
-// needs: common/ring_file.c common/ring.c common/hash.c common/span.c common/clock.c
+// needs: common/ring_file.c common/lines.c common/ring.c common/hash.c common/span.c common/clock.c
 /* The ring file: a ring that can be asked, or a text that says why not. */
 #include <stdlib.h>
 

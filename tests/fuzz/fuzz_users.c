@@ -1,4 +1,4 @@
-// needs: common/users.c common/digest.c common/span.c -lcrypto
+// needs: common/users.c common/lines.c common/digest.c common/span.c -lcrypto
 /* The users file: users that can be asked, or a text that says why not. */
 #include <stdlib.h>
 

@@ -41,6 +41,11 @@ static const struct glob_case CASES[] = {
     {"\\*", "*", false, true},
     {"\\*", "a", false, false},
     {"a\\", "a\\", false, true},
+    {"[a-]", "b", false, false}, /* a range up to ']', which has no end then */
+    {"[Z-]", "\\", false, true},
+    {"[Z-]]", "[", false, true},
+    {"[\\a-c]", "b", false, false}, /* what was escaped begins no range */
+    {"[\\a-c]", "-", false, true},
     {"a*[0-9]", "abc7", false, true},
     {"a*[0-9]", "abc7x", false, false},
 };
