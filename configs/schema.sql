@@ -86,7 +86,8 @@ BEGIN
     END IF;
     PERFORM pg_notify(TG_ARGV[0], E'1\n' || string_agg(line, '')) FROM (
         SELECT line, sum(octet_length(line)) OVER (ROWS UNBOUNDED PRECEDING) / 6500 AS chunk FROM (
-            SELECT 'c ' || version || ' ' || octet_length(key) || ' ' || key || E'\n' AS line FROM new_rows
+            SELECT CASE WHEN active THEN 'c ' ELSE 'n ' END || version || ' ' || octet_length(key) || ' ' || key || E'\n' AS line
+            FROM new_rows
         ) AS lines
     ) AS chunks GROUP BY chunk;
     RETURN NULL;
@@ -101,9 +102,11 @@ BEGIN
     END IF;
     PERFORM pg_notify(TG_ARGV[0], E'1\n' || string_agg(line, '')) FROM (
         SELECT line, sum(octet_length(line)) OVER (ROWS UNBOUNDED PRECEDING) / 6500 AS chunk FROM (
-            SELECT 'c ' || version || ' ' || octet_length(key) || ' ' || key || E'\n' AS line FROM new_rows
+            SELECT CASE WHEN active THEN 'c ' WHEN key NOT IN (SELECT o.key FROM old_rows AS o WHERE o.active) THEN 'n '
+                WHEN expires_at <= now() THEN 'x ' ELSE 'd ' END
+                || version || ' ' || octet_length(key) || ' ' || key || E'\n' AS line FROM new_rows
             UNION ALL
-            SELECT 'g ' || octet_length(o.key) || ' ' || o.key || E'\n' FROM old_rows AS o
+            SELECT CASE WHEN o.active THEN 'g ' ELSE 'p ' END || octet_length(o.key) || ' ' || o.key || E'\n' FROM old_rows AS o
             WHERE NOT EXISTS (SELECT FROM new_rows AS n WHERE n.key = o.key)
         ) AS lines
     ) AS chunks GROUP BY chunk;
@@ -119,7 +122,7 @@ BEGIN
     END IF;
     PERFORM pg_notify(TG_ARGV[0], E'1\n' || string_agg(line, '')) FROM (
         SELECT line, sum(octet_length(line)) OVER (ROWS UNBOUNDED PRECEDING) / 6500 AS chunk FROM (
-            SELECT 'g ' || octet_length(key) || ' ' || key || E'\n' AS line FROM old_rows
+            SELECT CASE WHEN active THEN 'g ' ELSE 'p ' END || octet_length(key) || ' ' || key || E'\n' AS line FROM old_rows
         ) AS lines
     ) AS chunks GROUP BY chunk;
     RETURN NULL;

@@ -41,6 +41,23 @@ static bool heartbeat(struct span *rest, const struct feed_handlers *handlers, v
     return true;
 }
 
+/* What the kind of a line says of its key, or 0: it is not about a change. */
+static enum change change_of(char kind) {
+    switch (kind) {
+    case 'c':
+        return CHANGE_SET;
+    case 'd':
+    case 'g':
+        return CHANGE_DEL;
+    case 'x':
+        return CHANGE_EXPIRED;
+    case 'n':
+    case 'p':
+        return CHANGE_NONE;
+    }
+    return (enum change)0;
+}
+
 static bool item(struct span *rest, const struct feed_handlers *handlers, void *ctx) {
     char kind = rest->ptr[0];
     struct span key;
@@ -55,14 +72,18 @@ static bool item(struct span *rest, const struct feed_handlers *handlers, void *
     *rest = span_of(rest->ptr + 2, rest->len - 2);
     switch (kind) {
     case 'c':
+    case 'd':
+    case 'x':
+    case 'n':
         if (!span_to_int64(word(rest), &version) || version < 0 || !key_of(rest, &key))
             return false;
-        handlers->on_changed(ctx, key, (uint64_t)version);
+        handlers->on_changed(ctx, key, (uint64_t)version, change_of(kind));
         return true;
     case 'g':
+    case 'p':
         if (!key_of(rest, &key))
             return false;
-        handlers->on_gone(ctx, key);
+        handlers->on_gone(ctx, key, change_of(kind));
         return true;
     case 'h':
         return heartbeat(rest, handlers, ctx);

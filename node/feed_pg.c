@@ -178,14 +178,14 @@ static void on_down(void *ctx, struct pg_conn *conn) {
 
 /* ---- what is heard ---- */
 
-static void on_changed(void *ctx, struct span key, uint64_t version) {
+static void on_changed(void *ctx, struct span key, uint64_t version, enum change change) {
     struct feed_pg *f = ctx;
-    f->handlers->on_changed(f->ctx, key, version);
+    f->handlers->on_changed(f->ctx, key, version, change);
 }
 
-static void on_gone(void *ctx, struct span key) {
+static void on_gone(void *ctx, struct span key, enum change change) {
     struct feed_pg *f = ctx;
-    f->handlers->on_gone(f->ctx, key);
+    f->handlers->on_gone(f->ctx, key, change);
 }
 
 static void on_everything(void *ctx) {

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "../common/change.h"
 #include "../common/span.h"
 
 struct event_base;
@@ -16,8 +17,8 @@ struct store;
 struct store_pg_conf;
 
 struct feed_pg_handlers {
-    void (*on_changed)(void *ctx, struct span key, uint64_t version);
-    void (*on_gone)(void *ctx, struct span key);
+    void (*on_changed)(void *ctx, struct span key, uint64_t version, enum change change);
+    void (*on_gone)(void *ctx, struct span key, enum change change);
     void (*on_everything)(void *ctx);
     /** LISTEN is committed on this connection. */
     void (*on_up)(void *ctx);

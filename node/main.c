@@ -43,29 +43,29 @@ struct node {
 
 /* ---- the feed ---- */
 
-static void on_changed(void *ctx, struct span key, uint64_t version) {
+static void on_changed(void *ctx, struct span key, uint64_t version, enum change change) {
     struct server *s = &((struct node *)ctx)->server;
     through_changed(s->through, key, version);
-    session_watch_tell(s, key);
+    session_watch_tell(s, key, change);
 }
 
-static void on_gone(void *ctx, struct span key) {
+static void on_gone(void *ctx, struct span key, enum change change) {
     struct server *s = &((struct node *)ctx)->server;
     through_gone(s->through, key);
-    session_watch_tell(s, key);
+    session_watch_tell(s, key, change);
 }
 
 static void on_everything(void *ctx) {
     struct server *s = &((struct node *)ctx)->server;
     through_everything(s->through);
-    session_watch_tell(s, span_of(NULL, 0));
+    session_watch_tell_all(s);
 }
 
 static void on_up(void *ctx) {
     struct node *n = ctx;
     n->was_refused = false;
     through_feed_up(n->server.through);
-    session_watch_tell(&n->server, span_of(NULL, 0)); /* what changed in the gap is not known */
+    session_watch_tell_all(&n->server); /* what changed in the gap is not known */
     log_event(LOG_LEVEL_INFO, "feed_up", "epoch=%u", through_epoch(n->server.through));
 }
 
@@ -110,7 +110,7 @@ static void tell_distrust(struct node *n, int64_t now_mono_ms) {
         through_lag_ms(n->server.through, now_mono_ms) <= n->conf.fence_after_ms)
         return;
     n->next_told_ms = now_mono_ms + DISTRUST_MS;
-    session_watch_tell(&n->server, span_of(NULL, 0));
+    session_watch_tell_all(&n->server);
 }
 
 static void on_accept(int fd, void *ctx) {

@@ -260,21 +260,36 @@ void session_watch(struct session *s, bool on) {
     s->watches = on;
 }
 
-void session_watch_tell(struct server *server, struct span key) {
+static void tell_watchers(struct server *server, struct span push) {
     uint32_t left = server->watchers;
     for (struct session *s = server->sessions; left != 0; s = s->next) {
         if (!s->watches)
             continue;
         left--;
-        struct buf *out = conn_out(s->conn);
-        if (key.ptr == NULL) {
-            buf_append_span(out, SPAN(">1\r\n+stale-all\r\n"));
-        } else {
-            buf_append_span(out, SPAN(">2\r\n+stale\r\n"));
-            resp_write_bulk(out, key);
-        }
+        buf_append_span(conn_out(s->conn), push);
         conn_send(s->conn);
     }
+}
+
+void session_watch_tell(struct server *server, struct span key, enum change change) {
+    if (server->watchers == 0)
+        return;
+    const char letter = (char)change;
+    struct buf push;
+    buf_init(&push, 0);
+    buf_append_span(&push, SPAN(">3\r\n+stale\r\n+"));
+    buf_append(&push, &letter, 1);
+    buf_append_span(&push, SPAN("\r\n"));
+    resp_write_bulk(&push, key);
+    if (push.failed)
+        session_watch_tell_all(server);
+    else
+        tell_watchers(server, span_of(buf_head(&push), buf_len(&push)));
+    buf_release(&push);
+}
+
+void session_watch_tell_all(struct server *server) {
+    tell_watchers(server, SPAN(">1\r\n+stale-all\r\n"));
 }
 
 void session_end(struct session *s) {

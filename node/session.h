@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../common/change.h"
 #include "../common/span.h"
 
 struct buf;
@@ -36,11 +37,13 @@ int session_proto(const struct session *s);
 void session_set_proto(struct session *s, int proto);
 void session_link(struct session *s);
 
-/** session_watch(s, on): a link that is to be told what changes. session_watch_tell(server, key):
- * tell all of those that `key` changed; `key.ptr` NULL: that anything may have. Call it after
- * through has been told, so that no older answer follows. Cost: O(watchers x key). */
+/** session_watch(s, on): a link that is to be told what changes. session_watch_tell(server, key,
+ * change): tell all of those what became of `key`; session_watch_tell_all(server): that anything
+ * may have changed. Call it after through has been told, so that no older answer follows. Cost:
+ * O(watchers x key). */
 void session_watch(struct session *s, bool on);
-void session_watch_tell(struct server *server, struct span key);
+void session_watch_tell(struct server *server, struct span key, enum change change);
+void session_watch_tell_all(struct server *server);
 
 /** session_end(s): close once what was written is sent (QUIT). */
 void session_end(struct session *s);

@@ -40,7 +40,7 @@ struct topology {
 
 static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
                     struct span bytes);
-static void on_stale(void *ctx, struct span key);
+static void on_stale(void *ctx, struct upstream *u, struct span key, enum change change);
 static void on_gap(void *ctx);
 static bool on_tick(void *ctx, bool held_up);
 
@@ -171,7 +171,7 @@ static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost 
 /* ---- what nodes say of changes ---- */
 
 /* Every node says it of every key; the one that counts is the one that the copy was read from. */
-static void on_stale(void *ctx, struct span key) {
+static void on_stale(void *ctx, struct upstream *u, struct span key, enum change change) {
     tracking_stale(((struct topology *)ctx)->env->tracking, key);
 }
 

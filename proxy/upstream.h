@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../common/change.h"
 #include "../common/span.h"
 
 struct buf;
@@ -44,8 +45,8 @@ struct upstream_handlers {
      * borrowed during the call. The callee owns the entry from here on. */
     void (*on_lost)(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
                     struct span bytes);
-    /** The node says that `key` changed, after upstream_watch(). */
-    void (*on_stale)(void *ctx, struct span key);
+    /** The node says what became of `key`, after upstream_watch(). */
+    void (*on_stale)(void *ctx, struct upstream *upstream, struct span key, enum change change);
     /** What it says was interrupted: anything may have changed. */
     void (*on_gap)(void *ctx);
 };

@@ -60,12 +60,13 @@ static bool defer(struct upstream *u, uint64_t number) {
 
 /* What changed. Anything else is a push of a newer node: not for us. */
 static bool on_stale(struct upstream *u, struct span push) {
-    const struct span ONE = SPAN(">2\r\n+stale\r\n$");
+    const struct span ONE = SPAN(">3\r\n+stale\r\n+");
     if (push.len > ONE.len && memcmp(push.ptr, ONE.ptr, ONE.len) == 0) {
-        const char *key = memchr(push.ptr + ONE.len, '\n', push.len - ONE.len);
-        if (key == NULL || push.ptr + push.len - ++key < 2)
+        const char *at = push.ptr + ONE.len, *end = push.ptr + push.len;
+        const char *key = end - at < 5 ? NULL : memchr(at + 4, '\n', (size_t)(end - at) - 4);
+        if (key == NULL || memcmp(at + 1, "\r\n$", 3) != 0 || end - ++key < 2)
             return false;
-        u->handlers->on_stale(u->ctx, span_of(key, (size_t)(push.ptr + push.len - key) - 2));
+        u->handlers->on_stale(u->ctx, u, span_of(key, (size_t)(end - key) - 2), (enum change) * at);
     } else if (span_equal(push, SPAN(">1\r\n+stale-all\r\n"))) {
         u->handlers->on_gap(u->ctx);
     }

@@ -22,7 +22,7 @@ ROWS = [
                            "node/feed_pg"]),
     ("libpq, libevent", ["node/pg_conn", "common/conn", "common/conn_*", "common/reply", "common/service", "common/service_watch", "common/tick"]),
     ("no event loop", [
-        "common/buf", "common/cli", "common/clock", "common/command", "common/command_exec", "common/conf", "common/glob", "common/hash", "common/lines", "common/log", "common/pace", "common/plant", "common/resp_*",
+        "common/buf", "common/change", "common/cli", "common/clock", "common/command", "common/command_exec", "common/conf", "common/glob", "common/hash", "common/lines", "common/log", "common/pace", "common/plant", "common/resp_*",
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
         "proxy/env", "proxy/health", "proxy/mailbox", "proxy/multi", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/window",
         "common/digest", "common/users", "proxy/rights", "proxy/slowlog", "proxy/timing",

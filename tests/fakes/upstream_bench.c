@@ -33,9 +33,9 @@ static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost 
     a->bytes_same = bytes.len == entry->size && memcmp(bytes.ptr, a->sent, bytes.len) == 0;
 }
 
-static void on_stale(void *ctx, struct span key) {
+static void on_stale(void *ctx, struct upstream *u, struct span key, enum change change) {
     struct upstream_bench *t = ctx;
-    snprintf(t->stale, sizeof(t->stale), "%.*s", (int)key.len, key.ptr);
+    snprintf(t->stale, sizeof(t->stale), "%c:%.*s", (char)change, (int)key.len, key.ptr);
 }
 
 static void on_gap(void *ctx) {

@@ -21,12 +21,12 @@ static void check_within(struct heard *h, struct span part) {
     h->items++;
 }
 
-static void on_changed(void *ctx, struct span key, uint64_t version) {
+static void on_changed(void *ctx, struct span key, uint64_t version, enum change change) {
     (void)version;
     check_within(ctx, key);
 }
 
-static void on_gone(void *ctx, struct span key) {
+static void on_gone(void *ctx, struct span key, enum change change) {
     check_within(ctx, key);
 }
 

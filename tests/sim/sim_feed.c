@@ -215,11 +215,11 @@ void sim_feed_cut(struct sim_feed *f, bool cut) {
 
 /* ---- what is heard ---- */
 
-static void on_changed(void *ctx, struct span key, uint64_t version) {
+static void on_changed(void *ctx, struct span key, uint64_t version, enum change change) {
     through_changed(((struct sim_feed *)ctx)->node->server.through, key, version);
 }
 
-static void on_gone(void *ctx, struct span key) {
+static void on_gone(void *ctx, struct span key, enum change change) {
     through_gone(((struct sim_feed *)ctx)->node->server.through, key);
 }
 

@@ -6,7 +6,8 @@
 #include "../../common/buf.h"
 #include "../../node/feed.h"
 
-/* What was heard, as text: "c42:key g:key e h:node,7,nonce ". */
+/* What was heard, as text: "c42:key g:key e h:node,7,nonce ", with the letter of the change in the
+ * place of c where it is not set, and of g where it is not del. */
 struct heard {
     char text[4096];
     size_t len;
@@ -22,14 +23,15 @@ static void add(struct heard *h, const char *kind, struct span part) {
     h->text[h->len] = '\0';
 }
 
-static void on_changed(void *ctx, struct span key, uint64_t version) {
+static void on_changed(void *ctx, struct span key, uint64_t version, enum change change) {
     char kind[32];
-    snprintf(kind, sizeof(kind), "c%llu:", (unsigned long long)version);
+    snprintf(kind, sizeof(kind), "%c%llu:", change == CHANGE_SET ? 'c' : (char)change,
+             (unsigned long long)version);
     add(ctx, kind, key);
 }
 
-static void on_gone(void *ctx, struct span key) {
-    add(ctx, "g:", key);
+static void on_gone(void *ctx, struct span key, enum change change) {
+    add(ctx, change == CHANGE_DEL ? "g:" : "gone-n:", key);
 }
 
 static void on_everything(void *ctx) {
@@ -67,6 +69,10 @@ static void expect(struct span payload, const char *want) {
 Test(feed, an_item_of_each_kind) {
     expect(SPAN("1\nc 42 3 abc\n"), "c42:abc ");
     expect(SPAN("1\ng 3 abc\n"), "g:abc ");
+    expect(SPAN("1\nd 42 3 abc\n"), "d42:abc ");
+    expect(SPAN("1\nx 42 3 abc\n"), "x42:abc ");
+    expect(SPAN("1\nn 42 3 abc\n"), "n42:abc ");
+    expect(SPAN("1\np 3 abc\n"), "gone-n:abc ");
     expect(SPAN("1\ne\n"), "e ");
     expect(SPAN("1\nh node1 7 deadbeef\n"), "h:node1,7,deadbeef ");
 }
@@ -136,7 +142,7 @@ Test(feed, what_is_malformed_means_everything_once) {
         "2\ne\n",                         /* another version of the format */
         "01\ne\n",                        /* likewise */
         "1 e\n",                          /* likewise */
-        "1\nx\n",                         /* an unknown kind */
+        "1\ny 1 1 k\n",                   /* an unknown kind */
         "1\nE\n",                         /* kinds are lower case */
         "1\n\n",                          /* an empty line */
         "1\ne",                           /* cut */

@@ -17,13 +17,13 @@ static struct heard {
     int64_t sent_mono_ms;
 } h;
 
-static void on_changed(void *ctx, struct span key, uint64_t version) {
+static void on_changed(void *ctx, struct span key, uint64_t version, enum change change) {
     h.changed++;
     snprintf(h.key, sizeof(h.key), "%.*s", (int)key.len, key.ptr);
     h.version = version;
 }
 
-static void on_gone(void *ctx, struct span key) {
+static void on_gone(void *ctx, struct span key, enum change change) {
     h.gone++;
     snprintf(h.key, sizeof(h.key), "%.*s", (int)key.len, key.ptr);
 }

@@ -117,16 +117,16 @@ Test(session, tells_watchers_what_changes) {
     session_client_say(c, "RF.WATCH 1\r\n");
     cr_assert(session_client_hears(c, "+OK\r\n"));
     cr_assert_eq(rig->server.watchers, 1);
-    session_watch_tell(&rig->server, SPAN("key"));
-    cr_assert(session_client_hears(c, ">2\r\n+stale\r\n$3\r\nkey\r\n"));
-    session_watch_tell(&rig->server, span_of(NULL, 0));
+    session_watch_tell(&rig->server, SPAN("key"), CHANGE_DEL);
+    cr_assert(session_client_hears(c, ">3\r\n+stale\r\n+d\r\n$3\r\nkey\r\n"));
+    session_watch_tell_all(&rig->server);
     cr_assert(session_client_hears(c, ">1\r\n+stale-all\r\n"));
     turns(3);
     cr_assert_str_eq(session_client_listen(other), "");
     session_client_say(c, "RF.WATCH 0\r\n");
     cr_assert(session_client_hears(c, "+OK\r\n"));
     cr_assert_eq(rig->server.watchers, 0);
-    session_watch_tell(&rig->server, SPAN("key"));
+    session_watch_tell(&rig->server, SPAN("key"), CHANGE_DEL);
     turns(3);
     cr_assert_str_eq(session_client_listen(c), "");
 }
@@ -137,7 +137,7 @@ Test(session, a_watcher_that_leaves_is_told_no_more) {
     cr_assert(session_client_hears(c, "+OK\r\n"));
     session_client_leave(c);
     cr_assert(SESSION_UNTIL(rig, rig->server.watchers == 0));
-    session_watch_tell(&rig->server, SPAN("key"));
+    session_watch_tell(&rig->server, SPAN("key"), CHANGE_DEL);
 }
 
 /* ---- ends ---- */

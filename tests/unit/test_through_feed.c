@@ -54,10 +54,10 @@ Test(through, rule_8_after_everything_new_fills_are_trusted_at_once) {
 
 /* ---- a payload and what it does ---- */
 
-static void on_changed(void *ctx, struct span key, uint64_t version) {
+static void on_changed(void *ctx, struct span key, uint64_t version, enum change change) {
     through_changed(((struct rig *)ctx)->through, key, version);
 }
-static void on_gone(void *ctx, struct span key) {
+static void on_gone(void *ctx, struct span key, enum change change) {
     through_gone(((struct rig *)ctx)->through, key);
 }
 static void on_everything(void *ctx) {

@@ -622,8 +622,8 @@ static struct upstream_bench *watching(void) {
 
 Test(upstream, passes_on_what_the_node_says_of_changes) {
     struct upstream_bench *t = watching();
-    node_fake_say(t->node, ">2\r\n+stale\r\n$3\r\na\nb\r\n");
-    cr_assert(UPSTREAM_UNTIL(t, strcmp(t->stale, "a\nb") == 0));
+    node_fake_say(t->node, ">3\r\n+stale\r\n+d\r\n$3\r\na\nb\r\n");
+    cr_assert(UPSTREAM_UNTIL(t, strcmp(t->stale, "d:a\nb") == 0));
     node_fake_say(t->node, ">1\r\n+stale-all\r\n");
     cr_assert(UPSTREAM_UNTIL(t, t->gaps == 1));
     END(t);
