@@ -151,7 +151,7 @@ bench-miss: $B/bin/bench_miss_ratio
 	@$<
 bench-memory: $B/bin/bench_memory
 	@$<
-$B/tests/test_cache_eviction: $B/bench/draw.o
+$B/tests/test_cache_eviction $B/tests/test_topk: $B/bench/draw.o
 .PHONY: bench-miss bench-memory
 
 # `make fuzz SECONDS_EACH=60`: each target for so long. A target's first line names the sources it needs.

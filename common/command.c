@@ -344,6 +344,10 @@ static const struct command ROWS[] = {
         .group = "server", .since = "1.0.0", .complexity = "by subcommand",
         .summary = "For tests; needs allow-debug yes.",
         .subcommands = DEBUG_SUBCOMMANDS},
+    [COMMAND_RF_HOTKEYS] = {
+        .name = "rf.hotkeys", .arity = -1, .flags = L, .args = "[COUNT count]",
+        .group = "server", .since = "7.0.0", .complexity = "O(workers)",
+        .summary = "The keys that this proxy is asked for most, 10 if not said: each key, requests per second, share of all requests; estimated from a sample."},
     [COMMAND_RF_LINK] = {
         .name = "rf.link", .arity = 2, .flags = L | LINK, .args = "version",
         .group = "server", .since = "7.0.0", .complexity = "O(1)",
@@ -400,7 +404,8 @@ static const signed char BY_LENGTH[NAME_BYTES_MAX + 1][SAME_LENGTH_MAX + 1] = {
            COMMAND_FLUSHALL, -1},
     [9] = {COMMAND_PEXPIREAT, COMMAND_RF_STATUS, COMMAND_RF_SETVER, COMMAND_RF_ENABLE,
            COMMAND_RANDOMKEY, -1},
-    [10] = {COMMAND_EXPIRETIME, COMMAND_RF_VERSION, COMMAND_RF_DISABLE, COMMAND_RF_DROPALL, -1},
+    [10] = {COMMAND_EXPIRETIME, COMMAND_RF_VERSION, COMMAND_RF_DISABLE, COMMAND_RF_DROPALL,
+            COMMAND_RF_HOTKEYS, -1},
     [11] = {COMMAND_PEXPIRETIME, COMMAND_INCRBYFLOAT, -1},
 };
 

@@ -78,6 +78,7 @@ enum command_id {
     COMMAND_LASTSAVE,
     COMMAND_DEBUG,
     COMMAND_TIME,
+    COMMAND_RF_HOTKEYS,
     /* transactions: the proxy keeps their state */
     COMMAND_TX_MULTI,
     COMMAND_TX_EXEC,

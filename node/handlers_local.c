@@ -169,7 +169,8 @@ void handlers_local(struct session *session, int id, const struct span *argv, ui
         through_everything(session_server(session)->through);
         resp_write_status(out, "OK");
         return;
-    case COMMAND_TX_MULTI: /* a proxy's business */
+    case COMMAND_RF_HOTKEYS: /* a proxy's business */
+    case COMMAND_TX_MULTI:
     case COMMAND_TX_EXEC:
     case COMMAND_TX_DISCARD:
     case COMMAND_TX_WATCH:

@@ -1,7 +1,7 @@
 /*
  * client_private: what client.c (connections), client_read.c (requests in), client_multi.c and
- * client_watch.c (transactions), client_tracking.c and request.c (replies out) share. For these
- * alone.
+ * client_watch.c (transactions), client_tracking.c, client_hot.c (what is asked for most) and
+ * request.c (replies out) share. For these alone.
  */
 #ifndef RINGFENCE_CLIENT_PRIVATE_H
 #define RINGFENCE_CLIENT_PRIVATE_H
@@ -29,8 +29,9 @@ struct client_list {
     const struct proxy_env *env;
     struct client *first;
     uint32_t count;
-    uint32_t waiting;     /* clients that wait for an answer */
-    struct request *pool; /* idle objects */
+    uint32_t until_sample; /* requests until one is counted by hotkeys; 0: now */
+    uint32_t waiting;      /* clients that wait for an answer */
+    struct request *pool;  /* idle objects */
     uint32_t pool_count;
     bool draining;
     int64_t drain_us; /* since when */
@@ -145,6 +146,9 @@ enum client_taken client_multi(struct client *c, const struct resp_request *in, 
 
 /** client_watch(c, in): WATCH, outside of MULTI, with nothing unanswered before it. */
 enum client_taken client_watch(struct client *c, const struct resp_request *in);
+
+/** client_sample(c, row, in): the request that was just read is one that hotkeys counts. */
+void client_sample(struct client *c, const struct command *row, const struct resp_request *in);
 
 /** client_track(c, id, argv, argc): a request of a client that tracks is about to be sent. */
 void client_track(struct client *c, int id, const struct span *argv, uint32_t argc);

@@ -169,6 +169,8 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
         return c->ended ? CLIENT_TAKEN_LAST : CLIENT_TAKEN;
     }
     stats_set(&c->local.last_command, (uint64_t)id);
+    if (c->list->until_sample-- == 0)
+        client_sample(c, row, in);
     enum client_taken taken =
         client_multi_concerns(c, id) ? client_multi(c, in, id) : CLIENT_PASSED;
     if (taken != CLIENT_PASSED)

@@ -11,6 +11,7 @@
 struct conn_loop;
 struct event_base;
 struct evdns_base;
+struct hotkeys;
 struct local_server;
 struct proxy_conf;
 struct slowlog;
@@ -29,6 +30,7 @@ struct proxy_env {
     stats_value *stats;      /* [PROXY_STAT_COUNT] */
     struct timing *timing;   /* of this worker, or NULL */
     struct slowlog *slowlog; /* of all workers, or NULL */
+    struct hotkeys *hotkeys; /* of all workers, or NULL */
     unsigned worker;         /* its number there */
 };
 

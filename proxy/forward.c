@@ -1,5 +1,6 @@
 #include "forward.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "../common/resp_write.h"
 #include "env.h"
 #include "gather.h"
+#include "hotkeys.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "request.h"
@@ -67,6 +69,36 @@ static void on_answer(struct upstream_entry *entry, struct span reply) {
     request_done(r);
 }
 
+/* ---- OBJECT FREQ: the node says whether the key exists, we how often it is asked for ---- */
+
+static void on_exists(struct upstream_entry *entry, struct span reply) {
+    struct request *r = (struct request *)((char *)entry - offsetof(struct request, entry));
+    if (reply.ptr[0] == '-') {
+        request_answer(r, reply);
+        return;
+    }
+    if (span_equal(reply, SPAN(":1\r\n")))
+        resp_write_int(request_reply(r), r->freq);
+    else
+        resp_write_null(request_reply(r), r->proto);
+    request_done(r);
+}
+
+static bool is_freq(int id, const struct resp_request *in) {
+    return id == COMMAND_OBJECT && span_equal_nocase(in->argv[1], SPAN("freq"));
+}
+
+static void ask_exists(const struct proxy_env *env, struct request *r,
+                       const struct resp_request *in, struct buf *out) {
+    const struct span exists[] = {SPAN("EXISTS"), in->argv[2]};
+    double rate = env->hotkeys == NULL
+                      ? 0
+                      : hotkeys_rate(env->hotkeys, conn_loop_now_us(env->loop), in->argv[2]);
+    resp_write_request(out, exists, 2);
+    r->freq = rate < UINT32_MAX ? (uint32_t)ceil(rate) : UINT32_MAX;
+    r->entry.done = on_exists;
+}
+
 /* A node would say so too, once it had read it all. Returns REPLY_ERROR_COUNT if nothing is. */
 static int too_long(const struct proxy_conf *conf, int id, const struct resp_request *in,
                     uint64_t *limit_out) {
@@ -110,10 +142,12 @@ void forward_request(const struct proxy_env *env, struct request *r, const struc
     r->entry.is_write = r->is_write;
     struct buf whole; /* an inline request is written anew */
     buf_init(&whole, 0);
-    if (in->is_inline) {
+    if (is_freq(r->command, in))
+        ask_exists(env, r, in, &whole);
+    else if (in->is_inline)
         resp_write_request(&whole, in->argv, in->argc);
+    if (buf_len(&whole) != 0)
         raw = span_of(buf_head(&whole), buf_len(&whole));
-    }
     int error = whole.failed ? REPLY_OOM : topology_send(env->topology, &r->entry, raw);
     buf_release(&whole);
     if (error != REPLY_ERROR_COUNT)

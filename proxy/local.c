@@ -186,12 +186,17 @@ void local_help(const struct local_call *call, int id) {
 enum local_result local_execute(const struct local_server *server, struct local_client *client,
                                 int64_t now_mono_ms, int id, const struct span *argv, uint32_t argc,
                                 struct buf *out) {
-    static local_fn *const PLAIN[COMMAND_COUNT_OF] = {
-        [COMMAND_PING] = ping,        [COMMAND_ECHO] = echo,
-        [COMMAND_SELECT] = select_db, [COMMAND_RESET] = reset,
-        [COMMAND_AUTH] = local_auth,  [COMMAND_HELLO] = local_hello,
-        [COMMAND_TIME] = time_of_day, [COMMAND_INFO] = local_info,
-        [COMMAND_ROLE] = local_role,  [COMMAND_LASTSAVE] = local_lastsave};
+    static local_fn *const PLAIN[COMMAND_COUNT_OF] = {[COMMAND_PING] = ping,
+                                                      [COMMAND_ECHO] = echo,
+                                                      [COMMAND_SELECT] = select_db,
+                                                      [COMMAND_RESET] = reset,
+                                                      [COMMAND_AUTH] = local_auth,
+                                                      [COMMAND_HELLO] = local_hello,
+                                                      [COMMAND_TIME] = time_of_day,
+                                                      [COMMAND_INFO] = local_info,
+                                                      [COMMAND_ROLE] = local_role,
+                                                      [COMMAND_LASTSAVE] = local_lastsave,
+                                                      [COMMAND_RF_HOTKEYS] = local_hotkeys};
     const struct local_call call = {server, client, now_mono_ms, argv, argc, out};
     if (id == COMMAND_QUIT) {
         resp_write_status(out, "OK");

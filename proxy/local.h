@@ -17,6 +17,7 @@ struct buf;
 struct conn;
 struct proxy_conf;
 struct conf_row;
+struct hotkeys;
 struct registry;
 struct slowlog;
 struct timing;
@@ -74,6 +75,7 @@ struct local_server {
     struct timing *timing;               /* of this worker; NULL: not measured */
     const struct timing *const *timings; /* of each worker, or NULL */
     struct slowlog *slowlog;             /* of all workers, or NULL */
+    struct hotkeys *hotkeys;             /* of all workers, or NULL */
     const struct local_peers *peers;     /* NULL: there is nobody to be reached */
     struct topology *topology;           /* of this worker: ring and node states, for INFO */
     struct tracking *tracking;           /* of this worker */

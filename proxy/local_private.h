@@ -1,8 +1,9 @@
 /*
  * local_private: what local.c (connection and dispatch), local_auth.c (AUTH, HELLO), local_acl.c
  * (ACL), local_client.c and local_kill.c (CLIENT), local_command.c and local_docs.c (COMMAND),
- * local_config.c (CONFIG), local_config_set.c, local_latency.c (SLOWLOG, LATENCY), local_server.c
- * (MEMORY and the rest) and local_info.c (INFO) share. For these alone.
+ * local_config.c (CONFIG), local_config_set.c, local_latency.c (SLOWLOG, LATENCY), local_hotkeys.c
+ * (RF.HOTKEYS), local_server.c (MEMORY and the rest) and local_info.c (INFO) share. For these
+ * alone.
  */
 #ifndef RINGFENCE_LOCAL_PRIVATE_H
 #define RINGFENCE_LOCAL_PRIVATE_H
@@ -84,8 +85,8 @@ bool local_config_known(struct span name);
 /** local_commandstats(server, out): INFO's lines. */
 void local_commandstats(const struct local_server *server, struct buf *out);
 
-/** local_kill: CLIENT KILL. */
-local_fn local_kill;
+/** local_kill: CLIENT KILL. local_hotkeys: RF.HOTKEYS. */
+local_fn local_kill, local_hotkeys;
 
 /** local_tracking, local_caching, local_trackinginfo, local_getredir: subcommands of CLIENT. */
 local_fn local_tracking, local_caching, local_trackinginfo, local_getredir;

@@ -16,6 +16,7 @@
 #include "../common/log.h"
 #include "../common/service.h"
 #include "balance.h"
+#include "hotkeys.h"
 #include "local.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
@@ -44,6 +45,7 @@ struct proxy {
     struct timing *timings;
     const struct timing *timing_of[WORKERS_MAX];
     struct slowlog *slowlog;
+    struct hotkeys *hotkeys;
     stats_value (*stats)[PROXY_STAT_COUNT];
     const stats_value *stats_of[WORKERS_MAX];
     struct balance *balance;
@@ -167,6 +169,7 @@ static bool start_workers(struct proxy *p, const char *config_file) {
                                               .timing = &p->timings[i],
                                               .timings = p->timing_of,
                                               .slowlog = p->slowlog,
+                                              .hotkeys = p->hotkeys,
                                               .config_file = config_file,
                                               .run_id = p->run_id,
                                               .port = service_listener_port(p->listener),
@@ -242,9 +245,10 @@ static bool start(struct proxy *p, const char *config_file) {
     p->stats = calloc(p->workers_count, sizeof(*p->stats));
     p->timings = calloc(p->workers_count, sizeof(*p->timings));
     p->slowlog = slowlog_new(p->workers_count);
+    p->hotkeys = hotkeys_new(p->workers_count, hash_seed());
     p->drain_check = p->base == NULL ? NULL : event_new(p->base, -1, EV_PERSIST, on_drain_check, p);
     if (p->signals == NULL || p->registry == NULL || p->stats == NULL || p->timings == NULL ||
-        p->slowlog == NULL || p->drain_check == NULL) {
+        p->slowlog == NULL || p->hotkeys == NULL || p->drain_check == NULL) {
         fprintf(stderr, "ringfence-proxy: out of memory\n");
         return false;
     }
@@ -300,6 +304,7 @@ static void stop(struct proxy *p) {
     free(p->stats);
     free(p->timings);
     slowlog_free(&p->slowlog);
+    hotkeys_free(&p->hotkeys);
 }
 
 static int check(struct proxy *p) {

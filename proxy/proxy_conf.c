@@ -84,6 +84,8 @@ static const struct conf_row ROWS[] = {
      "Requests that take at least this long are kept for SLOWLOG; 0: all, -1: none."},
     {"slowlog-max-len", INTEGER(slowlog_max_len), "128", 0, 100000, "requests", NULL,
      CONF_RELOADABLE, "Slow requests that each worker keeps."},
+    {"hotkeys-sample", INTEGER(hotkeys_sample), "32", 0, 1000000, "requests", NULL, CONF_RELOADABLE,
+     "One request in so many is counted for RF.HOTKEYS and OBJECT FREQ; 0: none."},
     {"allow-debug", BOOLEAN(allow_debug), "no", 0, 0, "", NULL, 0,
      "DEBUG SLEEP, which stops a worker and all its clients."},
     {"log-level", CHOICE(log_level), "info", 0, 0, "", LOG_LEVELS, CONF_RELOADABLE,

@@ -44,9 +44,10 @@ struct proxy_conf {
     int64_t client_idle_s;    /* 0: never closed for idleness */
     int64_t slowlog_log_slower_than; /* 10000 us; -1: nothing is slow */
     int64_t slowlog_max_len;         /* 128 requests, of each worker */
-    bool allow_debug;                /* false */
-    int64_t log_level;               /* index into debug, info, warn, error */
-    char *compat_redis_version;      /* "7.4.0": what HELLO and INFO say for clients that ask */
+    int64_t hotkeys_sample;     /* 32: one request in so many is counted for RF.HOTKEYS; 0: none */
+    bool allow_debug;           /* false */
+    int64_t log_level;          /* index into debug, info, warn, error */
+    char *compat_redis_version; /* "7.4.0": what HELLO and INFO say for clients that ask */
 };
 
 /** proxy_conf_rows(count_out): the table of rows (see conf.h). */

@@ -30,6 +30,7 @@ struct request {
     uint32_t argc;    /* for SLOWLOG, as the key */
     struct slowlog_key key;
     bool is_muted; /* CLIENT REPLY: its reply goes nowhere */
+    uint32_t freq; /* OBJECT FREQ: what it says of a key that exists */
 };
 
 /** request_reply(r): where the whole reply is appended; then call request_done(). */

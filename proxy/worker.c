@@ -199,6 +199,7 @@ struct worker *worker_start(struct local_server *server, const char *ring_path, 
     w->env.conf = server->conf = &w->conf;
     w->env.timing = server->timing;
     w->env.slowlog = server->slowlog;
+    w->env.hotkeys = server->hotkeys;
     w->env.worker = server->worker;
     w->env.server = server;
     w->env.stats = stats;

@@ -31,14 +31,19 @@ static void close_all(void) {
 
 TestSuite(inspect, .init = open_all, .fini = close_all);
 
-static int64_t ask_number(struct caller *caller, const char *one, const char *two) {
-    caller_say_words(caller, one, two, NULL);
+static int64_t ask_number3(struct caller *caller, const char *one, const char *two,
+                           const char *three) {
+    caller_say_words(caller, one, two, three, NULL);
     expect_flush(caller);
     struct resp_reply *reply = caller_hear(caller);
     cr_assert(reply != NULL && reply->type == RESP_INTEGER, "%s %s", one, two);
     int64_t n = reply->integer;
     resp_reply_free(&reply);
     return n;
+}
+
+static int64_t ask_number(struct caller *caller, const char *one, const char *two) {
+    return ask_number3(caller, one, two, NULL);
 }
 
 Test(inspect, kill_reaches_the_clients_of_every_worker) {
@@ -88,6 +93,24 @@ Test(inspect, slow_requests_of_all_workers_are_in_one_list) {
     EXPECT(c[0], "+OK", "CONFIG", "SET", "slowlog-log-slower-than", "-1");
     EXPECT(c[0], "nil", "GET", "inspect:none");
     EXPECT(c[0], ":6", "SLOWLOG", "LEN");
+}
+
+/* A worker whose client asked for nothing else knows of the keys of the others. */
+Test(inspect, hot_keys_of_all_workers_are_in_one_list) {
+    EXPECT(c[0], "+OK", "CONFIG", "SET", "hotkeys-sample", "1");
+    EXPECT(c[1], "+OK", "CONFIG", "SET", "hotkeys-sample", "1");
+    for (int i = 0; i < CLIENTS; i++) {
+        for (int n = 0; n < 150; n++) /* the first gap is still by the old option */
+            EXPECT(c[i], "nil", "GET", i % 2 == 0 ? "inspect:hot" : "inspect:warm");
+    }
+    for (int n = 0; n < 300; n++)
+        EXPECT(c[2], "nil", "GET", "inspect:hot");
+    for (int i = 0; i < CLIENTS; i++)
+        EXPECT(c[i], "[[$inspect:hot :*", "RF.HOTKEYS", "COUNT", "2");
+    EXPECT(c[0], "nil", "OBJECT", "FREQ", "inspect:hot");
+    EXPECT(c[0], "+OK", "SET", "inspect:hot", "1");
+    cr_assert_gt(ask_number3(c[0], "OBJECT", "FREQ", "inspect:hot"), 0);
+    cr_assert_eq(ask_number3(c[0], "OBJECT", "FREQ", "greeting"), 0);
 }
 
 Test(inspect, what_a_key_takes_is_asked_of_its_node) {

@@ -7,6 +7,7 @@
 #include "../../common/command.h"
 #include "../../common/hash.h"
 #include "../../proxy/forward.h"
+#include "../../proxy/hotkeys.h"
 #include "../fakes/bench.h"
 
 static struct bench *start(void) {
@@ -34,6 +35,37 @@ Test(forward, an_inline_request_is_written_anew) { /* the fake takes no other */
     cr_assert_str_eq(node_fake_request(b->nodes[0], 0), "SET k 1 vA");
     bench_client_free(&c);
     bench_free(&b);
+}
+
+/* The node says whether the key exists; how often it is asked for is known here. */
+Test(forward, object_freq_is_answered_from_the_sample) {
+    struct bench *b = start();
+    struct bench_client *c = bench_client_new(b);
+    b->env.hotkeys = hotkeys_new(1, 3);
+    b->conf.hotkeys_sample = 1;
+    for (unsigned i = 0; i < 200; i++) {
+        bench_say(c, "STRLEN hot\r\n");
+        BENCH_HEARD(b, 0, i + 1);
+        node_fake_say(b->nodes[0], ":1\r\n");
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        static const char *const HEARD[] = {":1\r\n", ":0\r\n", "-DBDOWN x\r\n"};
+        bench_settle(b);
+        bench_listen(c);
+        bench_forget(c);
+        bench_say(c, "object FREQ hot\r\n");
+        BENCH_HEARD(b, 0, 201 + i);
+        cr_assert_str_eq(node_fake_request(b->nodes[0], 200 + i), "EXISTS hot");
+        node_fake_say(b->nodes[0], HEARD[i]);
+        cr_assert(BENCH_UNTIL(b, bench_listen(c)[0] != '\0'));
+        int64_t freq = strtoll(bench_listen(c) + 1, NULL, 10);
+        if (i == 0)
+            cr_assert(bench_listen(c)[0] == ':' && freq > 0 && freq <= 220, "%s", bench_listen(c));
+        else
+            cr_assert_str_eq(bench_listen(c), i == 1 ? "$-1\r\n" : HEARD[i]);
+    }
+    hotkeys_free(&b->env.hotkeys);
+    bench_stop(b, c);
 }
 
 /* A RESP2 client is told in RESP2, whatever stands in an array. */

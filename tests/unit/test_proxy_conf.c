@@ -41,6 +41,7 @@ Test(proxy_conf, defaults_are_the_documented_ones) {
     cr_assert_eq(conf.client_idle_s, 0);
     cr_assert_eq(conf.slowlog_log_slower_than, 10000);
     cr_assert_eq(conf.slowlog_max_len, 128);
+    cr_assert_eq(conf.hotkeys_sample, 32);
     cr_assert_not(conf.allow_debug);
     cr_assert_eq(conf.log_level, 1);
     cr_assert_str_eq(conf.compat_redis_version, "7.4.0");
