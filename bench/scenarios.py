@@ -327,6 +327,7 @@ SCENARIOS = [
              {"proxy": through_proxy(pipeline=16), "node": direct(first_node, pipeline=16), "micro": growth},
              [Goal("growth_ring", "proxy CPU per GET, ring of 1,000 nodes vs 3", growth_ratio("ring_3", "ring_1000", "proxy", "proxy"), ("<=", 1.10)),
               Goal("growth_keys", "node CPU per GET, 10^7 keys vs 10^5", growth_ratio("keys_1e5", "keys_1e7", "node", "server"), ("<=", 1.10)),
+              Goal("growth_keys_alone", "the same if each is read alone, nothing fetched ahead", growth_ratio("alone_1e5", "alone_1e7", "node", "server")),
               Goal("growth_keys_zipf", "the same, Zipf keys", growth_ratio("zipf_1e5", "zipf_1e7", "node", "server"))],
              fill_direct),
     Scenario("redis-benchmark", "The benchmark that everybody has: redis-benchmark -c 50 -P 16 against both proxies.",

@@ -54,10 +54,6 @@ void ring_free(struct ring **ring);
  * practice: the points of the hash's top bits lie in one cache line. */
 uint32_t ring_lookup(const struct ring *ring, uint64_t hash);
 
-/** ring_prefetch(ring, hash): ring_lookup() of this hash follows soon: let memory bring its line
- * meanwhile. */
-void ring_prefetch(const struct ring *ring, uint64_t hash);
-
 /**
  * ring_owners(ring, hash, out, max): the first `max` distinct members from the owner on, clockwise:
  * where a key goes when the owners before are down. Returns how many were written (all RING_UP
