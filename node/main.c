@@ -156,7 +156,7 @@ static void on_signal(int signo, void *ctx) {
             event_base_loopbreak(n->base);
         n->draining = true;
         n->drain_until_ms = clock_mono_ms() + DRAIN_MS;
-        service_listener_free(&n->listener);
+        service_listener_finish(&n->listener);
         tick_wake(n->server.tick);
     }
 }

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "../common/command.h"
@@ -98,9 +99,15 @@ void session_close_all(struct server *server) {
         leave(server->sessions);
 }
 
+/* What was sent before we said that we end is still in the socket. */
+static bool has_unread(const struct conn *conn) {
+    int bytes = 0;
+    return ioctl(conn_fd(conn), FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
 bool session_idle(const struct server *server) {
     for (const struct session *s = server->sessions; s != NULL; s = s->next) {
-        if (s->ops != NULL || conn_out_len(s->conn) != 0)
+        if (s->ops != NULL || conn_out_len(s->conn) != 0 || has_unread(s->conn))
             return false;
     }
     return true;

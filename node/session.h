@@ -21,7 +21,8 @@ struct session;
  * memory runs out. */
 void session_open(struct server *server, int fd);
 
-/** session_close_all(server): at the end. session_idle(server): no session waits for an answer. */
+/** session_close_all(server): at the end. session_idle(server): no session waits for an answer, and
+ * none has sent what is not read yet. */
 void session_close_all(struct server *server);
 bool session_idle(const struct server *server);
 

@@ -3,13 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "../harness/expect.h"
 #include "../harness/program.h"
 #include "../harness/sql.h"
 #include "../harness/stack.h"
 
-enum { RUN_MS = 30000, STOP_MS = 15000, EXIT_CONFIG = 6, ARGS_MAX = 16 };
+enum { RUN_MS = 30000, STOP_MS = 15000, EXIT_CONFIG = 6, ARGS_MAX = 16, LATE = 20 };
 
 /* ---- stopping ---- */
 
@@ -83,6 +84,38 @@ Test(stopping, sigterm_lets_a_node_finish_what_it_was_asked) {
     EXPECT_NEXT(c, "+OK");
     cr_assert_eq(program_wait(node, STOP_MS), 0);
     sql_expect(sql, "after", "SELECT payload FROM ringfence.entry WHERE key = 'stop:row'");
+    cr_assert_eq(program_stop(proxy, SIGTERM, STOP_MS), 0);
+}
+
+/* It was connected and has asked, whether the node had time to accept and to read or not. */
+Test(stopping, a_node_answers_who_was_in_its_backlog) {
+    struct caller *late[LATE];
+    struct rlimit was, few = {.rlim_cur = 3};
+    char log[32];
+    kill(backend, SIGCONT);
+    EXPECT_NEXT(c, "+OK");
+    EXPECT_NEXT(c, "$after");
+    /* It cannot accept while it has no descriptors, and rests. */
+    cr_assert_eq(prlimit(node, RLIMIT_NOFILE, NULL, &was), 0);
+    few.rlim_max = was.rlim_max;
+    cr_assert_eq(prlimit(node, RLIMIT_NOFILE, &few, NULL), 0);
+    for (int i = 0; i < LATE; i++) {
+        late[i] = expect_caller(node_port);
+        caller_say_words(late[i], "SET", "stop:late", "value", NULL);
+        caller_say_words(late[i], "GET", "stop:late", NULL);
+        expect_flush(late[i]);
+    }
+    snprintf(log, sizeof(log), "stop.%u", node_port);
+    EVENTUALLY(STOP_MS, stack_log_has(s, log, "accept_failed"));
+    cr_assert_eq(prlimit(node, RLIMIT_NOFILE, &was, NULL), 0);
+    kill(node, SIGTERM);
+    for (int i = 0; i < LATE; i++) {
+        EXPECT_NEXT(late[i], "+OK");
+        EXPECT_NEXT(late[i], "$value");
+        cr_assert(caller_ended(late[i]));
+        caller_close(&late[i]);
+    }
+    cr_assert_eq(program_wait(node, STOP_MS), 0);
     cr_assert_eq(program_stop(proxy, SIGTERM, STOP_MS), 0);
 }
 
