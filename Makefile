@@ -5,6 +5,7 @@ PKGS := libevent_core libevent_extra libevent_pthreads libpq libxxhash jansson l
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter
 # The daemons are optimised as a whole; tests link the same objects without that, which is much faster.
 CFLAGS_release := -O2 -g -flto=auto -ffat-lto-objects -fno-semantic-interposition
+CFLAGS_planted := -O2 -g -DRINGFENCE_WITH_PLANTS
 CFLAGS_debug := -O1 -g -fno-omit-frame-pointer
 # Under the sanitizers gcc no longer sees the ranges of numbers, and warns of text that always fits.
 CFLAGS_asan := -O1 -g -Wno-format-truncation -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -223,14 +224,10 @@ reliability: all $B/tests/figures/test_figures
 tests: $B/tests/chaos/test_chaos
 -include $(CHAOS:.o=.d)
 
-# `make planted`: every bug of common/plant.h, built in one at a time, must be found.
-.PHONY: planted planted-flags planted-libs
+# `make planted [NAMES='wrong_owner ...'] [SECONDS_EACH=s]`: every bug of common/plant.h, one at a time, must be found.
+.PHONY: planted
 planted:
-	@tests/sim/planted.sh
-planted-flags:
-	@echo '$(CFLAGS_all) -fno-lto'
-planted-libs:
-	@echo '$(LIBS)'
+	@SECONDS_EACH=$(if $(filter file,$(origin SECONDS_EACH)),60,$(SECONDS_EACH)) tests/sim/planted.sh $(NAMES)
 
 tests: $B/tests/sim/simulate
 -include $(SIM:.o=.d)
