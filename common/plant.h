@@ -58,6 +58,9 @@ enum plant {
     PLANT_no_drop_at_other_owners,          /* rule 11, F12 */
     PLANT_no_program_order,                 /* rule 5, F10 */
     PLANT_nil_in_mget_for_failure,          /* promise 5 */
+    /* transactions */
+    PLANT_exec_reads_the_cache,             /* one moment for all */
+    PLANT_exec_forgets_watches,             /* nothing is done if a watched row changed */
     PLANT_COUNT_OF
 };
 /* clang-format on */

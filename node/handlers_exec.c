@@ -5,6 +5,7 @@
 
 #include "../common/command.h"
 #include "../common/conn.h"
+#include "../common/plant.h"
 #include "../common/reply.h"
 #include "../common/resp_write.h"
 #include "cache.h"
@@ -99,11 +100,25 @@ static enum through_status start_write(struct running *run) {
 
 /* ---- one that reads ---- */
 
+/* A bug of plant.h: copies instead of what the table has. */
+static void plant_copies(const struct running *run, struct store_row *rows) {
+    const struct cache *cache = run->server->cache;
+    struct cache_item item;
+    for (uint32_t i = 0; i < run->exec->keys_count; i++) {
+        struct span key = run->exec->keys[i];
+        if (rows[i].present && cache_peek(cache, key, cache_hash(cache, key), &item) &&
+            !item.absent)
+            rows[i].payload = item.value;
+    }
+}
+
 static void on_rows(struct store_query *query, enum store_status status,
                     const struct store_answer *rows) {
     struct running *run = (struct running *)((char *)query - offsetof(struct running, query));
     const struct exec *exec = run->exec;
     struct store_exec_ack done = {0};
+    if (PLANTED(exec_reads_the_cache) && status == STORE_OK)
+        plant_copies(run, (struct store_row *)rows->rows);
     for (uint32_t i = 0; i < exec->keys_count; i++)
         through_drop(run->server->through, exec->keys[i]);
     if (status == STORE_OK) {

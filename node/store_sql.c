@@ -45,23 +45,23 @@ static const char *const TEXTS[] = {
                         "c.oid = '{T}'::regclass",
     [STORE_SQL_ROW] =
         "SELECT {P}, {A}, version, floor(extract(epoch FROM expires_at) * 1000)::bigint,"
-        " floor(extract(epoch FROM updated_at) * 1000)::bigint, {L} FROM {T} WHERE {K} = $1",
+        " floor(extract(epoch FROM updated_at) * 1000)::bigint, {L} FROM {T} WHERE {K} = $1"
+        " AND (version <> 0 OR {A})",
     [STORE_SQL_ROWS] =
         "SELECT {K}, {P}, version, CASE WHEN expires_at IS NOT NULL THEN"
         " greatest(0, (extract(epoch FROM expires_at - now()) * 1000)::bigint) END, {L}"
         " FROM {T} WHERE {K} = ANY ($1::text[])",
     /* A transaction: first all rows that there are, then those that there may be, each in the order
-     * of the keys. A row that we have just made is still none. */
+     * of the keys. A row that only keeps a place has version 0: as good as no row. */
     [STORE_SQL_EXEC_LOCK] = "SELECT count(*) FROM (SELECT {K} FROM {T} WHERE {K} = ANY ($1::text[])"
                             " ORDER BY {K} FOR NO KEY UPDATE) AS locked",
     [STORE_SQL_EXEC_HOLD] =
-        "INSERT INTO {T} AS t ({K}, {P}, {A}, version) SELECT k, 'null', false, nextval({S})"
+        "INSERT INTO {T} AS t ({K}, {P}, {A}, version) SELECT k, 'null', false, 0"
         " FROM unnest($1::text[]) AS u (k)"
         " ON CONFLICT ({K}) DO UPDATE SET {P} = t.{P} WHERE false",
     /* One moment for all; it is noted which rows there are not. */
     [STORE_SQL_EXEC_ROWS] =
-        "WITH seen AS MATERIALIZED (SELECT {K} AS k, {P} AS p,"
-        " CASE WHEN xmin = pg_current_xact_id()::xid THEN 0 ELSE version END AS v,"
+        "WITH seen AS MATERIALIZED (SELECT {K} AS k, {P} AS p, version AS v,"
         " CASE WHEN expires_at IS NOT NULL THEN"
         " greatest(0, (extract(epoch FROM expires_at - now()) * 1000)::bigint) END AS ttl,"
         " {L} AS live FROM {T} WHERE {K} = ANY ($1::text[])),"
@@ -72,8 +72,8 @@ static const char *const TEXTS[] = {
     /* An error if a watched row is not as it was. */
     [STORE_SQL_EXEC_CHECK] =
         "SELECT 1 / (NOT EXISTS (SELECT FROM unnest($1::text[], $2::text[], $3::text[])"
-        " AS w (wk, wv, wl) LEFT JOIN {T} AS t ON t.{K} = wk WHERE CASE WHEN t.xmin ="
-        " pg_current_xact_id()::xid THEN 0 ELSE coalesce(t.version, 0) END <> wv::bigint"
+        " AS w (wk, wv, wl) LEFT JOIN {T} AS t ON t.{K} = wk"
+        " WHERE coalesce(t.version, 0) <> wv::bigint"
         " OR coalesce({L}, false) <> (wl = '1')))::int",
     /* An error if there is a row now that there was not. */
     [STORE_SQL_EXEC_GUARD] = "SELECT 1 / (NOT EXISTS (SELECT FROM {T} WHERE {K} = ANY"

@@ -95,7 +95,7 @@ static const char *const TEXTS[] = {
         "END AS outcome FROM (SELECT was.*, CASE WHEN live THEN convert_to(p, 'UTF8') ELSE '' END "
         "AS b, convert_to($2, 'UTF8') AS val FROM was) AS i) AS o{E}",
     [STORE_SQL_EDIT_ENABLE] =
-        "{B} found AND NOT live AS w, 0 AS outcome, p AS np, CASE WHEN x > now() THEN x END AS nx,"
+        "{B} v <> 0 AND NOT live AS w, 0 AS outcome, p AS np, CASE WHEN x > now() THEN x END AS nx,"
         " true AS na FROM was{E}",
     [STORE_SQL_EDIT_DISABLE] =
         "{B} a AS w, 0 AS outcome, p AS np, x AS nx, false AS na FROM was{E}",

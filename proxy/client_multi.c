@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../common/plant.h"
 #include "../common/reply.h"
 #include "../common/resp_write.h"
 #include "client_private.h"
@@ -159,7 +160,7 @@ static enum client_taken start(struct client *c, struct running *run, int id,
         client_out_of_memory(c);
         return CLIENT_TAKEN_LAST;
     }
-    if (watches != NULL)
+    if (watches != NULL && !PLANTED(exec_forgets_watches))
         multi_write_watches(watches, &watched);
     run->request = r;
     r->is_write = writes;

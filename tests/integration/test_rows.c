@@ -89,6 +89,39 @@ Test(rows, setver_writes_only_over_the_version_it_names) {
     EXPECT(c, "-ERR value is not an integer or out of range", "RF.SETVER", "row:ver", "-1", "y");
 }
 
+/* A transaction that watches a key without a row leaves one behind that only keeps its place: for
+ * everybody it is as if there were none, until somebody writes to it. */
+Test(rows, a_row_that_keeps_a_place_is_none) {
+    static const char *const KEYS[] = {"row:held:a", "row:held:b", "row:held:c"};
+    for (int i = 0; i < 3; i++) {
+        EXPECT(c, "+OK", "WATCH", KEYS[i]);
+        EXPECT(c, "+OK", "MULTI");
+        EXPECT(c, "+QUEUED", "SET", "row:other", "v");
+        EXPECT(c, "[+OK]", "EXEC");
+        cr_assert_eq(sql_int(sql, "SELECT count(*) FROM ringfence.entry WHERE key = '%s'", KEYS[i]),
+                     1);
+        EXPECT(c, "nil", "RF.GET", KEYS[i]);
+        EXPECT(c, ":0", "RF.ENABLE", KEYS[i]);
+        EXPECT(c, "nil", "GET", KEYS[i]);
+    }
+    /* Whoever watches the key sees no change, though its row came meanwhile. */
+    EXPECT(c, "+OK", "WATCH", "row:held:d");
+
+    sql_do(sql, "INSERT INTO ringfence.entry (key, payload, active, version)"
+                " VALUES ('row:held:d', 'null', false, 0)");
+    EXPECT(c, "+OK", "MULTI");
+    EXPECT(c, "+QUEUED", "SET", "row:other", "w");
+    EXPECT(c, "[+OK]", "EXEC");
+    EXPECT(c, ":*", "RF.SETVER", KEYS[0], "0", "v");
+    EXPECT(c, "$v", "GET", KEYS[0]);
+    EXPECT(c, "+OK", "SET", KEYS[1], "v", "NX");
+    sql_do(sql, "INSERT INTO ringfence.entry (key, payload) VALUES ('row:held:c', 'v')"
+                " ON CONFLICT (key) DO UPDATE SET payload = 'sql', active = true");
+    EXPECT(c, "[$payload $sql *", "RF.GET", KEYS[2]);
+    for (int i = 0; i < 3; i++)
+        cr_assert_gt(version_of(KEYS[i]), 0, "%s", KEYS[i]);
+}
+
 /* Both nodes with the same version: one of them wins. */
 Test(rows, setver_has_one_winner_between_nodes) {
     char version[24];

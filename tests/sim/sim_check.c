@@ -1,4 +1,4 @@
-#include "sim_check.h"
+#include "sim_check_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,12 +26,12 @@ struct sim_check *sim_check_new(struct sim *sim) {
     return sim_alloc(sim, sizeof(struct sim_check));
 }
 
-static bool is_linear(const struct sim *sim, unsigned key) {
+bool sim_is_linear(const struct sim *sim, unsigned key) {
     return sim_profile(sim)->linear && key < sim_profile(sim)->pure_keys;
 }
 
 static bool is_write(enum sim_op_kind kind) {
-    return kind > SIM_OP_EXISTS;
+    return kind >= SIM_OP_SET;
 }
 
 void sim_check_ask(struct sim *sim, struct sim_op *op) {
@@ -47,7 +47,7 @@ void sim_check_ask(struct sim *sim, struct sim_op *op) {
 
 /* ---- what a request saw ---- */
 
-static const char *name(struct sim *sim, const struct sim_op *op, uint32_t i, char *out) {
+const char *sim_op_name(struct sim *sim, const struct sim_op *op, uint32_t i, char *out) {
     struct span key = sim_key(sim, op->keys[i]);
     snprintf(out, 64, "%s, key %.*s, sent %lld.%03d ms", op->client->name, (int)key.len, key.ptr,
              (long long)(op->sent_us / 1000 - 1000000), (int)(op->sent_us % 1000));
@@ -67,12 +67,12 @@ static void saw(struct sim *sim, const struct sim_op *op, uint32_t i, uint32_t a
     struct sim_check *check = sim_parts(sim)->check;
     char text[64];
     unsigned key = op->keys[i];
-    if (!is_linear(sim, key))
+    if (!sim_is_linear(sim, key))
         return;
     uint32_t low = floor_of(op, i);
     if (at < low || (made && at == low))
         sim_violation(sim, "ORDER: %s: state %u, but %u had been seen before",
-                      name(sim, op, i, text), at, low);
+                      sim_op_name(sim, op, i, text), at, low);
     if (at > check->floors[key])
         check->floors[key] = at;
     if (at > op->client->floors[key])
@@ -116,29 +116,30 @@ static bool oldest_fit(struct sim *sim, const struct sim_op *op, uint32_t i, uin
     return false;
 }
 
-static void read_value(struct sim *sim, const struct sim_op *op, uint32_t i, uint32_t value) {
+void sim_read_value(struct sim *sim, const struct sim_op *op, uint32_t i, uint32_t value) {
     char text[64];
     unsigned key = op->keys[i];
     if (value != 0 && sim_db_value_key(sim, value) != key) {
         sim_violation(sim, "MIXED UP: %s: the answer is v%u, which was never written to it",
-                      name(sim, op, i, text), value);
+                      sim_op_name(sim, op, i, text), value);
         return;
     }
     if (value != 0 && sim_db_state_of(sim, value) < 0) {
-        sim_violation(sim, "NEVER COMMITTED: %s: the answer is v%u", name(sim, op, i, text), value);
+        sim_violation(sim, "NEVER COMMITTED: %s: the answer is v%u", sim_op_name(sim, op, i, text),
+                      value);
         return;
     }
     if (!was_lately(sim, op, i, value)) {
         sim_violation(sim, "STALE: %s: the answer is v%u (0: nil), which is too old",
-                      name(sim, op, i, text), value);
+                      sim_op_name(sim, op, i, text), value);
         return;
     }
     uint32_t current = sim_db_history(sim, key)->states[sim_db_state_now(sim, key)].value;
     if (op->final && value != current)
         sim_violation(sim, "NOT AT REST: %s: the answer is v%u, the table has v%u",
-                      name(sim, op, i, text), value, current);
+                      sim_op_name(sim, op, i, text), value, current);
     uint32_t at;
-    if (!is_linear(sim, key))
+    if (!sim_is_linear(sim, key))
         return;
     if (value != 0)
         saw(sim, op, i, (uint32_t)sim_db_state_of(sim, value), false);
@@ -146,21 +147,21 @@ static void read_value(struct sim *sim, const struct sim_op *op, uint32_t i, uin
         saw(sim, op, i, at, false);
     else
         sim_violation(sim, "ORDER: %s: nil, but the key was never absent after state %u",
-                      name(sim, op, i, text), floor_of(op, i));
+                      sim_op_name(sim, op, i, text), floor_of(op, i));
 }
 
 /* The key was absent, or there, at some time since the request was sent: what a statement that did
  * nothing has seen. */
-static void observed(struct sim *sim, const struct sim_op *op, uint32_t i, bool present) {
+void sim_observed(struct sim *sim, const struct sim_op *op, uint32_t i, bool present) {
     const struct sim_history *h = sim_db_history(sim, op->keys[i]);
     char text[64];
-    for (uint32_t at = is_linear(sim, op->keys[i]) ? floor_of(op, i) : 0; at < h->count; at++) {
+    for (uint32_t at = sim_is_linear(sim, op->keys[i]) ? floor_of(op, i) : 0; at < h->count; at++) {
         if ((h->states[at].value != 0) == present && h->states[at].to_us >= op->sent_us) {
             saw(sim, op, i, at, false);
             return;
         }
     }
-    sim_violation(sim, "NO-OP: %s: it was never %s meanwhile", name(sim, op, i, text),
+    sim_violation(sim, "NO-OP: %s: it was never %s meanwhile", sim_op_name(sim, op, i, text),
                   present ? "there" : "absent");
 }
 
@@ -187,23 +188,25 @@ static bool find_commit(struct sim *sim, const struct sim_op *op, uint32_t i, ui
     return false;
 }
 
-static void wrote(struct sim *sim, const struct sim_op *op) {
+void sim_wrote(struct sim *sim, const struct sim_op *op, uint32_t i) {
     char text[64];
-    for (uint32_t i = 0; i < op->count; i++) {
-        uint32_t at;
-        if (!find_commit(sim, op, i, &at)) {
-            sim_violation(sim, "LOST WRITE: %s: v%u was answered OK and is not in the history",
-                          name(sim, op, i, text), op->values[i]);
-            return;
-        }
+    uint32_t at;
+    if (find_commit(sim, op, i, &at))
         saw(sim, op, i, at, true);
-    }
+    else
+        sim_violation(sim, "LOST WRITE: %s: v%u was answered OK and is not in the history",
+                      sim_op_name(sim, op, i, text), op->values[i]);
+}
+
+static void wrote(struct sim *sim, const struct sim_op *op) {
+    for (uint32_t i = 0; i < op->count; i++)
+        sim_wrote(sim, op, i);
 }
 
 static void deleted(struct sim *sim, const struct sim_op *op, long changed) {
     char text[64];
     if (changed < 0 || changed > (long)op->count) {
-        sim_violation(sim, "COUNT: %s: DEL says %ld", name(sim, op, 0, text), changed);
+        sim_violation(sim, "COUNT: %s: DEL says %ld", sim_op_name(sim, op, 0, text), changed);
         return;
     }
     for (uint32_t i = 0; i < op->count; i++) {
@@ -211,7 +214,7 @@ static void deleted(struct sim *sim, const struct sim_op *op, long changed) {
         for (uint32_t j = 0; j < i; j++)
             repeated = repeated || op->keys[j] == op->keys[i];
         if (!repeated)
-            observed(sim, op, i, false);
+            sim_observed(sim, op, i, false);
     }
 }
 
@@ -219,16 +222,18 @@ static void deleted(struct sim *sim, const struct sim_op *op, long changed) {
 static void replaced(struct sim *sim, const struct sim_op *op, uint32_t old) {
     char text[64];
     if (op->kind == SIM_OP_GETDEL) {
-        observed(sim, op, 0, false);
+        sim_observed(sim, op, 0, false);
         if (old != 0 && sim_db_value_key(sim, old) != op->keys[0])
-            sim_violation(sim, "MIXED UP: %s: GETDEL returned v%u", name(sim, op, 0, text), old);
+            sim_violation(sim, "MIXED UP: %s: GETDEL returned v%u", sim_op_name(sim, op, 0, text),
+                          old);
         return;
     }
     wrote(sim, op);
     int64_t at = sim_db_state_of(sim, op->values[0]);
     if (op->keys[0] < sim_profile(sim)->pure_keys && at > 0 &&
         sim_db_history(sim, op->keys[0])->states[at - 1].value != old && sim_profile(sim)->linear)
-        sim_violation(sim, "OLD VALUE: %s: GETSET returned v%u", name(sim, op, 0, text), old);
+        sim_violation(sim, "OLD VALUE: %s: GETSET returned v%u", sim_op_name(sim, op, 0, text),
+                      old);
 }
 
 static bool wrote_nothing(struct sim *sim, const struct sim_op *op) {
@@ -246,8 +251,8 @@ static void wrote_if_absent(struct sim *sim, const struct sim_op *op, bool done)
     for (uint32_t i = 0; i < op->count; i++) {
         const struct sim_history *h = sim_db_history(sim, op->keys[i]);
         int64_t at = sim_db_state_of(sim, op->values[i]);
-        if (done && at > 0 && is_linear(sim, op->keys[i]) && h->states[at - 1].value != 0)
-            sim_violation(sim, "MSETNX: %s: it wrote over v%u", name(sim, op, i, text),
+        if (done && at > 0 && sim_is_linear(sim, op->keys[i]) && h->states[at - 1].value != 0)
+            sim_violation(sim, "MSETNX: %s: it wrote over v%u", sim_op_name(sim, op, i, text),
                           h->states[at - 1].value);
         for (uint32_t s = 0; s < h->count; s++)
             present = present || (h->states[s].value != 0 && h->states[s].to_us >= op->sent_us);
@@ -255,9 +260,10 @@ static void wrote_if_absent(struct sim *sim, const struct sim_op *op, bool done)
     if (done)
         wrote(sim, op);
     else if (!wrote_nothing(sim, op))
-        sim_violation(sim, "MSETNX: %s: it says 0 and has written", name(sim, op, 0, text));
+        sim_violation(sim, "MSETNX: %s: it says 0 and has written", sim_op_name(sim, op, 0, text));
     else if (!present)
-        sim_violation(sim, "MSETNX: %s: it says 0, and no key was there", name(sim, op, 0, text));
+        sim_violation(sim, "MSETNX: %s: it says 0, and no key was there",
+                      sim_op_name(sim, op, 0, text));
 }
 
 /* Every addition makes a value of its own, and one alone is told of it. */
@@ -266,7 +272,7 @@ static void added(struct sim *sim, const struct sim_op *op, uint32_t value) {
     struct sim_op made = *op;
     char text[64];
     if (sim_db_value_key(sim, value) != op->keys[0] || check->claimed[value]) {
-        sim_violation(sim, "ADD: %s: v%u is another's", name(sim, op, 0, text), value);
+        sim_violation(sim, "ADD: %s: v%u is another's", sim_op_name(sim, op, 0, text), value);
         return;
     }
     check->claimed[value] = true;
@@ -293,7 +299,7 @@ static void read_bulks(struct sim *sim, const struct sim_op *op, struct span rep
             sim_violation(sim, "MIXED UP: %s: a value that nobody wrote", op->client->name);
             return;
         }
-        read_value(sim, op, i, value.ptr == NULL ? 0 : sim_value_id(value));
+        sim_read_value(sim, op, i, value.ptr == NULL ? 0 : sim_value_id(value));
     }
 }
 
@@ -301,6 +307,8 @@ static void failed(struct sim *sim, struct sim_op *op, struct span reply) {
     static const char *const DEFINITE[] = {"-DBDOWN ", "-TIMEOUT ", "-BUSY ", "-NODEDOWN ",
                                            "-ERR database refused"};
     op->outcome = SIM_OP_ERROR;
+    if (sim_check_abort(sim, op, reply))
+        return;
     if (reply.len > 11 && memcmp(reply.ptr, "-UNCERTAIN ", 11) == 0) {
         op->outcome = SIM_OP_UNCERTAIN;
         if (is_write(op->kind))
@@ -324,6 +332,14 @@ static void answered(struct sim *sim, const struct sim_op *op, struct span reply
         return;
     case SIM_OP_EXISTS:
         return;
+    case SIM_OP_WATCH:
+    case SIM_OP_QUEUE:
+        sim_check_said(sim, op, reply);
+        return;
+    case SIM_OP_EXEC_READ:
+    case SIM_OP_EXEC:
+        sim_check_exec(sim, op, reply);
+        return;
     case SIM_OP_SET:
     case SIM_OP_MSET:
         wrote(sim, op);
@@ -331,7 +347,7 @@ static void answered(struct sim *sim, const struct sim_op *op, struct span reply
     case SIM_OP_SET_NX:
     case SIM_OP_SET_XX:
         if (is_nil)
-            observed(sim, op, 0, op->kind == SIM_OP_SET_NX);
+            sim_observed(sim, op, 0, op->kind == SIM_OP_SET_NX);
         else
             wrote(sim, op);
         return;
@@ -375,6 +391,7 @@ void sim_check_rest(struct sim *sim) {
     for (const struct sim_op *op = sim_parts(sim)->check->writes; op != NULL; op = op->next_write) {
         if (op->outcome == SIM_OP_ERROR && !wrote_nothing(sim, op))
             sim_violation(sim, "NOT AN ERROR: %s: v%u was answered with one, and was written",
-                          name(sim, op, 0, text), op->values[0]);
+                          sim_op_name(sim, op, 0, text), op->values[0]);
+        sim_check_whole(sim, op);
     }
 }

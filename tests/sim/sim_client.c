@@ -22,8 +22,8 @@ static const struct conn_handlers HANDLERS = {.on_read = on_read, .on_end = on_e
 
 /* How often each kind of request comes, out of a thousand. */
 static const unsigned MIXES[SIM_MIXES][SIM_OP_KINDS] = {
-    {[SIM_OP_GET] = 430,
-     [SIM_OP_MGET] = 70,
+    {[SIM_OP_GET] = 390,
+     [SIM_OP_MGET] = 60,
      [SIM_OP_EXISTS] = 20,
      [SIM_OP_SET] = 220,
      [SIM_OP_SET_NX] = 25,
@@ -33,7 +33,9 @@ static const unsigned MIXES[SIM_MIXES][SIM_OP_KINDS] = {
      [SIM_OP_ADD] = 20,
      [SIM_OP_MSET] = 60,
      [SIM_OP_MSETNX] = 20,
-     [SIM_OP_DEL] = 65},
+     [SIM_OP_DEL] = 65,
+     [SIM_OP_WATCH] = 15,
+     [SIM_OP_EXEC] = 35},
     {[SIM_OP_GET] = 600, [SIM_OP_SET] = 350, [SIM_OP_DEL] = 50},
     {[SIM_OP_GET] = 500,
      [SIM_OP_MGET] = 50,
@@ -41,6 +43,13 @@ static const unsigned MIXES[SIM_MIXES][SIM_OP_KINDS] = {
      [SIM_OP_MSET] = 200,
      [SIM_OP_MSETNX] = 50,
      [SIM_OP_DEL] = 150},
+    {[SIM_OP_GET] = 250,
+     [SIM_OP_MGET] = 50,
+     [SIM_OP_SET] = 80,
+     [SIM_OP_MSET] = 120,
+     [SIM_OP_DEL] = 50,
+     [SIM_OP_WATCH] = 150,
+     [SIM_OP_EXEC] = 300},
 };
 
 const unsigned *sim_client_mix(unsigned i) {
@@ -84,6 +93,8 @@ static void lose(struct sim_client *c) {
     c->first = c->last = NULL;
     c->open = 0;
     c->life++;
+    c->watched = 0;
+    c->watch_failed = false;
     for (unsigned key = 0; key < SIM_KEYS_MAX; key++)
         c->floors[key] = c->write_floors[key] = 0;
     sim_in(sim, &c->process, sim_between(sim, 100, 3000), on_connect, c, 0);
@@ -117,6 +128,8 @@ static uint32_t random_count(struct sim *sim, enum sim_op_kind kind) {
     case SIM_OP_MGET:
     case SIM_OP_MSET:
     case SIM_OP_MSETNX:
+    case SIM_OP_WATCH:
+    case SIM_OP_EXEC:
         return 1 + (uint32_t)sim_random(sim, max);
     case SIM_OP_EXISTS:
     case SIM_OP_DEL:
@@ -126,12 +139,17 @@ static uint32_t random_count(struct sim *sim, enum sim_op_kind kind) {
     }
 }
 
+static bool is_distinct(enum sim_op_kind kind) {
+    return kind == SIM_OP_MSET || kind == SIM_OP_MSETNX || kind == SIM_OP_WATCH ||
+           kind == SIM_OP_EXEC;
+}
+
 /* Keys may repeat, but not in an MSET, whose last one would win. */
 static void random_keys(struct sim *sim, struct sim_op *op) {
     unsigned keys = sim_profile(sim)->keys, used = 0;
     for (uint32_t i = 0; i < op->count; i++) {
         unsigned key = (unsigned)sim_random(sim, keys);
-        while ((op->kind == SIM_OP_MSET || op->kind == SIM_OP_MSETNX) && (used >> key & 1) != 0)
+        while (is_distinct(op->kind) && (used >> key & 1) != 0)
             key = (key + 1) % keys;
         used |= 1u << key;
         op->keys[i] = (uint8_t)key;
@@ -148,8 +166,11 @@ static void write_request(struct sim *sim, struct sim_op *op) {
         [SIM_OP_GET] = "GET",       [SIM_OP_MGET] = "MGET",       [SIM_OP_EXISTS] = "EXISTS",
         [SIM_OP_SET] = "SET",       [SIM_OP_SET_NX] = "SET",      [SIM_OP_SET_XX] = "SET",
         [SIM_OP_GETSET] = "GETSET", [SIM_OP_GETDEL] = "GETDEL",   [SIM_OP_MSET] = "MSET",
-        [SIM_OP_DEL] = "DEL",       [SIM_OP_ADD] = "INCRBYFLOAT", [SIM_OP_MSETNX] = "MSETNX"};
+        [SIM_OP_DEL] = "DEL",       [SIM_OP_ADD] = "INCRBYFLOAT", [SIM_OP_MSETNX] = "MSETNX",
+        [SIM_OP_WATCH] = "WATCH"};
     struct span argv[2 + 2 * SIM_OP_KEYS_MAX];
+    if (op->kind >= SIM_OP_KINDS || NAMES[op->kind] == NULL)
+        return; /* transact() does it */
     size_t room = sim_profile(sim)->value_bytes + SIM_TEXT_BYTES;
     char *texts = sim_alloc(sim, op->count * room);
     uint32_t argc = 0;
@@ -173,13 +194,78 @@ static void ask(struct sim_client *c, struct sim_op *op) {
     struct sim *sim = c->process.sim;
     op->client = c;
     op->sent_us = sim_now_us(sim);
-    for (uint32_t i = 0; i < op->count && sets(op->kind); i++)
-        op->values[i] = sim_db_value(sim, op->keys[i]);
+    op->moment = sim_db_moment(sim);
+    for (uint32_t i = 0; i < op->count; i++) {
+        if (sets(op->kind) || op->acts[i] == SIM_ACT_SET)
+            op->values[i] = sim_db_value(sim, op->keys[i]);
+    }
     sim_check_ask(sim, op);
     *(c->last != NULL ? &c->last->next : &c->first) = op;
     c->last = op;
     c->open++;
     write_request(sim, op);
+}
+
+/* ---- transactions ---- */
+
+static void watch(struct sim_client *c, struct sim_op *op) {
+    for (uint32_t i = 0; i < op->count; i++)
+        op->watched |= 1u << op->keys[i];
+    c->watched = op->watched;
+    c->watched_us = sim_now_us(c->process.sim);
+    c->watched_from = sim_db_moment(c->process.sim);
+    ask(c, op);
+}
+
+static void draw_acts(struct sim *sim, struct sim_op *op) {
+    bool reads = sim_chance(sim, 400);
+    for (uint32_t i = 0; i < op->count; i++)
+        op->acts[i] = reads || sim_chance(sim, 250) ? SIM_ACT_GET
+                      : sim_chance(sim, 800)        ? SIM_ACT_SET
+                                                    : SIM_ACT_DEL;
+    op->kind = SIM_OP_EXEC_READ;
+    for (uint32_t i = 0; i < op->count; i++) {
+        if (op->acts[i] != SIM_ACT_GET)
+            op->kind = SIM_OP_EXEC;
+    }
+}
+
+/* One of the words that leave with a transaction: its answer is only that it was heard. */
+static void queue(struct sim_client *c, const struct span *argv, uint32_t argc) {
+    struct sim_op *op = sim_alloc(c->process.sim, sizeof(*op));
+    op->kind = SIM_OP_QUEUE;
+    ask(c, op);
+    resp_write_request(conn_out(c->conn), argv, argc);
+}
+
+static void transact(struct sim_client *c, struct sim_op *op) {
+    static const char *const NAMES[] = {"GET", "SET", "DEL"};
+    struct sim *sim = c->process.sim;
+    draw_acts(sim, op);
+    op->watched = c->watched;
+    op->watched_us = c->watched_us;
+    op->watched_from = c->watched_from;
+    c->watched = 0;
+    queue(c, (const struct span[]){SPAN("MULTI")}, 1);
+    struct sim_op *multi = c->last;
+    ask(c, op); /* its values are drawn; it is answered behind what it queues */
+    c->last = multi;
+    multi->next = NULL;
+    c->open--;
+    char *text = sim_alloc(sim, sim_profile(sim)->value_bytes + SIM_TEXT_BYTES);
+    for (uint32_t i = 0; i < op->count; i++) {
+        struct span argv[3] = {span_str(NAMES[op->acts[i]]), sim_key(sim, op->keys[i])};
+        if (op->acts[i] == SIM_ACT_SET)
+            argv[2] = sim_value_text(sim, op->values[i], text);
+        queue(c, argv, op->acts[i] == SIM_ACT_SET ? 3 : 2);
+        sim_trace(sim, "%s: queues %s %.*s v%u", c->name, NAMES[op->acts[i]], (int)argv[1].len,
+                  argv[1].ptr, op->values[i]);
+    }
+    c->last->next = op;
+    c->last = op;
+    c->open++;
+    resp_write_request(conn_out(c->conn), (const struct span[]){SPAN("EXEC")}, 1);
+    conn_send(c->conn);
 }
 
 static void on_think(struct sim *sim, void *ctx, uint64_t arg) {
@@ -192,13 +278,21 @@ static void on_think(struct sim *sim, void *ctx, uint64_t arg) {
         op->kind = random_kind(sim);
         op->count = random_count(sim, op->kind);
         random_keys(sim, op);
-        ask(c, op);
+        if (op->kind == SIM_OP_EXEC)
+            transact(c, op);
+        else if (op->kind != SIM_OP_WATCH)
+            ask(c, op);
+        else if (c->watched == 0)
+            watch(c, op);
     }
     sim_in(sim, &c->process, sim_between(sim, 0, sim_profile(sim)->think_us_max), on_think, c, arg);
 }
 
 void sim_client_final(struct sim_client *c) {
     struct sim *sim = c->process.sim;
+    if (c->conn != NULL && c->watched != 0) /* its reads would pass the caches */
+        queue(c, (const struct span[]){SPAN("UNWATCH")}, 1);
+    c->watched = 0;
     for (unsigned key = 0; c->conn != NULL && key < sim_profile(sim)->keys; key++) {
         struct sim_op *op = sim_alloc(sim, sizeof(*op));
         op->final = true;

@@ -14,6 +14,10 @@ enum sim_op_kind {
     SIM_OP_GET,
     SIM_OP_MGET,
     SIM_OP_EXISTS,
+    SIM_OP_WATCH,
+    SIM_OP_QUEUE,     /* MULTI, or what follows it */
+    SIM_OP_EXEC_READ, /* it only reads */
+    /* From here on they write. */
     SIM_OP_SET,
     SIM_OP_SET_NX,
     SIM_OP_SET_XX,
@@ -23,8 +27,12 @@ enum sim_op_kind {
     SIM_OP_MSET,
     SIM_OP_MSETNX,
     SIM_OP_DEL,
+    SIM_OP_EXEC,
     SIM_OP_KINDS
 };
+
+/* What a transaction does to a key. */
+enum sim_act { SIM_ACT_GET, SIM_ACT_SET, SIM_ACT_DEL };
 
 /* One request. */
 struct sim_op {
@@ -39,6 +47,11 @@ struct sim_op {
     int64_t sent_us;
     uint64_t stale; /* sim_nodes_stale() then */
     uint32_t floors[SIM_OP_KEYS_MAX];
+    enum sim_act acts[SIM_OP_KEYS_MAX]; /* of EXEC */
+    uint32_t watched;                   /* EXEC, WATCH: a bit mask of keys */
+    int64_t watched_us;                 /* EXEC: when WATCH was sent */
+    uint64_t watched_from;              /* and at which moment of the table */
+    uint64_t moment;                    /* sim_db_moment() when it was sent */
     enum { SIM_OP_OPEN, SIM_OP_OK, SIM_OP_ERROR, SIM_OP_UNCERTAIN } outcome;
 };
 
@@ -53,11 +66,16 @@ struct sim_client {
     /* By key: the newest state that its earlier requests have seen or made; that its writes have.
      */
     uint32_t floors[SIM_KEYS_MAX], write_floors[SIM_KEYS_MAX];
+    uint32_t watched; /* a bit mask of keys, until the next EXEC is sent */
+    int64_t watched_us;
+    uint64_t watched_from;
+    bool watch_failed;       /* the newest WATCH that was answered */
+    uint64_t watched_moment; /* when it was answered */
     char name[12];
 };
 
 /** sim_client_mix(i): how often each kind of request comes, out of a thousand; i < SIM_MIXES. */
-enum { SIM_MIXES = 3 };
+enum { SIM_MIXES = 4 };
 const unsigned *sim_client_mix(unsigned i);
 
 struct sim_client *sim_clients_new(struct sim *sim);

@@ -17,6 +17,7 @@ struct value {
     uint8_t key;
     uint8_t commits;
     int32_t state; /* its latest */
+    uint64_t moment;
 };
 
 /* The table and the sequence before a commit, for who takes over without it. */
@@ -36,6 +37,7 @@ struct sim_db {
     struct before log[LOG_MAX];
     unsigned log_count;
     bool in_commit;
+    uint64_t moment;
     int64_t strays_until_us;
 };
 
@@ -53,7 +55,7 @@ struct sim_db *sim_db_new(struct sim *sim) {
         h->room = 64;
         h->states = sim_alloc(sim, h->room * sizeof(*h->states));
         h->count = 1;
-        h->states[0] = (struct sim_state){.from_us = 0, .to_us = INT64_MAX};
+        h->states[0] = (struct sim_state){.to_us = INT64_MAX, .to = UINT64_MAX};
     }
     return db;
 }
@@ -77,6 +79,14 @@ unsigned sim_db_commits(const struct sim *sim, uint32_t value) {
     return db_of(sim)->values[value].commits;
 }
 
+uint64_t sim_db_moment(const struct sim *sim) {
+    return db_of(sim)->moment;
+}
+
+uint64_t sim_db_moment_of(const struct sim *sim, uint32_t value) {
+    return db_of(sim)->values[value].moment;
+}
+
 int64_t sim_db_state_of(const struct sim *sim, uint32_t value) {
     return db_of(sim)->values[value].state;
 }
@@ -94,6 +104,7 @@ static void add_state(struct sim *sim, unsigned key, struct sim_state state) {
     struct sim_history *h = &db->history[key];
     struct sim_state *last = &h->states[h->count - 1];
     last->to_us = sim_now_us(sim);
+    last->to = db->moment;
     if (h->count == h->room) {
         struct sim_state *more = sim_alloc(sim, 2 * h->room * sizeof(*more));
         memcpy(more, h->states, h->room * sizeof(*more));
@@ -102,6 +113,8 @@ static void add_state(struct sim *sim, unsigned key, struct sim_state state) {
     }
     state.from_us = sim_now_us(sim);
     state.to_us = INT64_MAX;
+    state.from = db->moment;
+    state.to = UINT64_MAX;
     if (state.value != 0)
         db->values[state.value].state = (int32_t)h->count;
     h->states[h->count++] = state;
@@ -128,6 +141,7 @@ int sim_db_primary(const struct sim *sim) {
 
 void sim_db_begin(struct sim *sim) {
     db_of(sim)->in_commit = false;
+    db_of(sim)->moment++;
 }
 
 struct sim_row *sim_db_row(struct sim *sim, int server, unsigned key) {
@@ -144,6 +158,7 @@ static void on_expiry(struct sim *sim, void *ctx, uint64_t arg) {
     if (row->exists && row->active && row->version == version && row->expires_us != 0 &&
         row->expires_us <= sim_now_us(sim) &&
         db->history[key].states[sim_db_state_now(sim, key)].value != 0) {
+        db->moment++;
         add_state(sim, key, (struct sim_state){.version = version});
         db->history[key].states[db->history[key].count - 2].ended_by_expiry = true;
     }
@@ -176,6 +191,8 @@ const struct sim_row *sim_db_read(struct sim *sim, int server, unsigned key) {
 /* ---- statements of nodes ---- */
 
 void sim_db_start(struct sim *sim, int server, struct sim_statement *s) {
+    for (uint32_t i = 0; s->exec != NULL && i < s->exec->edits_count; i++)
+        sim_db_start(sim, server, &s->exec->edits[i]);
     for (uint32_t i = 0; i < s->count; i++)
         s->early[i] = s->op == STORE_SET || s->op == STORE_SET_NX || s->op == STORE_ADD_DECIMAL
                           ? sim_db_number(sim, server)
@@ -197,6 +214,7 @@ static uint64_t change(struct sim *sim, int server, const struct sim_statement *
         bool adds = s->op == STORE_ADD_DECIMAL;
         new.value = adds ? sim_db_value(sim, s->keys[i]) : s->values[i];
         new.expires_us = adds &&live ? row->expires_us : 0;
+        db_of(sim)->values[new.value].moment = db_of(sim)->moment;
         if (db_of(sim)->values[new.value].commits++ != 0)
             sim_violation(sim, "v%u was written twice", new.value);
     }
@@ -213,7 +231,11 @@ static bool is_refused(struct sim *sim, int server, const struct sim_statement *
     return false;
 }
 
-static void do_one(struct sim *sim, int server, struct sim_statement *s, struct sim_lines *lines) {
+void sim_db_do(struct sim *sim, int server, struct sim_statement *s, struct sim_lines *lines) {
+    if (s->exec != NULL) {
+        sim_exec_do(sim, server, s->exec, lines);
+        return;
+    }
     const struct sim_row *old = sim_db_read(sim, server, s->keys[0]);
     s->had_old = old != NULL;
     s->old = old != NULL ? old->value : 0;
@@ -250,7 +272,7 @@ bool sim_db_commit(struct sim *sim, int server, struct sim_statement *const *sta
     sim_lines_begin(&lines);
     sim_db_begin(sim);
     for (unsigned i = 0; i < count; i++)
-        do_one(sim, server, statements[i], &lines);
+        sim_db_do(sim, server, statements[i], &lines);
     sim_lines_send(sim, server, &lines);
     return true;
 }
@@ -278,6 +300,7 @@ static void on_up(struct sim *sim, void *ctx, uint64_t arg) {
     struct sim_db *db = db_of(sim);
     db->primary = db->servers_count - 1;
     db->servers[db->primary].alive = true;
+    db->moment++;
     sim_trace(sim, "PostgreSQL: server %d is up", db->primary);
     for (unsigned key = 0; key < sim_profile(sim)->keys; key++) {
         struct sim_state state = state_of(sim, &db->servers[db->primary].rows[key]);

@@ -10,6 +10,7 @@
 #include "sim.h"
 
 struct sim_db;
+struct sim_lines;
 
 enum { SIM_SERVERS_MAX = 16, SIM_NO_SERVER = -1, SIM_VALUES_MAX = 8192 };
 
@@ -26,13 +27,16 @@ struct sim_state {
     uint64_t version;
     int64_t from_us, to_us; /* to_us: INT64_MAX while it is */
     bool ended_by_expiry;
-    bool by_node; /* it began with a statement of a node */
+    bool by_node;      /* it began with a statement of a node */
+    uint64_t from, to; /* moments: see sim_db_moment(); `to` is that of the next state */
 };
 
 struct sim_history {
     struct sim_state *states; /* in the order of their commits */
     uint32_t count, room;
 };
+
+struct sim_exec;
 
 /* One statement of a node: its rows and what becomes of them. */
 struct sim_statement {
@@ -46,7 +50,23 @@ struct sim_statement {
     uint32_t changed;
     bool had_old, live; /* before it and after it, of the first key */
     uint32_t old, now;
-    int64_t ttl_ms; /* of what is there after it; -1: for ever */
+    int64_t ttl_ms;        /* of what is there after it; -1: for ever */
+    struct sim_exec *exec; /* of a transaction; then count is 0 */
+};
+
+/* A transaction of a node: a copy, since it may be done when nobody waits any more. */
+struct sim_exec {
+    struct {
+        uint8_t key;
+        uint64_t version; /* 0: no row, or one that only keeps the place */
+        bool live;
+    } watches[SIM_KEYS_MAX];
+    uint32_t watches_count, keys_count, edits_count;
+    uint8_t keys[SIM_KEYS_MAX];
+    bool holds[SIM_KEYS_MAX];
+    struct sim_statement edits[SIM_OP_KEYS_MAX]; /* of one key each */
+    bool refused;
+    struct sim_row before[SIM_KEYS_MAX]; /* `exists`: it was live */
 };
 
 struct sim_db *sim_db_new(struct sim *sim);
@@ -73,6 +93,11 @@ bool sim_db_commit(struct sim *sim, int server, struct sim_statement *const *sta
 uint32_t sim_db_value(struct sim *sim, unsigned key);
 unsigned sim_db_value_key(const struct sim *sim, uint32_t value);
 unsigned sim_db_commits(const struct sim *sim, uint32_t value);
+
+/** sim_db_moment(sim): counts what changes the table, commits above all; what one commit changes
+ * has one moment. sim_db_moment_of(sim, value): that of its commit; 0: none. */
+uint64_t sim_db_moment(const struct sim *sim);
+uint64_t sim_db_moment_of(const struct sim *sim, uint32_t value);
 
 /** sim_db_history(sim, key): all its states. sim_db_now(sim, key): the current one's index.
  * sim_db_last_state_of(sim, value): the index of its latest state; -1: none. */
@@ -102,6 +127,15 @@ uint64_t sim_db_number(struct sim *sim, int server);
 int sim_db_primary(const struct sim *sim);
 struct sim_row *sim_db_row(struct sim *sim, int server, unsigned key);
 void sim_db_put(struct sim *sim, int server, unsigned key, struct sim_row row, bool by_node);
+
+/* For sim_db_exec.c. sim_db_do(sim, server, statement, lines): one statement within a commit. */
+void sim_db_do(struct sim *sim, int server, struct sim_statement *statement,
+               struct sim_lines *lines);
+
+/** sim_exec_do(sim, server, exec, lines): a transaction, as one part of a commit.
+ * sim_exec_row(sim, row, text): what the store says of a row; `text` has room for a value. */
+void sim_exec_do(struct sim *sim, int server, struct sim_exec *exec, struct sim_lines *lines);
+struct store_row sim_exec_row(struct sim *sim, const struct sim_row *row, char *text);
 
 /* ---- what the feeds hear (sim_feed.c) ---- */
 

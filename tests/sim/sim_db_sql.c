@@ -80,7 +80,7 @@ static void erase(struct sim *sim, int server, unsigned key, struct sim_lines *l
 static void change_flags(struct sim *sim, int server, unsigned key, bool expire,
                          struct sim_lines *lines) {
     struct sim_row row = *sim_db_row(sim, server, key);
-    if (!row.exists)
+    if (!row.exists || row.version == 0) /* nobody switches on what only keeps a place */
         return;
     row.version = next_number(sim, server, &row);
     if (expire)

@@ -26,6 +26,8 @@ static void start(struct sim *sim, struct sim_proxy *p, unsigned ring) {
                                   .pipeline_max = 1024,
                                   .node_inflight_max = 65536,
                                   .args_max = 64,
+                                  .transaction_commands_max = 64,
+                                  .transaction_bytes_max = 1 << 20,
                                   .key_bytes_max = 1024,
                                   .value_bytes_max = 1 << 20,
                                   .output_bytes_max = 64 << 20,

@@ -41,7 +41,13 @@ bool store_up(const struct store *s) {
 }
 
 enum store_status store_ask(struct store *s, struct store_query *query) {
-    return STORE_DOWN;
+    if (!store_up(s) || s->ended)
+        return STORE_DOWN;
+    query->next = NULL;
+    *(s->last_query != NULL ? &s->last_query->next : &s->first_query) = query;
+    s->last_query = query;
+    store_pump_soon(s);
+    return STORE_OK;
 }
 
 /* ---- queues ---- */
@@ -118,6 +124,16 @@ static void refuse_gets(struct store *s) {
     }
 }
 
+static void refuse_queries(struct store *s) {
+    while (s->first_query != NULL) {
+        struct store_query *query = s->first_query;
+        s->first_query = query->next;
+        if (s->first_query == NULL)
+            s->last_query = NULL;
+        query->done(query, STORE_DOWN, NULL);
+    }
+}
+
 static void refuse_writes(struct store *s, struct store_write **first, struct store_write **last) {
     static const struct store_ack DOWN = {.status = STORE_DOWN};
     struct store_write *write = *first;
@@ -130,8 +146,10 @@ static void refuse_writes(struct store *s, struct store_write **first, struct st
 
 /* What waits for a kind of lane of which none is left: nothing of it was sent. */
 static void refuse(struct store *s) {
-    if (!any_up(s, LANE_READ) || s->ended)
+    if (!any_up(s, LANE_READ) || s->ended) {
         refuse_gets(s);
+        refuse_queries(s);
+    }
     if (!any_up(s, LANE_WRITE) || s->ended)
         refuse_writes(s, &s->first_write, &s->last_write);
     if (!any_up(s, LANE_SLOW) || s->ended)
@@ -152,7 +170,7 @@ static void on_pump(struct sim *sim, void *ctx, uint64_t arg) {
         struct lane *lane = &s->lanes[i];
         if (!lane->up || lane->first != NULL)
             continue;
-        if (lane->kind == LANE_READ && s->first_get != NULL)
+        if (lane->kind == LANE_READ && (s->first_get != NULL || s->first_query != NULL))
             store_send_reads(lane);
         else if (lane->kind == LANE_WRITE && s->first_write != NULL)
             store_send_writes(lane);
@@ -202,6 +220,8 @@ static void lose_batch(struct lane *lane, struct batch *batch) {
         batch->next = lane->zombies;
         lane->zombies = batch;
     }
+    if (batch->query != NULL)
+        batch->query->done(batch->query, STORE_FAILED, NULL);
     for (uint32_t i = 0; i < batch->count; i++) {
         if (batch->gets[i] != NULL)
             batch->gets[i]->done(batch->gets[i], STORE_FAILED, NULL, NULL);

@@ -68,7 +68,9 @@ static void leave(struct batch *batch) {
 void store_send_reads(struct lane *lane) {
     struct store *s = lane->store;
     struct batch *batch = batch_new(lane);
-    while (s->first_get != NULL && batch->count < BATCH_MAX) {
+    if (s->first_query != NULL)
+        store_send_query(lane, batch);
+    while (batch->query == NULL && s->first_get != NULL && batch->count < BATCH_MAX) {
         batch->gets[batch->count++] = s->first_get;
         s->first_get = s->first_get->next;
     }
@@ -82,6 +84,8 @@ static void on_read(struct sim *sim, void *ctx, uint64_t arg) {
     struct batch *batch = ctx;
     if (batch->lost || !sim_db_alive(sim, batch->server))
         return;
+    if (batch->query != NULL)
+        store_do_query(batch);
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct sim_row *row =
             sim_db_read(sim, batch->server, sim_key_index(batch->gets[i]->key));
@@ -106,6 +110,8 @@ static void on_read_answer(struct sim *sim, void *ctx, uint64_t arg) {
         return;
     leave(batch);
     bool trusted = s->trusted == batch->server;
+    if (batch->query != NULL)
+        store_answer_query(batch);
     for (uint32_t i = 0; i < batch->count; i++) {
         struct store_get *get = batch->gets[i];
         const struct result *result = &batch->results[i];
@@ -130,8 +136,9 @@ static void add_write(struct batch *batch, struct store_write *write) {
     struct sim_statement *st = sim_alloc(sim, sizeof(*st));
     st->op = write->op;
     st->want_old = write->want_old;
-    st->count = write->count;
-    for (uint32_t i = 0; i < write->count; i++) {
+    st->exec = write->op == STORE_EXEC ? store_copy_exec(sim, write) : NULL;
+    st->count = st->exec != NULL ? 0 : write->count;
+    for (uint32_t i = 0; i < st->count; i++) {
         st->keys[i] = (uint8_t)sim_key_index(write->keys[i]);
         st->values[i] = store_op_takes_value(write->op) ? sim_value_id(write->values[i]) : 0;
     }
@@ -251,6 +258,10 @@ static void on_write_answer(struct sim *sim, void *ctx, uint64_t arg) {
     bool trusted = s->trusted == batch->server;
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct sim_statement *st = batch->statements[i];
+        if (st->exec != NULL) {
+            store_finish_exec(s, batch->writes[i], st);
+            continue;
+        }
         struct store_ack ack = {.status = STORE_OK,
                                 .versions = st->versions,
                                 .changed = st->changed,

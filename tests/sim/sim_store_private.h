@@ -44,6 +44,9 @@ struct batch {
     struct result results[BATCH_MAX];
     struct store_write *writes[BATCH_MAX];
     struct sim_statement *statements[BATCH_MAX];
+    struct store_query *query;         /* a question past the cache; then count is 0 */
+    struct sim_row rows[SIM_KEYS_MAX]; /* its answer: as they are */
+    bool live[SIM_KEYS_MAX];
 };
 
 struct store {
@@ -55,6 +58,7 @@ struct store {
     int trusted;
     bool cut, ended, pumping;
     struct store_get *first_get, *last_get;
+    struct store_query *first_query, *last_query;
     struct store_write *first_write, *last_write;
     struct store_write *first_alone, *last_alone;
     uint32_t keys_busy; /* of all writes that are here: a bit mask */
@@ -75,6 +79,19 @@ void store_lose(struct lane *lane);
 void store_send_reads(struct lane *lane);
 void store_send_writes(struct lane *lane);
 void store_send_alone(struct lane *lane);
+
+/* sim_store_exec.c */
+/** store_send_query(lane, batch): the oldest question, as the only one of a new batch.
+ * store_do_query(batch): it is looked at now. store_answer_query(batch): and told. */
+void store_send_query(struct lane *lane, struct batch *batch);
+void store_do_query(struct batch *batch);
+void store_answer_query(struct batch *batch);
+
+/** store_copy_exec(sim, write): what a transaction asks. store_finish_exec(store, write, exec): it
+ * was committed, or a watched key was not as it was. */
+struct sim_exec *store_copy_exec(struct sim *sim, const struct store_write *write);
+void store_finish_exec(struct store *store, struct store_write *write,
+                       const struct sim_statement *statement);
 
 /** store_take_write(first, last, write): out of its queue. store_give_write(): behind the last. */
 void store_take_write(struct store_write **first, struct store_write **last,

@@ -97,7 +97,7 @@ Test(store_edit, every_op_has_its_statement) {
                  {STORE_ADD_DECIMAL, "trim_scale"},
                  {STORE_APPEND, "octet_length($2)"},
                  {STORE_OVERLAY, "convert_from(overlay("},
-                 {STORE_ENABLE, "found AND NOT live AS w"},
+                 {STORE_ENABLE, "v <> 0 AND NOT live AS w"},
                  {STORE_DISABLE, "a AS w, 0 AS outcome, p AS np, x AS nx, false AS na"}};
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         struct pg_rig_ask *ask = pg_rig_edit(rig, CASES[i].op, "k", "v", 0, false);
