@@ -21,7 +21,10 @@ enum cli_wish cli_read(const struct cli *cli, int argc, char **argv, void *conf,
                        const char **file_out) {
     const char *first = argc > 1 ? argv[1] : "";
     *file_out = "";
-    conf_init(cli->rows, cli->rows_count, conf);
+    if (!conf_init(cli->rows, cli->rows_count, conf)) {
+        fprintf(stderr, "%s: out of memory\n", cli->program);
+        return CLI_BAD;
+    }
     if (strcmp(first, "--help") == 0) {
         usage(cli);
         return CLI_SAID;

@@ -119,13 +119,15 @@ bool conf_set(const struct conf_row *rows, size_t count, void *conf, const char 
     return set_row(row, conf, value, error);
 }
 
-void conf_init(const struct conf_row *rows, size_t count, void *conf) {
+bool conf_init(const struct conf_row *rows, size_t count, void *conf) {
     struct conf_error ignored; /* defaults are in range: a test sees to it */
+    bool whole = true;
     for (size_t i = 0; i < count; i++) {
         if (rows[i].type == CONF_STRING)
             *text(&rows[i], conf) = NULL;
-        set_row(&rows[i], conf, rows[i].initial, &ignored);
+        whole = set_row(&rows[i], conf, rows[i].initial, &ignored) && whole;
     }
+    return whole;
 }
 
 void conf_release(const struct conf_row *rows, size_t count, void *conf) {

@@ -40,8 +40,8 @@ struct conf_error {
 };
 
 /** conf_init(rows, count, conf): set every field to its default. Strings are copies that
- * conf_release() frees. */
-void conf_init(const struct conf_row *rows, size_t count, void *conf);
+ * conf_release() frees. False without memory: some of them are NULL. */
+bool conf_init(const struct conf_row *rows, size_t count, void *conf);
 
 /** conf_release(rows, count, conf): free the strings. */
 void conf_release(const struct conf_row *rows, size_t count, void *conf);

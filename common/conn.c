@@ -165,6 +165,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
     }
 }
 
+/* Without memory for an event it would wait for ever: it ends at the turn's end. */
+static void give_up(struct conn *c) {
+    c->out.failed = true;
+    conn_send(c);
+}
+
 void conn_pause(struct conn *c) {
     if (!c->paused && !c->ended) {
         c->paused = true;
@@ -176,8 +182,8 @@ void conn_resume(struct conn *c) {
     if (!c->paused)
         return;
     c->paused = false;
-    if (!c->ended && !c->eof && !c->ending && !c->connecting)
-        event_add(&c->readable, NULL);
+    if (!c->ended && !c->eof && !c->ending && !c->connecting && event_add(&c->readable, NULL) != 0)
+        give_up(c);
 }
 
 void conn_read_again(struct conn *c) {
@@ -267,7 +273,8 @@ void conn_send_now(struct conn *c) {
             buf_consume(&c->out, (size_t)n);
     }
     if ((size_t)n < left) {
-        event_add(&c->writable, NULL);
+        if (event_add(&c->writable, NULL) != 0)
+            end(c, CONN_END_FULL);
         return;
     }
     event_del(&c->writable);
@@ -286,8 +293,10 @@ static void on_connected(struct conn *c) {
     }
     c->connecting = false;
     event_del(&c->writable);
-    if (!c->paused && !c->ending)
-        event_add(&c->readable, NULL);
+    if (!c->paused && !c->ending && event_add(&c->readable, NULL) != 0) {
+        end(c, CONN_END_FULL);
+        return;
+    }
     if (c->handlers->on_connected != NULL)
         c->handlers->on_connected(c->ctx);
     if (!c->freed && (buf_len(&c->out) != 0 || c->out.failed || c->ending))

@@ -28,6 +28,8 @@ struct service_listener {
     bool resting;
 };
 
+static void on_rested(evutil_socket_t fd, short what, void *arg);
+
 static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct sockaddr *addr,
                       int len, void *arg) {
     struct service_listener *listener = arg;
@@ -44,7 +46,8 @@ static void on_accept_error(struct evconnlistener *socket, void *arg) {
     for (unsigned i = 0; i < listener->count; i++)
         evconnlistener_disable(listener->sockets[i]);
     const struct timeval in = {0, REST_MS * 1000};
-    event_add(listener->rested, &in);
+    if (event_add(listener->rested, &in) != 0)
+        on_rested(-1, 0, listener);
 }
 
 static void on_rested(evutil_socket_t fd, short what, void *arg) {

@@ -14,11 +14,11 @@ struct tick {
     int64_t due_mono_ms;
 };
 
-static void arm(struct tick *t, bool rests) {
+static bool arm(struct tick *t, bool rests) {
     const struct timeval in = {.tv_usec = (rests ? TICK_AT_REST_MS : TICK_MS) * 1000};
     t->rests = rests;
     t->due_mono_ms = clock_mono_ms() + (rests ? TICK_AT_REST_MS : TICK_MS);
-    event_add(t->timer, &in);
+    return event_add(t->timer, &in) == 0; /* which needs memory the first time only */
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg) {
@@ -34,11 +34,8 @@ struct tick *tick_new(struct event_base *base, tick_fn *cb, void *ctx) {
     t->cb = cb;
     t->ctx = ctx;
     t->timer = evtimer_new(base, on_timer, t);
-    if (t->timer == NULL) {
-        free(t);
-        return NULL;
-    }
-    arm(t, false);
+    if (t->timer == NULL || !arm(t, false))
+        tick_free(&t);
     return t;
 }
 
@@ -47,7 +44,8 @@ void tick_free(struct tick **pointer) {
     *pointer = NULL;
     if (t == NULL)
         return;
-    event_free(t->timer);
+    if (t->timer != NULL)
+        event_free(t->timer);
     free(t);
 }
 

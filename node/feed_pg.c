@@ -162,8 +162,10 @@ static void on_up(void *ctx, struct pg_conn *conn) {
     snprintf(listen, sizeof(listen), "LISTEN \"%s\"", store_pg_channel(f->store));
     const char *const names[] = {store_pg_table(f->store), f->conf->key_column,
                                  f->conf->payload_column, f->conf->active_column};
-    PQsendQueryParams(pg_conn_raw(conn), listen, 0, NULL, NULL, NULL, NULL, 0);
-    PQsendQueryParams(pg_conn_raw(conn), CHECKS, 4, NULL, names, NULL, NULL, 0);
+    PGconn *pq = pg_conn_raw(conn);
+    if (PQsendQueryParams(pq, listen, 0, NULL, NULL, NULL, NULL, 0) != 1 ||
+        PQsendQueryParams(pq, CHECKS, 4, NULL, names, NULL, NULL, 0) != 1)
+        pg_conn_close(conn, "LISTEN could not be sent");
     pg_conn_send(conn, &f->listen);
 }
 
@@ -263,7 +265,8 @@ static void send_beat(struct feed_pg *f, int64_t now_mono_ms) {
     const char *const values[] = {store_pg_channel(f->store), payload, store_pg_table(f->store)};
     f->beat->group = (struct pg_group){.on_result = on_beat_result, .on_end = on_beat_end};
     f->beat->pending = true;
-    PQsendQueryParams(pg_conn_raw(conn), BEAT, 3, NULL, values, NULL, NULL, 0);
+    if (PQsendQueryParams(pg_conn_raw(conn), BEAT, 3, NULL, values, NULL, NULL, 0) != 1)
+        pg_conn_close(conn, "a heartbeat could not be sent");
     pg_conn_send(conn, &f->beat->group);
 }
 

@@ -226,15 +226,24 @@ static bool is_protected(const struct node_conf *conf) {
     return false;
 }
 
+static bool no_memory(void) {
+    fprintf(stderr, "ringfence-node: out of memory\n");
+    return false;
+}
+
 static bool start(struct node *n) {
     char error[300];
     n->base = make_base();
-    if (n->base == NULL)
-        return false;
-    n->signals = service_signals_new(n->base, on_signal, n); /* before what may take a while */
-    if (n->signals == NULL || !make_parts(n))
+    /* Signals before what may take a while. */
+    n->signals = n->base == NULL ? NULL : service_signals_new(n->base, on_signal, n);
+    if (n->signals == NULL)
+        return no_memory();
+    if (!make_parts(n))
         return false;
     service_raise_fd_limit((uint64_t)n->conf.clients_max + FDS_RESERVED);
+    n->server.tick = tick_new(n->base, on_tick, n);
+    if (n->server.tick == NULL)
+        return no_memory();
     n->listener = service_listen(n->base, n->conf.bind, (uint16_t)n->conf.port, false, on_accept, n,
                                  error, sizeof(error));
     if (n->listener == NULL) {
@@ -242,9 +251,6 @@ static bool start(struct node *n) {
         return false;
     }
     n->server.port = service_listener_port(n->listener);
-    n->server.tick = tick_new(n->base, on_tick, n);
-    if (n->server.tick == NULL)
-        return false;
     log_event(LOG_LEVEL_INFO, "node_ready", "name=%s bind=%s port=%u table=%s", n->conf.name,
               n->conf.bind, n->server.port, n->conf.table);
     return true;

@@ -237,11 +237,15 @@ static void on_setup_end(struct pg_group *group, enum pg_group_end end) {
     c->handlers->on_up(c->ctx, c);
 }
 
+static bool ask(struct pg_conn *c, const char *sql, const char *const *values, int count) {
+    return PQsendQueryParams(c->pq, sql, count, NULL, values, NULL, NULL, 0) == 1;
+}
+
 /* What the rules rely on is set here, whatever the role's own settings are. */
 static void set_up(struct pg_conn *c) {
     char timeout[24], pid[16];
-    PQsetnonblocking(c->pq, 1);
-    if (PQenterPipelineMode(c->pq) != 1) {
+    bool sent = true;
+    if (PQsetnonblocking(c->pq, 1) != 0 || PQenterPipelineMode(c->pq) != 1) {
         fail(c, "pipeline mode refused");
         return;
     }
@@ -252,56 +256,46 @@ static void set_up(struct pg_conn *c) {
     if (c->conf.terminate_lost && c->lost_busy) {
         snprintf(pid, sizeof(pid), "%d", c->backend_pid);
         const char *const old[] = {pid, c->backend_start};
-        PQsendQueryParams(c->pq,
-                          "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity "
-                          "WHERE pid = $1::int AND backend_start = $2::timestamptz",
-                          2, NULL, old, NULL, NULL, 0);
+        sent = ask(c,
+                   "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity "
+                   "WHERE pid = $1::int AND backend_start = $2::timestamptz",
+                   old, 2);
     }
     const char *const values[] = {timeout};
-    PQsendQueryParams(c->pq,
-                      "SELECT set_config('search_path', 'pg_catalog, pg_temp', false),"
-                      " set_config('synchronous_commit', CASE WHEN "
-                      "current_setting('synchronous_commit') IN ('off', 'local')"
-                      "   THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
-                      " set_config('default_transaction_isolation', 'read committed', false),"
-                      " set_config('default_transaction_read_only', 'off', false),"
-                      " set_config('idle_in_transaction_session_timeout', '5s', false),"
-                      " set_config('client_connection_check_interval', '1s', false),"
-                      " set_config('tcp_user_timeout', '10s', false),"
-                      " set_config('plan_cache_mode', 'force_generic_plan', false),"
-                      " set_config('statement_timeout', $1, false)",
-                      1, NULL, values, NULL, NULL, 0);
-    PQsendQueryParams(c->pq,
-                      "SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' ||"
-                      " substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '/' || "
-                      "pg_postmaster_start_time()::text,"
-                      " pg_backend_pid(), (SELECT backend_start FROM pg_stat_activity WHERE pid = "
-                      "pg_backend_pid())",
-                      0, NULL, NULL, NULL, NULL, 0);
-    pg_conn_send(c, &c->setup);
+    sent = sent &&
+           ask(c,
+               "SELECT set_config('search_path', 'pg_catalog, pg_temp', false),"
+               " set_config('synchronous_commit', CASE WHEN "
+               "current_setting('synchronous_commit') IN ('off', 'local')"
+               "   THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
+               " set_config('default_transaction_isolation', 'read committed', false),"
+               " set_config('default_transaction_read_only', 'off', false),"
+               " set_config('idle_in_transaction_session_timeout', '5s', false),"
+               " set_config('client_connection_check_interval', '1s', false),"
+               " set_config('tcp_user_timeout', '10s', false),"
+               " set_config('plan_cache_mode', 'force_generic_plan', false),"
+               " set_config('statement_timeout', $1, false)",
+               values, 1) &&
+           ask(c,
+               "SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' ||"
+               " substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '/' || "
+               "pg_postmaster_start_time()::text, pg_backend_pid(),"
+               " (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())",
+               NULL, 0);
+    if (sent)
+        pg_conn_send(c, &c->setup);
+    else /* a session without all of that must not write */
+        fail(c, PQerrorMessage(c->pq));
 }
 
 static void go_on_connecting(struct pg_conn *c) {
-    switch (PQconnectPoll(c->pq)) {
-    case PGRES_POLLING_READING:
-        if (!want(c, EV_READ))
-            fail(c, "no event for the socket");
-        return;
-    case PGRES_POLLING_WRITING:
-        if (!want(c, EV_WRITE))
-            fail(c, "no event for the socket");
-        return;
-    case PGRES_POLLING_OK:
-        if (want(c, EV_READ))
-            set_up(c);
-        else
-            fail(c, "no event for the socket");
-        return;
-    case PGRES_POLLING_FAILED:
-    case PGRES_POLLING_ACTIVE:
+    PostgresPollingStatusType polled = PQconnectPoll(c->pq);
+    if (polled == PGRES_POLLING_FAILED || polled == PGRES_POLLING_ACTIVE)
         fail(c, PQerrorMessage(c->pq));
-        return;
-    }
+    else if (!want(c, polled == PGRES_POLLING_WRITING ? EV_WRITE : EV_READ))
+        fail(c, "no event for the socket");
+    else if (polled == PGRES_POLLING_OK)
+        set_up(c);
 }
 
 /* ---- groups ---- */
@@ -310,10 +304,10 @@ static void flush(struct pg_conn *c) {
     int left = PQflush(c->pq);
     if (left < 0)
         pg_conn_close(c, PQerrorMessage(c->pq));
-    else if (left > 0)
-        event_add(c->writable, NULL);
-    else
+    else if (left == 0)
         event_del(c->writable);
+    else if (event_add(c->writable, NULL) != 0)
+        pg_conn_close(c, "out of memory");
 }
 
 void pg_conn_send(struct pg_conn *c, struct pg_group *group) {
@@ -329,6 +323,13 @@ void pg_conn_send(struct pg_conn *c, struct pg_group *group) {
         pg_conn_close(c, PQerrorMessage(c->pq));
     else
         flush(c);
+}
+
+/* libpq's own words: it had no memory for what the server said, or lost the connection. The
+ * server's have a state. */
+static bool is_unheard(const PGresult *r) {
+    return PQresultStatus(r) == PGRES_FATAL_ERROR &&
+           PQresultErrorField(r, PG_DIAG_SQLSTATE) == NULL;
 }
 
 /* Results that are here. Callbacks may close the connection, which only takes effect later. */
@@ -349,6 +350,10 @@ static void take_results(struct pg_conn *c) {
             c->busy--;
             PQclear(r);
             group->on_end(group, PG_GROUP_SYNCED);
+        } else if (is_unheard(r)) { /* what the statement did is not known: its group is lost */
+            pg_conn_close(c, PQresultErrorMessage(r));
+            PQclear(r);
+            return;
         } else {
             group->on_result(group, (struct pg_result *)r);
             PQclear(r);
@@ -390,10 +395,9 @@ static void on_close_later(evutil_socket_t fd, short what, void *arg) {
 }
 
 void pg_conn_close(struct pg_conn *c, const char *why) {
-    static const struct timeval now = {0, 0};
     if (why != c->error)
         pg_clean(why, c->error, sizeof(c->error));
-    event_add(c->close_later, &now);
+    event_active(c->close_later, EV_TIMEOUT, 0); /* this needs no memory */
 }
 
 /* ---- time and facts ---- */

@@ -219,33 +219,38 @@ static void make_params(const struct store_query *query, struct params *p) {
     }
 }
 
-static void send_statement(struct query_run *run, enum store_statement statement,
+static bool send_statement(struct query_run *run, enum store_statement statement,
                            const struct params *p) {
     static const int FORMATS[PARAMS_MAX] = {1, 1, 1};
     char name[16];
     snprintf(name, sizeof(name), "s%d", (int)statement);
-    PQsendQueryPrepared(pg_conn_raw(run->lane->conn), name, p->count, p->values, p->lengths,
-                        FORMATS, 1);
+    return PQsendQueryPrepared(pg_conn_raw(run->lane->conn), name, p->count, p->values, p->lengths,
+                               FORMATS, 1) == 1;
+}
+
+static bool send_all(struct query_run *run, const struct params *p) {
+    static const struct params NONE;
+    struct store_lane *lane = run->lane;
+    const struct store_query *query = run->query;
+    bool changes = store_question_changes(query->question);
+    bool sent = !changes || store_lock_timeout_send(lane, query->question == STORE_SWEEP
+                                                              ? SWEEP_LOCK_TIMEOUT_MS
+                                                              : FLUSH_LOCK_TIMEOUT_MS);
+    if (query->question == STORE_ROWS)
+        sent = sent && store_keys_send(lane, STORE_SQL_ROWS, query->keys, query->count);
+    else
+        sent = sent && send_statement(run, statement_of(run), p);
+    if (query->question == STORE_SCAN && !lane->store->scan_index_known)
+        sent = sent && send_statement(run, STORE_SQL_SCAN_INDEX, &NONE);
+    return sent && (!changes || store_lock_timeout_send(lane, 0));
 }
 
 static void send(struct query_run *run) {
-    static const struct params NONE;
     struct params p = {.count = 0};
     make_params(run->query, &p);
     run->lane->busy++;
-    bool changes = store_question_changes(run->query->question);
-    if (changes)
-        store_lock_timeout_send(run->lane, run->query->question == STORE_SWEEP
-                                               ? SWEEP_LOCK_TIMEOUT_MS
-                                               : FLUSH_LOCK_TIMEOUT_MS);
-    if (run->query->question == STORE_ROWS)
-        store_keys_send(run->lane, STORE_SQL_ROWS, run->query->keys, run->query->count);
-    else
-        send_statement(run, statement_of(run), &p);
-    if (run->query->question == STORE_SCAN && !run->lane->store->scan_index_known)
-        send_statement(run, STORE_SQL_SCAN_INDEX, &NONE);
-    if (changes)
-        store_lock_timeout_send(run->lane, 0);
+    if (!send_all(run, &p))
+        pg_conn_close(run->lane->conn, "a statement could not be sent");
     pg_conn_send(run->lane->conn, &run->group);
 }
 

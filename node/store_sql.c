@@ -244,11 +244,15 @@ static void on_prepare_end(struct pg_group *group, enum pg_group_end end) {
 void store_sql_prepare(struct store_lane *lane) {
     lane->prepare_failed = false;
     lane->prepare = (struct pg_group){.on_result = on_prepare_result, .on_end = on_prepare_end};
-    for (int i = 0; i < STORE_SQL_STATEMENTS; i++) {
+    bool sent = true;
+    for (int i = 0; i < STORE_SQL_STATEMENTS && sent; i++) {
         char name[16];
         snprintf(name, sizeof(name), "s%d", i);
         int typed = i >= STORE_SQL_EDIT_SET ? STORE_EDIT_PARAMS : 0;
-        PQsendPrepare(pg_conn_raw(lane->conn), name, lane->store->sql[i], typed, STORE_EDIT_TYPES);
+        sent = PQsendPrepare(pg_conn_raw(lane->conn), name, lane->store->sql[i], typed,
+                             STORE_EDIT_TYPES) == 1;
     }
+    if (!sent)
+        pg_conn_close(lane->conn, "a statement could not be prepared");
     pg_conn_send(lane->conn, &lane->prepare);
 }

@@ -51,9 +51,9 @@ struct worker {
     _Atomic bool ended;
 };
 
-static void arm(struct worker *w, long ms) {
+static bool arm(struct worker *w, long ms) {
     const struct timeval in = {ms / 1000, ms % 1000 * 1000};
-    event_add(w->second, &in);
+    return event_add(w->second, &in) == 0; /* which needs memory the first time only */
 }
 
 static void on_second(evutil_socket_t fd, short what, void *arg) {
@@ -214,9 +214,9 @@ struct worker *worker_start(struct local_server *server, const char *ring_path, 
     w->clients = client_list_new(&w->env);
     w->mailbox = mailbox_new(w->env.base, on_message, w);
     w->second = evtimer_new(w->env.base, on_second, w);
-    if (w->env.topology == NULL || w->clients == NULL || w->mailbox == NULL || w->second == NULL)
+    if (w->env.topology == NULL || w->clients == NULL || w->mailbox == NULL || w->second == NULL ||
+        !arm(w, 1000))
         goto fail;
-    arm(w, 1000);
     bool swapped = topology_swap(w->env.topology, ring, epoch);
     ring = NULL;
     sigset_t all, before;

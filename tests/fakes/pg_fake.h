@@ -109,7 +109,8 @@ void pg_fake_row(struct pg_fake_group *group, const char *types, ...);
 void pg_fake_end(struct pg_fake_group *group);
 
 /** pg_fake_error(group, state, message): the statement fails; what follows up to the Sync is
- * skipped. pg_fake_fatal(...): the session ends with this. */
+ * skipped. Without a state it is as libpq's own error, when it had no memory for a result.
+ * pg_fake_fatal(...): the session ends with this. */
 void pg_fake_error(struct pg_fake_group *group, const char *state, const char *message);
 void pg_fake_fatal(struct pg_fake_group *group, const char *state, const char *message);
 

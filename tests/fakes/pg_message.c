@@ -58,8 +58,10 @@ void pg_message_put_error(struct buf *b, const char *severity, const char *state
     pg_message_put_text(b, severity);
     buf_append(b, "V", 1);
     pg_message_put_text(b, severity);
-    buf_append(b, "C", 1);
-    pg_message_put_text(b, state);
+    if (state != NULL) {
+        buf_append(b, "C", 1);
+        pg_message_put_text(b, state);
+    }
     buf_append(b, "M", 1);
     pg_message_put_text(b, message);
     buf_append(b, "", 1);

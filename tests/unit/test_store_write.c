@@ -174,6 +174,16 @@ Test(store_write, an_error_after_its_row_means_that_it_did_not_happen) {
     cr_assert_str_eq(a->detail, "could not write: disk full");
 }
 
+/* libpq says so when it had no memory for the row: the statement was done all the same. */
+Test(store_write, a_result_that_libpq_could_not_take_is_uncertain) {
+    struct pg_rig_ask *a = pg_rig_set(rig, "a", "va");
+    refuse(await_group("write1"), NULL, "out of memory");
+    cr_assert(PG_UNTIL(rig, a->answered));
+    cr_assert_eq(a->status, STORE_UNCERTAIN);
+    cr_assert(PG_UNTIL(rig, pg_fake_sessions(rig->fake, "write1") == 1 &&
+                                pg_fake_terminated(rig->fake)[0] != '\0'));
+}
+
 Test(store_write, a_fatal_error_is_uncertain) {
     struct pg_rig_ask *a = pg_rig_set(rig, "a", "va");
     pg_fake_fatal(await_group("write1"), "57P01", "terminating connection");
