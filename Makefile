@@ -224,6 +224,28 @@ reliability: all $B/tests/figures/test_figures
 tests: $B/tests/chaos/test_chaos
 -include $(CHAOS:.o=.d)
 
+# `make inject [ONLY='node alloc'] [STRIDE=n]`: every call of a kind fails once in real daemons, under the sanitizers (docs/reliability.md).
+# The daemons of build/FLAVOUR/inject have tests/inject/inject.c before the calls of our own code.
+INJECT_WRAPPED := malloc calloc realloc strdup strndup recv send socket connect accept4 eventfd inotify_init1 inotify_add_watch \
+    setsockopt getpeername fopen PQconnectStartParams PQconnectPoll PQsetnonblocking PQenterPipelineMode PQsocket PQconsumeInput \
+    PQflush PQpipelineSync PQsendPrepare PQsendQueryParams PQsendQueryPrepared PQcopyResult PQgetResult
+INJECT := $(patsubst %.c,$B/%.o,$(filter-out %/inject.c,$(wildcard tests/inject/*.c)))
+$B/inject/bin/ringfence-%: $B/%/main.o $B/lib.a $B/tests/inject/inject.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_all) -fno-lto $B/$*/main.o $B/tests/inject/inject.o $B/lib.a -o $@ $(INJECT_WRAPPED:%=-Wl,--wrap=%) $(LIBS)
+
+$B/tests/integration/test_inject: $(INJECT) $(HARNESS) $B/lib.a $B/inject/bin/ringfence-node $B/inject/bin/ringfence-proxy
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_all) -fno-lto $(INJECT) $(HARNESS) $B/lib.a -o $@ $(LIBS) -lcriterion
+
+tests: $B/tests/integration/test_inject
+.PHONY: inject
+inject:
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) FLAVOUR=asan build/asan/tests/integration/test_inject
+	@INJECT_ONLY='$(ONLY)' INJECT_STRIDE=$(or $(STRIDE),1) FLAVOUR=asan build/asan/tests/integration/test_inject
+
+-include $(INJECT:.o=.d) $B/tests/inject/inject.d
+
 # `make planted [NAMES='wrong_owner ...'] [SECONDS_EACH=s]`: every bug of common/plant.h, one at a time, must be found.
 .PHONY: planted
 planted:
