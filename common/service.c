@@ -52,9 +52,12 @@ static void on_accept_error(struct evconnlistener *socket, void *arg) {
 
 static void on_rested(evutil_socket_t fd, short what, void *arg) {
     struct service_listener *listener = arg;
-    for (unsigned i = 0; i < listener->count; i++)
-        evconnlistener_enable(listener->sockets[i]);
+    const struct timeval in = {0, REST_MS * 1000};
     listener->resting = false;
+    for (unsigned i = 0; i < listener->count; i++) {
+        if (evconnlistener_enable(listener->sockets[i]) != 0)
+            listener->resting = event_add(listener->rested, &in) == 0; /* no memory: again later */
+    }
 }
 
 static uint16_t bound_port(evutil_socket_t fd) {
@@ -81,6 +84,11 @@ static bool listen_on(struct service_listener *listener, struct event_base *base
         base, on_accept, listener, flags, BACKLOG, (struct sockaddr *)&addr, (int)a->ai_addrlen);
     if (socket == NULL)
         return false;
+    if (evconnlistener_enable(socket) != 0) { /* libevent does not say so when it makes one */
+        evconnlistener_free(socket);
+        errno = ENOMEM;
+        return false;
+    }
     evconnlistener_set_error_cb(socket, on_accept_error);
     listener->sockets[listener->count++] = socket;
     listener->port = bound_port(evconnlistener_get_fd(socket));

@@ -79,6 +79,10 @@ unsigned inject_stride(void) {
     return value != NULL && atoi(value) > 0 ? (unsigned)atoi(value) : 40;
 }
 
+bool inject_is_brief(void) {
+    return getenv("INJECT_STRIDE") == NULL;
+}
+
 bool inject_is_wanted(const char *name) {
     const char *only = getenv("INJECT_ONLY");
     return only == NULL || only[0] == '\0' || strstr(name, only) != NULL;

@@ -37,9 +37,10 @@ unsigned inject_count(enum inject_program program);
 bool inject_has_fired(enum inject_program program);
 const char *inject_place(enum inject_program program);
 
-/** inject_stride(): every how-manieth call is tried; INJECT_STRIDE, 40 without it.
- * inject_is_wanted(name): it has INJECT_ONLY in it. */
+/** inject_stride(): every how-manieth call is tried; INJECT_STRIDE, 40 without it: then only what
+ * is soon done is, and inject_is_brief(). inject_is_wanted(name): it has INJECT_ONLY in it. */
 unsigned inject_stride(void);
+bool inject_is_brief(void);
 bool inject_is_wanted(const char *name);
 
 const char *inject_program_name(enum inject_program program);

@@ -12,7 +12,13 @@
 
 struct stack;
 
-enum { SCRIPT_KEYS = 8, SCRIPT_MAY = 6, SCRIPT_WORD_BYTES = 64, SCRIPT_TITLE_BYTES = 200 };
+enum {
+    SCRIPT_KEYS = 8,
+    SCRIPT_MAY = 6,
+    SCRIPT_NAME_BYTES = 32,
+    SCRIPT_WORD_BYTES = 64,
+    SCRIPT_TITLE_BYTES = 200
+};
 
 /* Answers of a round that are errors though nothing fails: an unknown command's. */
 enum { SCRIPT_ERRORS = 1 };
@@ -20,7 +26,7 @@ enum { SCRIPT_ERRORS = 1 };
 /* What a key may hold now, and what it held before in this round, as caller_show() writes it; "nil"
  * for nothing. */
 struct script_key {
-    char name[SCRIPT_WORD_BYTES], may[SCRIPT_MAY][SCRIPT_WORD_BYTES],
+    char name[SCRIPT_NAME_BYTES], may[SCRIPT_MAY][SCRIPT_WORD_BYTES],
         was[SCRIPT_MAY][SCRIPT_WORD_BYTES];
     unsigned count, was_count;
 };
