@@ -76,8 +76,9 @@ const char *chaos_regime_name(enum chaos_regime regime) {
 }
 
 const char *chaos_kind_name(enum chaos_kind kind) {
-    static const char *const NAMES[] = {"GET",     "MGET", "SET",     "MSET",    "SET NX",
-                                        "SET GET", "DEL",  "SQL set", "SQL gone"};
+    static const char *const NAMES[] = {"GET",  "MGET",     "EXEC get", "SET",
+                                        "MSET", "EXEC set", "SET NX",   "SET GET",
+                                        "DEL",  "SQL set",  "SQL gone"};
     return NAMES[kind];
 }
 

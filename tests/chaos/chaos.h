@@ -48,8 +48,10 @@ typedef uint64_t chaos_value;
 enum chaos_kind {
     CHAOS_GET,
     CHAOS_MGET,
+    CHAOS_EXEC_GET, /* a transaction of GETs */
     CHAOS_SET,
     CHAOS_MSET,
+    CHAOS_EXEC_SET, /* a transaction of SETs */
     CHAOS_SET_NX,
     CHAOS_SET_GET,
     CHAOS_DEL,
@@ -69,7 +71,7 @@ struct chaos_op {
     uint8_t client;
     uint16_t keys[CHAOS_OP_KEYS];
     chaos_value wrote;               /* the same for all its keys */
-    chaos_value seen[CHAOS_OP_KEYS]; /* by GET and MGET; [0] of SET_GET: what was there */
+    chaos_value seen[CHAOS_OP_KEYS]; /* by reads; [0] of SET_GET: what was there */
     int64_t number;                  /* the answer of DEL */
     uint64_t session;                /* of this client; counts connections */
     int64_t invoke_us, return_us;    /* INT64_MAX: never answered */

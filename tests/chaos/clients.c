@@ -46,13 +46,18 @@ static enum chaos_kind draw_kind(struct client *c) {
     static const struct {
         enum chaos_kind kind;
         unsigned share;
-    } SHARES[] = {{CHAOS_GET, 46},   {CHAOS_MGET, 12},   {CHAOS_SET, 20}, {CHAOS_MSET, 6},
-                  {CHAOS_SET_NX, 5}, {CHAOS_SET_GET, 4}, {CHAOS_DEL, 7}};
+    } SHARES[] = {{CHAOS_GET, 40},   {CHAOS_MGET, 10},   {CHAOS_EXEC_GET, 6},
+                  {CHAOS_SET, 18},   {CHAOS_MSET, 6},    {CHAOS_EXEC_SET, 6},
+                  {CHAOS_SET_NX, 4}, {CHAOS_SET_GET, 4}, {CHAOS_DEL, 6}};
     uint64_t n = chaos_draw(&c->random, 100);
     size_t i = 0;
     for (; n >= SHARES[i].share; i++)
         n -= SHARES[i].share;
     return SHARES[i].kind;
+}
+
+static bool is_exec(const struct chaos_op *op) {
+    return op->kind == CHAOS_EXEC_GET || op->kind == CHAOS_EXEC_SET;
 }
 
 /* Distinct keys; few enough that clients meet. Where editors are at work the calm ones are theirs.
@@ -63,7 +68,7 @@ static void draw_keys(struct client *c, struct chaos_op *op) {
     if (chaos_is_write(op->kind) &&
         (conf->editors > 0 || chaos_draw(&c->random, CHAOS_CALM_ONE_IN) != 0))
         keys -= (unsigned)conf->calm_keys;
-    bool several = op->kind == CHAOS_MGET || op->kind == CHAOS_MSET ||
+    bool several = op->kind == CHAOS_MGET || op->kind == CHAOS_MSET || is_exec(op) ||
                    (op->kind == CHAOS_DEL && chaos_draw(&c->random, 4) == 0);
     unsigned count = several ? 2 + (unsigned)chaos_draw(&c->random, CHAOS_OP_KEYS - 1) : 1;
     while (op->count < count) {
@@ -76,8 +81,28 @@ static void draw_keys(struct client *c, struct chaos_op *op) {
     }
 }
 
+/* One command for each key, and what makes a transaction of them. */
+static void say_exec(struct client *c, const struct chaos_op *op) {
+    char name[16], value[CHAOS_VALUE_BYTES];
+    caller_say(c->caller, (const struct span[]){SPAN("MULTI")}, 1);
+    for (unsigned i = 0; i < op->count; i++) {
+        chaos_key(op->keys[i], name);
+        struct span argv[3] = {op->wrote != 0 ? SPAN("SET") : SPAN("GET"), span_str(name)};
+        if (op->wrote != 0)
+            argv[2] = span_of(value, chaos_write_value(op->keys[i], op->wrote, value));
+        caller_say(c->caller, argv, op->wrote != 0 ? 3 : 2);
+    }
+    caller_say(c->caller, (const struct span[]){SPAN("EXEC")}, 1);
+}
+
 static void say(struct client *c, const struct chaos_op *op) {
-    static const char *const WORDS[] = {"GET", "MGET", "SET", "MSET", "SET", "SET", "DEL"};
+    static const char *const WORDS[] = {
+        [CHAOS_GET] = "GET",    [CHAOS_MGET] = "MGET",   [CHAOS_SET] = "SET", [CHAOS_MSET] = "MSET",
+        [CHAOS_SET_NX] = "SET", [CHAOS_SET_GET] = "SET", [CHAOS_DEL] = "DEL"};
+    if (is_exec(op)) {
+        say_exec(c, op);
+        return;
+    }
     char names[CHAOS_OP_KEYS][16], values[CHAOS_OP_KEYS][CHAOS_VALUE_BYTES];
     struct span argv[2 + 2 * CHAOS_OP_KEYS];
     uint32_t argc = 0;
@@ -131,10 +156,19 @@ static bool take_answer(struct client *c, struct chaos_op *op, const struct resp
         take_value(c, op, 0, r);
         return true;
     case CHAOS_MGET:
+    case CHAOS_EXEC_GET:
         if (r->type != RESP_ARRAY || r->count != op->count)
             return false;
         for (unsigned i = 0; i < op->count; i++)
             take_value(c, op, i, r->elements[i]);
+        return true;
+    case CHAOS_EXEC_SET:
+        if (r->type != RESP_ARRAY || r->count != op->count)
+            return false;
+        for (unsigned i = 0; i < op->count; i++) {
+            if (r->elements[i]->type != RESP_STATUS)
+                return false;
+        }
         return true;
     case CHAOS_SET:
     case CHAOS_MSET:
@@ -187,6 +221,20 @@ static void lose(struct client *c, size_t first) {
     log->unknown += log->count - first;
 }
 
+/* The answer of an operation: of a transaction, EXEC's. NULL: the connection is lost. */
+static struct resp_reply *hear(struct client *c, const struct chaos_op *op) {
+    for (unsigned i = 0; is_exec(op) && i <= op->count; i++) {
+        struct resp_reply *said = caller_hear(c->caller);
+        if (said == NULL)
+            return NULL;
+        if (said->type != RESP_STATUS)
+            chaos_log_broken(log_of(c), "MISDELIVERED: client %d, MULTI: '%.80s'", c->index,
+                             said->text != NULL ? said->text : "no status");
+        resp_reply_free(&said);
+    }
+    return caller_hear(c->caller);
+}
+
 static void pipeline(struct client *c) {
     struct chaos_log *log = log_of(c);
     size_t first = log->count, depth = 1;
@@ -212,7 +260,7 @@ static void pipeline(struct client *c) {
         return;
     }
     for (size_t i = first; i < log->count; i++) {
-        struct resp_reply *reply = caller_hear(c->caller);
+        struct resp_reply *reply = hear(c, &log->ops[i]);
         if (reply == NULL) {
             lose(c, i);
             return;

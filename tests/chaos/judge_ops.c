@@ -89,6 +89,42 @@ static void read_one(struct judgement *j, const struct chaos_op *op, unsigned i,
                       floor);
 }
 
+/* The one state that has this value; false for absence, and if there are several. */
+static bool only_state(const struct judge_key *key, chaos_value value, uint32_t *out) {
+    uint32_t more;
+    return value != 0 && judge_find(key, value, 0, out) && !judge_find(key, value, *out + 1, &more);
+}
+
+/* A transaction that made state `a` of one key, or an earlier one, made a state behind `b` of the
+ * other: its half was seen. Looks at as many states as can have been made meanwhile. */
+static bool is_half(const struct judge_key *one, uint32_t a, const struct judge_key *other,
+                    uint32_t b) {
+    for (uint32_t s = a; s > 0 && a - s < JUDGE_HALF_STATES; s--) {
+        for (uint32_t t = b + 1; t < other->count && t - b < JUDGE_HALF_STATES; t++) {
+            if (one->states[s].xid == other->states[t].xid)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* A transaction that reads never sees one key from before another transaction and one from behind
+ * it, on whatever ring, whatever is broken. */
+static void check_half(struct judgement *j, const struct chaos_op *op) {
+    for (unsigned i = 0; i < op->count; i++) {
+        for (unsigned k = 0; k < op->count; k++) {
+            const struct judge_key *one = &j->keys[op->keys[i]], *other = &j->keys[op->keys[k]];
+            uint32_t a, b;
+            if (i != k && only_state(one, op->seen[i], &a) && only_state(other, op->seen[k], &b) &&
+                is_half(one, a, other, b))
+                judge_against(j, JUDGE_TORN, op, i,
+                              "saw state %u, made by a transaction of which k%04u's part is later "
+                              "than the state %u that it saw there",
+                              a, op->keys[k], b);
+        }
+    }
+}
+
 static void read_all(struct judgement *j, const struct chaos_op *op) {
     bool stable = is_stable(j, op);
     for (unsigned i = 0; i < op->count; i++) {
@@ -96,6 +132,8 @@ static void read_all(struct judgement *j, const struct chaos_op *op) {
         j->out->reads_stable += stable && op->keys[i] < j->conf->pure_keys;
         read_one(j, op, i, stable);
     }
+    if (op->kind == CHAOS_EXEC_GET)
+        check_half(j, op);
 }
 
 /* ---- writes ---- */

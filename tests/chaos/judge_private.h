@@ -15,6 +15,7 @@ enum {
     JUDGE_CLOCKS_US = 5000,    /* between the clock of PostgreSQL's commits and ours */
     JUDGE_COMMIT_US = 1000000, /* from when a commit begins until others see it, at most */
     JUDGE_ROUNDING_US = 30000, /* of a bound */
+    JUDGE_HALF_STATES = 100,   /* of a key, as far as a transaction is looked for */
     JUDGE_AROUND_US = 200000,  /* how exactly the monitor knows when a node served stale */
 };
 

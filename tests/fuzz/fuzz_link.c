@@ -72,7 +72,10 @@ static void on_done(struct upstream_entry *entry, struct span reply) {
     fold(reply);
 }
 
-static void on_stale(void *ctx, struct span key) {
+static void on_stale(void *ctx, struct upstream *upstream, struct span key, enum change change) {
+    if (upstream != &current->u)
+        abort();
+    current->told ^= (uint64_t)change;
     fold(key);
 }
 
