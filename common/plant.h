@@ -61,6 +61,8 @@ enum plant {
     /* transactions */
     PLANT_exec_reads_the_cache,             /* one moment for all */
     PLANT_exec_forgets_watches,             /* nothing is done if a watched row changed */
+    PLANT_near_is_deaf,                     /* near.h: what nodes say */
+    PLANT_near_ignores_own_answers,         /* near.h: a client's own writes */
     PLANT_COUNT_OF
 };
 /* clang-format on */

@@ -54,4 +54,7 @@ void client_list_sweep(struct client_list *list);
 extern const struct tracking_handlers CLIENT_TRACKING_HANDLERS;
 void client_tracking_figures(const struct proxy_env *env);
 
+/** client_hot_figures(env): near's figures into the counters. */
+void client_hot_figures(const struct proxy_env *env);
+
 #endif

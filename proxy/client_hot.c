@@ -1,9 +1,33 @@
-/* What is asked for most: a sample of the requests goes to hotkeys. */
+/* What is asked for most: a sample of the requests goes to hotkeys, and the values of the hottest
+ * keys are kept in near. */
+#include <stdlib.h>
+
+#include "../common/hash.h"
+#include "../common/reply.h"
+#include "../common/resp_write.h"
 #include "client_private.h"
 #include "hotkeys.h"
+#include "near.h"
 #include "proxy_conf.h"
+#include "proxy_stats.h"
+#include "timing.h"
+#include "topology.h"
 
-enum { UNCOUNTED_REQUESTS = 1024 /* with hotkeys-sample 0: until that is looked at again */ };
+enum {
+    UNCOUNTED_REQUESTS = 1024, /* with hotkeys-sample 0: until that is looked at again */
+    QUEUED_MAX = 64            /* a client that waits for more answers is not given copies */
+};
+
+/* ---- the sample ---- */
+
+static void count(struct client *c, const struct command *row, struct span key, uint32_t weight) {
+    const struct proxy_env *env = c->env;
+    int64_t now_us = conn_loop_now_us(env->loop);
+    double rate = hotkeys_add(env->hotkeys, env->worker, now_us, key, weight);
+    if (env->near != NULL && row == command_row(COMMAND_GET) &&
+        rate >= (double)env->conf->hot_cache_rate)
+        near_want(env->near, key, hash_ring(key), now_us);
+}
 
 void client_sample(struct client *c, const struct command *row, const struct resp_request *in) {
     const struct proxy_env *env = c->env;
@@ -19,6 +43,110 @@ void client_sample(struct client *c, const struct command *row, const struct res
          i < end && i < in->argc && counted < HOTKEYS_PER_REQUEST;
          i += (uint32_t)row->key_step, counted++) {
         if (in->argv[i].len <= (size_t)env->conf->key_bytes_max)
-            hotkeys_add(env->hotkeys, env->worker, conn_loop_now_us(env->loop), in->argv[i], mean);
+            count(c, row, in->argv[i], mean);
     }
+}
+
+/* ---- copies ---- */
+
+/* An answer that it still waits for may be newer than a copy: replies leave in order, so the copy
+ * would follow it. */
+static bool waits_for(const struct client *c, uint64_t hash) {
+    if (c->open_reads + c->open_writes == 0)
+        return false;
+    if (c->queued > QUEUED_MAX)
+        return true;
+    for (const struct request *r = c->head; r != NULL; r = r->next) {
+        if (!r->answered && (r->is_multi || r->is_all || r->entry.hash == hash))
+            return true;
+    }
+    return false;
+}
+
+bool client_gives_copy(struct client *c, const struct resp_request *in, uint64_t hash) {
+    const struct proxy_env *env = c->env;
+    struct span value;
+    struct buf *out;
+    if (!near_get(env->near, in->argv[1], hash, conn_loop_now_us(env->loop), &value) ||
+        c->tracking.on || waits_for(c, hash))
+        return false;
+    struct request *r = client_open_answer(c, &out);
+    if (out == NULL) {
+        client_out_of_memory(c);
+        return true;
+    }
+    if (r != NULL)
+        r->is_kept = true; /* it is no news of a key */
+    buf_append_span(out, value);
+    stats_add(&env->stats[PROXY_STAT_HOT_HITS], 1);
+    if (env->timing != NULL)
+        timing_add(&env->timing->rows[COMMAND_GET], 0);
+    client_close_reply(c, r, false);
+    return true;
+}
+
+/* Whether the key has a time to live. */
+struct probe {
+    struct upstream_entry entry;
+    const struct proxy_env *env;
+    struct near_ticket ticket;
+};
+
+static void on_probed(struct upstream_entry *entry, struct span reply) {
+    struct probe *probe = (struct probe *)((char *)entry - offsetof(struct probe, entry));
+    near_probed(probe->env->near, &probe->ticket, reply.ptr[0] == ':',
+                span_equal(reply, SPAN(":-1\r\n")));
+    free(probe);
+}
+
+static void send_probe(const struct proxy_env *env, struct span key, uint64_t hash,
+                       struct near_ticket ticket) {
+    const struct span words[] = {SPAN("PTTL"), key};
+    struct probe *probe = calloc(1, sizeof(*probe));
+    struct buf request;
+    buf_init(&request, 0);
+    resp_write_request(&request, words, 2);
+    bool sent = false;
+    if (probe != NULL && !request.failed) {
+        *probe = (struct probe){.env = env, .ticket = ticket};
+        probe->entry.done = on_probed;
+        probe->entry.hash = hash;
+        probe->entry.start_us = conn_loop_now_us(env->loop);
+        sent = topology_send(env->topology, &probe->entry,
+                             span_of(buf_head(&request), buf_len(&request))) == REPLY_ERROR_COUNT;
+    }
+    buf_release(&request);
+    if (sent)
+        return;
+    near_probed(env->near, &ticket, false, false);
+    free(probe);
+}
+
+void client_asks(struct client *c, struct request *r, const struct resp_request *in) {
+    const struct proxy_env *env = c->env;
+    int64_t now_us = conn_loop_now_us(env->loop);
+    r->near = near_ask(env->near, in->argv[1], r->entry.hash, now_us);
+    if (r->near.slot != NEAR_NONE)
+        return;
+    struct near_ticket probe = near_probe(env->near, in->argv[1], r->entry.hash, now_us);
+    if (probe.slot != NEAR_NONE)
+        send_probe(env, in->argv[1], r->entry.hash, probe);
+}
+
+void client_passed(struct client *c, const struct request *r) {
+    if (r->is_multi || r->is_all)
+        near_pass_all(c->env->near, r->is_write);
+    else
+        near_pass(c->env->near, r->entry.hash, r->is_write);
+}
+
+void client_hot_figures(const struct proxy_env *env) {
+    struct near_figures f;
+    if (env->near == NULL)
+        return;
+    near_figures(env->near, &f);
+    stats_set(&env->stats[PROXY_STAT_HOT_FILLS], f.fills);
+    stats_set(&env->stats[PROXY_STAT_HOT_DROPS], f.drops);
+    stats_set(&env->stats[PROXY_STAT_HOT_ITEMS], f.items);
+    stats_set(&env->stats[PROXY_STAT_HOT_BYTES], f.bytes);
 }

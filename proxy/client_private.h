@@ -150,6 +150,13 @@ enum client_taken client_watch(struct client *c, const struct resp_request *in);
 /** client_sample(c, row, in): the request that was just read is one that hotkeys counts. */
 void client_sample(struct client *c, const struct command *row, const struct resp_request *in);
 
+/** client_gives_copy(c, in, hash): a GET, answered from near. client_asks(c, r, in): what near has
+ * to know of a request that is about to be sent. client_passed(c, r): its answer was not kept. Only
+ * with env->near. */
+bool client_gives_copy(struct client *c, const struct resp_request *in, uint64_t hash);
+void client_asks(struct client *c, struct request *r, const struct resp_request *in);
+void client_passed(struct client *c, const struct request *r);
+
 /** client_track(c, id, argv, argc): a request of a client that tracks is about to be sent. */
 void client_track(struct client *c, int id, const struct span *argv, uint32_t argc);
 

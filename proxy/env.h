@@ -13,6 +13,7 @@ struct event_base;
 struct evdns_base;
 struct hotkeys;
 struct local_server;
+struct near;
 struct proxy_conf;
 struct slowlog;
 struct timing;
@@ -31,6 +32,7 @@ struct proxy_env {
     struct timing *timing;   /* of this worker, or NULL */
     struct slowlog *slowlog; /* of all workers, or NULL */
     struct hotkeys *hotkeys; /* of all workers, or NULL */
+    struct near *near;       /* copies of the hottest keys, or NULL */
     unsigned worker;         /* its number there */
 };
 

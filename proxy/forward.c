@@ -59,8 +59,17 @@ void forward_copy(struct buf *out, struct span reply, int proto) {
         copy_array_resp2(out, reply);
 }
 
+/* An answer that came in the order of the requests, from the node that was asked first. */
+static void keep(struct request *r, struct span reply) {
+    const struct upstream_entry *entry = &r->entry;
+    if (reply.ptr[0] == '$' && entry->tries == 0 && entry->is_watched && !entry->is_late)
+        r->is_kept = near_put(request_env(r)->near, &r->near, reply);
+}
+
 static void on_answer(struct upstream_entry *entry, struct span reply) {
     struct request *r = (struct request *)((char *)entry - offsetof(struct request, entry));
+    if (r->near.slot != NEAR_NONE)
+        keep(r, reply);
     if (r->proto == 3 || strchr("_*%", reply.ptr[0]) == NULL) {
         request_answer(r, reply);
         return;

@@ -47,12 +47,13 @@ void hotkeys_free(struct hotkeys **pointer) {
     free(h);
 }
 
-void hotkeys_add(struct hotkeys *h, unsigned worker, int64_t now_us, struct span key,
-                 uint32_t weight) {
+double hotkeys_add(struct hotkeys *h, unsigned worker, int64_t now_us, struct span key,
+                   uint32_t weight) {
     struct table *t = &h->tables[worker];
     pthread_mutex_lock(&t->lock);
-    topk_add(t->topk, key, weight, now_us);
+    double rate = topk_add(t->topk, key, weight, now_us);
     pthread_mutex_unlock(&t->lock);
+    return rate;
 }
 
 /* Source of the generator: Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8(14), 2003.

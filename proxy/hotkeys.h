@@ -36,9 +36,10 @@ struct hotkeys *hotkeys_new(unsigned workers, uint64_t seed);
 void hotkeys_free(struct hotkeys **h);
 
 /** hotkeys_add(h, worker, now_us, key, weight): `worker` met this key, and speaks for `weight`
- * requests. From its thread. Cost: a lock that nobody else holds, and topk_add(). */
-void hotkeys_add(struct hotkeys *h, unsigned worker, int64_t now_us, struct span key,
-                 uint32_t weight);
+ * requests. From its thread. Returns how often it is asked for it per second, at least. Cost: a
+ * lock that nobody else holds, and topk_add(). */
+double hotkeys_add(struct hotkeys *h, unsigned worker, int64_t now_us, struct span key,
+                   uint32_t weight);
 
 /** hotkeys_gap(h, worker, mean): how many requests on the next sample is: random, evenly from 1 to
  * 2 * mean - 1, so that no rhythm of the requests hides a key. From its thread. */

@@ -86,6 +86,13 @@ static const struct conf_row ROWS[] = {
      CONF_RELOADABLE, "Slow requests that each worker keeps."},
     {"hotkeys-sample", INTEGER(hotkeys_sample), "32", 0, 1000000, "requests", NULL, CONF_RELOADABLE,
      "One request in so many is counted for RF.HOTKEYS and OBJECT FREQ; 0: none."},
+    {"hot-cache-bytes", BYTES(hot_cache_bytes), "0", 0, 1024 * MB, "bytes", NULL, 0,
+     "Values of the hottest keys that each worker keeps; 0: none. A GET of such a key may then be "
+     "old for a moment after a write through another proxy, as after an edit by SQL."},
+    {"hot-cache-rate", INTEGER(hot_cache_rate), "1000", 1, 1000000000, "requests", NULL,
+     CONF_RELOADABLE, "A key that a worker is asked for so often per second is hot."},
+    {"hot-cache-ms", INTEGER(hot_cache_ms), "100", 1, 10000, "ms", NULL, 0,
+     "A value is kept for this long at most, whatever is heard, and then asked for again."},
     {"allow-debug", BOOLEAN(allow_debug), "no", 0, 0, "", NULL, 0,
      "DEBUG SLEEP, which stops a worker and all its clients."},
     {"log-level", CHOICE(log_level), "info", 0, 0, "", LOG_LEVELS, CONF_RELOADABLE,

@@ -44,9 +44,13 @@ struct proxy_conf {
     int64_t client_idle_s;    /* 0: never closed for idleness */
     int64_t slowlog_log_slower_than; /* 10000 us; -1: nothing is slow */
     int64_t slowlog_max_len;         /* 128 requests, of each worker */
-    int64_t hotkeys_sample;     /* 32: one request in so many is counted for RF.HOTKEYS; 0: none */
-    bool allow_debug;           /* false */
-    int64_t log_level;          /* index into debug, info, warn, error */
+    int64_t hotkeys_sample; /* 32: one request in so many is counted for RF.HOTKEYS; 0: none */
+    int64_t
+        hot_cache_bytes;    /* 0: of each worker, for values of its hottest keys; 0: none is kept */
+    int64_t hot_cache_rate; /* 1000 requests a second for one key: then it is hot */
+    int64_t hot_cache_ms;   /* 100: a value is kept no longer */
+    bool allow_debug;       /* false */
+    int64_t log_level;      /* index into debug, info, warn, error */
     char *compat_redis_version; /* "7.4.0": what HELLO and INFO say for clients that ask */
 };
 

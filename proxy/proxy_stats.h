@@ -42,6 +42,11 @@ enum proxy_stat {
     PROXY_STAT_TRACKING_PREFIXES,
     PROXY_STAT_TRACKING_TOLD,
     PROXY_STAT_TRACKING_TOLD_ALL,
+    PROXY_STAT_HOT_HITS, /* see near.h */
+    PROXY_STAT_HOT_FILLS,
+    PROXY_STAT_HOT_DROPS,
+    PROXY_STAT_HOT_ITEMS, /* gauges */
+    PROXY_STAT_HOT_BYTES,
     PROXY_STAT_RELOADS, /* rings adopted */
     PROXY_STAT_COUNT    /* number of rows; not a counter */
 };

@@ -43,6 +43,8 @@ struct request *request_open(struct client *c, int id) {
     r->proto = (uint8_t)c->local.proto;
     r->is_write = r->is_multi = r->is_all = r->answered = r->ends_client = false;
     r->is_muted = client_mutes(c);
+    r->is_kept = false;
+    r->near.slot = NEAR_NONE;
     r->start_us = 0;
     r->key.len = 0;
     r->held_bytes = 0;
@@ -56,6 +58,10 @@ struct request *request_open(struct client *c, int id) {
     c->tail = r;
     c->queued++;
     return r;
+}
+
+const struct proxy_env *request_env(const struct request *r) {
+    return r->client->env;
 }
 
 /* ---- replies ---- */
@@ -120,6 +126,8 @@ static void count_error(const struct request *r) {
 void request_done(struct request *r) {
     struct client *c = r->client;
     measure(c, r);
+    if (c->env->near != NULL && !r->is_kept)
+        client_passed(c, r);
     close_request(c, r);
     if (c->dead) {
         c->queued--;

@@ -10,10 +10,12 @@
 #include <stdint.h>
 
 #include "../common/buf.h"
+#include "near.h"
 #include "slowlog.h"
 #include "upstream.h"
 
 struct client;
+struct proxy_env;
 
 struct request {
     struct request *next;        /* in the client's order, or in the pool */
@@ -29,9 +31,14 @@ struct request {
     int64_t start_us; /* when it was taken; 0: a reply of our own, not timed */
     uint32_t argc;    /* for SLOWLOG, as the key */
     struct slowlog_key key;
-    bool is_muted; /* CLIENT REPLY: its reply goes nowhere */
-    uint32_t freq; /* OBJECT FREQ: what it says of a key that exists */
+    bool is_muted;           /* CLIENT REPLY: its reply goes nowhere */
+    uint32_t freq;           /* OBJECT FREQ: what it says of a key that exists */
+    struct near_ticket near; /* of a GET whose answer may be kept */
+    bool is_kept;            /* and it was */
 };
+
+/** request_env(r): of its client. */
+const struct proxy_env *request_env(const struct request *r);
 
 /** request_reply(r): where the whole reply is appended; then call request_done(). */
 struct buf *request_reply(struct request *r);

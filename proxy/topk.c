@@ -188,7 +188,7 @@ static double per_second(const struct topk *t, double sum, int64_t now_us) {
     return t->used == 0 ? 0 : sum * exp2(-half_lives(t, now_us - t->base_us)) / span_s(t, now_us);
 }
 
-void topk_add(struct topk *t, struct span key, uint32_t weight, int64_t now_us) {
+double topk_add(struct topk *t, struct span key, uint32_t weight, int64_t now_us) {
     uint64_t hash = hash_table(key, t->seed);
     if (t->used == 0)
         t->first_us = t->base_us = now_us;
@@ -198,11 +198,13 @@ void topk_add(struct topk *t, struct span key, uint32_t weight, int64_t now_us) 
     if (index == NONE)
         index = take(t, key, hash);
     if (index == NONE)
-        return;
+        return 0;
     double more = weight * exp2(half_lives(t, now_us - t->base_us));
     t->total += more;
-    t->counters[index].count += more;
+    struct counter *c = &t->counters[index];
+    c->count += more;
     sink(t, index);
+    return per_second(t, c->count - c->surplus, now_us);
 }
 
 /* ---- questions ---- */

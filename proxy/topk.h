@@ -29,10 +29,10 @@ struct topk_row {
 struct topk *topk_new(size_t counters, int64_t half_life_us, uint64_t seed);
 void topk_free(struct topk **t);
 
-/** topk_add(t, key, weight, now_us): it came `weight` times. Copies the key; without memory for
- * that it is not counted. Cost: O(length + log counters), memory only when a counter first gets a
- * key of that length. */
-void topk_add(struct topk *t, struct span key, uint32_t weight, int64_t now_us);
+/** topk_add(t, key, weight, now_us): it came `weight` times. Returns topk_rate(). Copies the key;
+ * without memory for that it is not counted. Cost: O(length + log counters), memory only when a
+ * counter first gets a key of that length. */
+double topk_add(struct topk *t, struct span key, uint32_t weight, int64_t now_us);
 
 /** topk_rate(t, key, now_us): how often it comes per second, at least; 0 when it is not counted.
  * topk_total(t, now_us): how often all keys come together. Averages over the last few half-lives,

@@ -11,6 +11,7 @@
 #include "../common/ring.h"
 #include "../common/tick.h"
 #include "env.h"
+#include "near.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "tracking.h"
@@ -172,10 +173,19 @@ static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost 
 
 /* Every node says it of every key; the one that counts is the one that the copy was read from. */
 static void on_stale(void *ctx, struct upstream *u, struct span key, enum change change) {
-    tracking_stale(((struct topology *)ctx)->env->tracking, key);
+    const struct proxy_env *env = ((struct topology *)ctx)->env;
+    if (env->near != NULL)
+        near_stale(env->near, key);
+    tracking_stale(env->tracking, key);
+}
+
+static void forget_copies(struct topology *t) {
+    if (t->env->near != NULL)
+        near_gap(t->env->near, conn_loop_now_us(t->env->loop));
 }
 
 static void on_gap(void *ctx) {
+    forget_copies(ctx);
     tracking_everything(((struct topology *)ctx)->env->tracking);
 }
 
@@ -249,6 +259,8 @@ bool topology_swap(struct topology *t, struct ring *ring, uint64_t epoch) {
                          next owner */
     t->ring = ring;
     t->epoch = epoch;
+    if (old != NULL)
+        forget_copies(t); /* they are of those who owned the keys */
     for (size_t i = 0; i < old_count; i++) {
         if (old[i] != NULL)
             leave(t, old[i]);

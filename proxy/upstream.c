@@ -41,7 +41,7 @@ static void on_address(void *ctx, const struct sockaddr *addr, unsigned len) {
     u->state = UPSTREAM_CONNECTING;
     upstream_ask(u, OWN_LINK);
     u->watched = false;
-    if (tracking_watching(u->env->tracking))
+    if (upstream_is_to_watch(u))
         upstream_watch(u);
 }
 
@@ -119,6 +119,8 @@ void upstream_fail(struct upstream *u, const char *why) {
     upstream_resolve_cancel(&u->resolve);
     upstream_lose_all(u);
     conn_free(&u->conn);
+    if (!was_up) /* it has answered nothing, so there are no copies of that */
+        u->watched = false;
     upstream_gap(u);
 }
 
@@ -168,6 +170,8 @@ struct buf *upstream_out(struct upstream *u, size_t len) {
 void upstream_push(struct upstream *u, struct upstream_entry *entry, uint32_t size) {
     entry->size = size;
     entry->kept = NULL;
+    entry->is_late = false;
+    entry->is_watched = u->watched;
     u->owed += !is_own(u, entry);
     if (u->fifo.held == 0)
         u->progress_us = conn_loop_now_us(u->env->loop);

@@ -28,6 +28,8 @@ struct upstream_entry {
     uint32_t size;    /* bytes of its request */
     uint8_t tries;    /* nodes that were tried */
     bool is_write;
+    bool is_late;    /* answered by id, not in the order in which it was asked for */
+    bool is_watched; /* the node that has it says what changes */
     /* upstream's own: */
     char *kept; /* a copy of a read's bytes once it was deferred */
 };

@@ -49,6 +49,7 @@ static bool defer(struct upstream *u, uint64_t number) {
         u->ghosts--;
     } else {
         struct upstream_entry *entry = slot;
+        entry->is_late = true;
         entry->kept = entry->is_write ? NULL : malloc(entry->size);
         if (entry->kept != NULL)
             memcpy(entry->kept, buf_head(conn_out(u->conn)), entry->size);

@@ -88,8 +88,7 @@ void upstream_watch(struct upstream *u) {
 
 /* Nobody watches any more, and hardly will at once. */
 void upstream_unwatch(struct upstream *u) {
-    if (!u->watched || u->asked[OWN_WATCH] || u->asked[OWN_UNWATCH] ||
-        tracking_watching(u->env->tracking))
+    if (!u->watched || u->asked[OWN_WATCH] || u->asked[OWN_UNWATCH] || upstream_is_to_watch(u))
         return;
     u->watched = false;
     upstream_ask(u, OWN_UNWATCH);

@@ -11,6 +11,7 @@
 #include "../common/resp_parse.h"
 #include "env.h"
 #include "health.h"
+#include "tracking.h"
 #include "upstream.h"
 #include "window.h"
 
@@ -93,6 +94,11 @@ size_t upstream_on_read(void *ctx, const char *data, size_t len);
 /** upstream_own_init(u): at the start. upstream_ask(u, which): send one of our own requests. */
 void upstream_own_init(struct upstream *u);
 void upstream_ask(struct upstream *u, enum upstream_own which);
+
+/** upstream_is_to_watch(u): somebody keeps copies: a client, or we. */
+static inline bool upstream_is_to_watch(const struct upstream *u) {
+    return u->env->near != NULL || tracking_watching(u->env->tracking);
+}
 
 /** upstream_unwatch(u): if nobody watches any more. upstream_gap(u): it will not say what changes.
  */

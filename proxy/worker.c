@@ -17,6 +17,7 @@
 #include "env.h"
 #include "local.h"
 #include "mailbox.h"
+#include "near.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "rights.h"
@@ -24,7 +25,10 @@
 #include "topology.h"
 #include "tracking.h"
 
-enum { CROWD_MIN = 16 /* clients that wait: with fewer there is nothing to bring together */ };
+enum {
+    CROWD_MIN = 16, /* clients that wait: with fewer there is nothing to bring together */
+    NEAR_QUIET_US = 1000 * 1000,
+};
 
 enum message {
     MESSAGE_CLIENT,
@@ -63,6 +67,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg) {
         return;
     }
     client_tracking_figures(&w->env);
+    client_hot_figures(&w->env);
     client_list_tick(w->clients, conn_loop_now_us(w->env.loop));
     arm(w, w->draining ? 10 : 1000);
 }
@@ -151,6 +156,7 @@ static void release(struct worker *w) {
     topology_free(&w->env.topology); /* answers what is open, so that the clients owe nothing */
     client_list_free(&w->clients);
     tracking_free(&w->env.tracking);
+    near_free(&w->env.near);
     rights_free(&w->rights);
     if (w->second != NULL)
         event_free(w->second);
@@ -184,6 +190,19 @@ static bool make_base(struct worker *w) {
     return true;
 }
 
+/* A link over which we were told that anything may have changed may say so again within half a
+ * second, and what was read meanwhile is told of by nobody: so nothing is kept for twice as long.
+ */
+static bool make_near(struct worker *w) {
+    const struct near_conf conf = {.bytes_max = (size_t)w->conf.hot_cache_bytes,
+                                   .keep_us = w->conf.hot_cache_ms * 1000,
+                                   .quiet_us = NEAR_QUIET_US};
+    if (conf.bytes_max == 0)
+        return true;
+    w->env.near = near_new(&conf);
+    return w->env.near != NULL;
+}
+
 struct worker *worker_start(struct local_server *server, const char *ring_path, struct ring *ring,
                             uint64_t epoch, struct users *users, stats_value *stats) {
     struct worker *w = calloc(1, sizeof(*w));
@@ -205,6 +224,8 @@ struct worker *worker_start(struct local_server *server, const char *ring_path, 
     w->env.stats = stats;
     w->env.loop = conn_loop_new(w->env.base);
     if (w->env.loop == NULL)
+        goto fail;
+    if (!make_near(w))
         goto fail;
     w->env.tracking = server->tracking = tracking_new(
         ((size_t)server->conf->tracking_table_max_keys + server->workers - 1) / server->workers,

@@ -25,7 +25,7 @@ ROWS = [
         "common/buf", "common/change", "common/cli", "common/clock", "common/command", "common/command_exec", "common/conf", "common/glob", "common/hash", "common/lines", "common/log", "common/pace", "common/plant", "common/resp_*",
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
         "proxy/env", "proxy/health", "proxy/mailbox", "proxy/multi", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/window",
-        "common/digest", "common/users", "proxy/rights", "proxy/slowlog", "proxy/timing", "proxy/topk", "proxy/hotkeys",
+        "common/digest", "common/users", "proxy/rights", "proxy/slowlog", "proxy/timing", "proxy/topk", "proxy/hotkeys", "proxy/near",
         "node/db_clock", "node/feed", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/range", "node/server", "ctl/ctl.h"]),
 ]
 

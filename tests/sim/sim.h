@@ -93,6 +93,7 @@ enum sim_fault {
 
 struct sim_profile {
     bool linear; /* only faults under which keys stay linearizable */
+    bool hot;    /* proxies keep copies of the hottest keys */
     unsigned nodes, clients, keys;
     unsigned pure_keys; /* the first ones are never edited by SQL */
     unsigned faults;    /* enum sim_fault */

@@ -21,7 +21,7 @@ static const struct conn_conf CONN_CONF = {.in_max = 64 << 20, .out_max = 64 << 
 static const struct conn_handlers HANDLERS = {.on_read = on_read, .on_end = on_end};
 
 /* How often each kind of request comes, out of a thousand. */
-static const unsigned MIXES[SIM_MIXES][SIM_OP_KINDS] = {
+static const unsigned MIXES[SIM_MIXES + 1][SIM_OP_KINDS] = {
     {[SIM_OP_GET] = 390,
      [SIM_OP_MGET] = 60,
      [SIM_OP_EXISTS] = 20,
@@ -50,6 +50,11 @@ static const unsigned MIXES[SIM_MIXES][SIM_OP_KINDS] = {
      [SIM_OP_DEL] = 50,
      [SIM_OP_WATCH] = 150,
      [SIM_OP_EXEC] = 300},
+    [SIM_MIX_HOT] = {[SIM_OP_GET] = 920,
+                     [SIM_OP_MGET] = 15,
+                     [SIM_OP_SET] = 40,
+                     [SIM_OP_MSET] = 10,
+                     [SIM_OP_DEL] = 15},
 };
 
 const unsigned *sim_client_mix(unsigned i) {
@@ -286,6 +291,13 @@ static void on_think(struct sim *sim, void *ctx, uint64_t arg) {
             watch(c, op);
     }
     sim_in(sim, &c->process, sim_between(sim, 0, sim_profile(sim)->think_us_max), on_think, c, arg);
+}
+
+void sim_client_begin(struct sim_client *c) {
+    struct sim *sim = c->process.sim;
+    if (c->conn != NULL) /* else it begins when it connects */
+        sim_in(sim, &c->process, sim_between(sim, 0, sim_profile(sim)->think_us_max), on_think, c,
+               ++c->life);
 }
 
 void sim_client_final(struct sim_client *c) {

@@ -75,10 +75,13 @@ struct sim_client {
 };
 
 /** sim_client_mix(i): how often each kind of request comes, out of a thousand; i < SIM_MIXES. */
-enum { SIM_MIXES = 4 };
+enum { SIM_MIXES = 4, SIM_MIX_HOT = SIM_MIXES /* mostly reads: not among those drawn */ };
 const unsigned *sim_client_mix(unsigned i);
 
 struct sim_client *sim_clients_new(struct sim *sim);
+
+/** sim_client_begin(client): the load begins: what it thought before led to nothing. */
+void sim_client_begin(struct sim_client *client);
 
 /** sim_client_leave(client): it closes its connection, and comes back. */
 void sim_client_leave(struct sim_client *client);

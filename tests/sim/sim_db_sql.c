@@ -163,7 +163,9 @@ void sim_db_edit(struct sim *sim) {
         break;
     case SWITCH:
     case EXPIRE:
-        change_flags(sim, server, key, edit == EXPIRE, &lines);
+        /* Of keys that have a time to live no copy is kept: test_near.c and test_hot.c see to that.
+         */
+        change_flags(sim, server, key, edit == EXPIRE && !sim_profile(sim)->hot, &lines);
         break;
     case RENAME:
         rename_key(sim, server, key, &lines);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../../node/feed.h"
+#include "../../node/session.h"
 #include "../../node/through.h"
 #include "sim_node.h"
 #include "sim_store.h"
@@ -154,6 +155,7 @@ static void on_up(struct sim *sim, void *ctx, uint64_t arg) {
     f->up = true;
     sim_store_trust(f->node->server.store, f->server);
     through_feed_up(f->node->server.through);
+    session_watch_tell_all(&f->node->server);
     on_beat(sim, f, f->life);
 }
 
@@ -216,15 +218,21 @@ void sim_feed_cut(struct sim_feed *f, bool cut) {
 /* ---- what is heard ---- */
 
 static void on_changed(void *ctx, struct span key, uint64_t version, enum change change) {
-    through_changed(((struct sim_feed *)ctx)->node->server.through, key, version);
+    struct server *s = &((struct sim_feed *)ctx)->node->server;
+    through_changed(s->through, key, version);
+    session_watch_tell(s, key, change);
 }
 
 static void on_gone(void *ctx, struct span key, enum change change) {
-    through_gone(((struct sim_feed *)ctx)->node->server.through, key);
+    struct server *s = &((struct sim_feed *)ctx)->node->server;
+    through_gone(s->through, key);
+    session_watch_tell(s, key, change);
 }
 
 static void on_everything(void *ctx) {
-    through_everything(((struct sim_feed *)ctx)->node->server.through);
+    struct server *s = &((struct sim_feed *)ctx)->node->server;
+    through_everything(s->through);
+    session_watch_tell_all(s);
 }
 
 /* As feed_pg.c: ours, and of this life. */

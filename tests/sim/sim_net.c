@@ -363,7 +363,8 @@ static void send_now(struct conn *c) {
     else
         buf_consume(&c->out, left);
     if (c->ending) {
-        tell_peer(c, PEER_CLOSED, c->arrives_us);
+        int64_t now_us = sim_now_us(c->loop->sim);
+        tell_peer(c, PEER_CLOSED, c->arrives_us > now_us ? c->arrives_us : now_us);
         end(c, CONN_END_EOF);
     } else if (c->was_high && c->handlers->on_drained != NULL) {
         c->was_high = false;

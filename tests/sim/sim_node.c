@@ -46,6 +46,7 @@ void sim_node_start(struct sim_node *n) {
         abort();
     n->feed = sim_feed_new(sim, n);
     n->alive = true;
+    n->next_told_ms = 0;
     n->life++;
     sim_net_listen(sim, s->port, &n->process, on_accept, n);
     sim_net_unplug(sim, s->port, false);
@@ -57,8 +58,14 @@ static bool on_tick(void *ctx, bool held_up) {
     struct sim_node *n = ctx;
     if (held_up)
         return false;
-    through_tick(n->server.through, sim_now_us(n->process.sim) / 1000);
-    return through_pending(n->server.through) == 0;
+    int64_t now_ms = sim_now_us(n->process.sim) / 1000;
+    through_tick(n->server.through, now_ms);
+    if (now_ms >= n->next_told_ms &&
+        through_lag_ms(n->server.through, now_ms) > sim_profile(n->process.sim)->fence_ms) {
+        n->next_told_ms = now_ms + SIM_DISTRUST_MS;
+        session_watch_tell_all(&n->server);
+    }
+    return through_pending(n->server.through) == 0 && n->server.watchers == 0;
 }
 
 /* In the order of the daemon's own end. */

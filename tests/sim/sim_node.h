@@ -12,6 +12,8 @@
 struct sim_feed;
 struct sim_lines;
 
+enum { SIM_DISTRUST_MS = 20 /* links are told so often that nothing is trusted */ };
+
 struct sim_node {
     struct sim_process process;
     unsigned index;
@@ -21,6 +23,7 @@ struct sim_node {
     bool alive;
     uint64_t life;
     char name[12];
+    int64_t next_told_ms;     /* that nothing is trusted */
     uint64_t stale_before;    /* served by earlier lives */
     int64_t captive_until_us; /* when all its connections last led to a replaced server */
     unsigned checked;         /* the key that the checker looked at last */

@@ -7,14 +7,32 @@
 #include "../../common/hash.h"
 #include "../../common/ring.h"
 #include "../../proxy/client.h"
+#include "../../proxy/hotkeys.h"
+#include "../../proxy/near.h"
 #include "../../proxy/registry.h"
 #include "../../proxy/topology.h"
 #include "../../proxy/tracking.h"
 #include "sim_fakes.h"
 #include "sim_net.h"
+#include "sim_node.h"
 
 static void on_accept(void *ctx, int fd) {
     client_open(((struct sim_proxy *)ctx)->clients, fd);
+}
+
+/* Every key is hot. A copy outlives what a node trusts, so that nothing hides what is wrong with
+ * it.
+ */
+static void keep_copies(struct sim *sim, struct sim_proxy *p) {
+    const struct near_conf conf = {.bytes_max = 1 << 20,
+                                   .keep_us = sim_profile(sim)->fence_ms * 1000,
+                                   .quiet_us = 2 * SIM_DISTRUST_MS * 1000};
+    p->conf.hotkeys_sample = 1;
+    p->conf.hot_cache_rate = 1;
+    p->env.near = near_new(&conf);
+    p->env.hotkeys = hotkeys_new(1, p->index);
+    if (p->env.near == NULL || p->env.hotkeys == NULL)
+        abort();
 }
 
 static void start(struct sim *sim, struct sim_proxy *p, unsigned ring) {
@@ -38,6 +56,8 @@ static void start(struct sim *sim, struct sim_proxy *p, unsigned ring) {
                                 .loop = conn_loop_new((struct event_base *)&p->process),
                                 .server = &p->server,
                                 .stats = p->stats};
+    if (sim_profile(sim)->hot)
+        keep_copies(sim, p);
     p->env.tracking = p->server.tracking = tracking_new(1000, &CLIENT_TRACKING_HANDLERS, &p->env);
     p->env.topology = p->server.topology = topology_new(&p->env, "");
     p->clients = client_list_new(&p->env);
@@ -63,6 +83,8 @@ static void stop(struct sim_proxy *p) {
     topology_free(&p->env.topology); /* answers what is open, as the worker's end does */
     client_list_free(&p->clients);
     tracking_free(&p->env.tracking);
+    near_free(&p->env.near);
+    hotkeys_free(&p->env.hotkeys);
     registry_free(&p->server.registry);
 }
 

@@ -42,6 +42,9 @@ Test(proxy_conf, defaults_are_the_documented_ones) {
     cr_assert_eq(conf.slowlog_log_slower_than, 10000);
     cr_assert_eq(conf.slowlog_max_len, 128);
     cr_assert_eq(conf.hotkeys_sample, 32);
+    cr_assert_eq(conf.hot_cache_bytes, 0);
+    cr_assert_eq(conf.hot_cache_rate, 1000);
+    cr_assert_eq(conf.hot_cache_ms, 100);
     cr_assert_not(conf.allow_debug);
     cr_assert_eq(conf.log_level, 1);
     cr_assert_str_eq(conf.compat_redis_version, "7.4.0");
