@@ -10,6 +10,7 @@ static const char *const SLOWLOG_SUBCOMMANDS[] = {"GET", "LEN", "RESET", "HELP",
 static const char *const LATENCY_SUBCOMMANDS[] = {"HISTOGRAM", "LATEST", "HISTORY", "RESET",
                                                   "DOCTOR",    "HELP",   NULL};
 static const char *const MODULE_SUBCOMMANDS[] = {"LIST", "HELP", NULL};
+static const char *const PUBSUB_SUBCOMMANDS[] = {"CHANNELS", "NUMSUB", "NUMPAT", "HELP", NULL};
 static const char *const DEBUG_SUBCOMMANDS[] = {"SLEEP", "HELP", NULL};
 static const char *const CLIENT_SUBCOMMANDS[] = {
     "ID",       "GETNAME",  "SETNAME",  "SETINFO", "INFO",         "LIST",     "KILL", "REPLY",
@@ -348,6 +349,31 @@ static const struct command ROWS[] = {
         .name = "rf.hotkeys", .arity = -1, .flags = L, .args = "[COUNT count]",
         .group = "server", .since = "7.0.0", .complexity = "O(workers)",
         .summary = "The keys that this proxy is asked for most, 10 if not said: each key, requests per second, share of all requests; estimated from a sample."},
+    [COMMAND_SUBSCRIBE] = {
+        .name = "subscribe", .arity = -2, .flags = L, .args = "channel [channel ...]",
+        .group = "pubsub", .since = "2.0.0", .complexity = "O(channels)",
+        .summary = "Tells this connection what becomes of keys: __keyspace@0__:key, __keyevent@0__:event."},
+    [COMMAND_UNSUBSCRIBE] = {
+        .name = "unsubscribe", .arity = -1, .flags = L, .args = "[channel [channel ...]]",
+        .group = "pubsub", .since = "2.0.0", .complexity = "O(channels)",
+        .summary = "Ends subscriptions to channels, or to all of them."},
+    [COMMAND_PSUBSCRIBE] = {
+        .name = "psubscribe", .arity = -2, .flags = L, .args = "pattern [pattern ...]",
+        .group = "pubsub", .since = "2.0.0", .complexity = "O(patterns)",
+        .summary = "As SUBSCRIBE, for all channels that match patterns."},
+    [COMMAND_PUNSUBSCRIBE] = {
+        .name = "punsubscribe", .arity = -1, .flags = L, .args = "[pattern [pattern ...]]",
+        .group = "pubsub", .since = "2.0.0", .complexity = "O(patterns)",
+        .summary = "Ends subscriptions to patterns, or to all of them."},
+    [COMMAND_PUBSUB] = {
+        .name = "pubsub", .arity = -2, .flags = L, .args = "",
+        .group = "pubsub", .since = "2.8.0", .complexity = "by subcommand",
+        .summary = "Who is subscribed to what, at this proxy.",
+        .subcommands = PUBSUB_SUBCOMMANDS},
+    [COMMAND_PUBLISH] = {
+        .name = "publish", .arity = 3, .flags = L | F, .args = "channel message",
+        .group = "pubsub", .since = "2.0.0", .complexity = "O(1)",
+        .summary = "Refused: channels carry what becomes of keys, and nothing else."},
     [COMMAND_RF_LINK] = {
         .name = "rf.link", .arity = 2, .flags = L | LINK, .args = "version",
         .group = "server", .since = "7.0.0", .complexity = "O(1)",
@@ -379,65 +405,6 @@ static const struct command ROWS[] = {
 };
 /* clang-format on */
 
-/* Ids by length of name, the frequent ones first; -1 ends a list. A test sees to it that every row
- * is found. */
-enum { NAME_BYTES_MAX = 11, SAME_LENGTH_MAX = 24 };
-static const signed char BY_LENGTH[NAME_BYTES_MAX + 1][SAME_LENGTH_MAX + 1] = {
-    [0 ... 2] = {-1},
-    [3] = {COMMAND_GET, COMMAND_SET, COMMAND_DEL, COMMAND_TTL, COMMAND_ACL, -1},
-    [4] = {COMMAND_MGET, COMMAND_MSET, COMMAND_PTTL, COMMAND_TYPE, COMMAND_PING, COMMAND_ECHO,
-           COMMAND_AUTH, COMMAND_QUIT, COMMAND_INFO, COMMAND_TIME, COMMAND_INCR, COMMAND_DECR,
-           COMMAND_TX_EXEC, COMMAND_ROLE, COMMAND_SCAN, COMMAND_KEYS, -1},
-    [5] = {COMMAND_SETEX, COMMAND_SETNX, COMMAND_TOUCH, COMMAND_GETEX, COMMAND_RESET, COMMAND_HELLO,
-           COMMAND_TX_MULTI, COMMAND_TX_WATCH, COMMAND_DEBUG, -1},
-    [6] = {COMMAND_EXISTS, COMMAND_EXPIRE, COMMAND_GETSET,
-           COMMAND_GETDEL, COMMAND_UNLINK, COMMAND_STRLEN,
-           COMMAND_PSETEX, COMMAND_SUBSTR, COMMAND_DBSIZE,
-           COMMAND_SELECT, COMMAND_CLIENT, COMMAND_CONFIG,
-           COMMAND_INCRBY, COMMAND_DECRBY, COMMAND_APPEND,
-           COMMAND_MSETNX, COMMAND_MEMORY, COMMAND_OBJECT,
-           COMMAND_MODULE, COMMAND_RF_GET, -1},
-    [7] = {COMMAND_PEXPIRE, COMMAND_PERSIST, COMMAND_COMMAND, COMMAND_RF_LINK, COMMAND_RF_DROP,
-           COMMAND_RF_EXEC, COMMAND_TX_DISCARD, COMMAND_TX_UNWATCH, COMMAND_SLOWLOG,
-           COMMAND_LATENCY, COMMAND_FLUSHDB, -1},
-    [8] = {COMMAND_EXPIREAT, COMMAND_GETRANGE, COMMAND_RF_WATCH, COMMAND_SETRANGE, COMMAND_LASTSAVE,
-           COMMAND_FLUSHALL, -1},
-    [9] = {COMMAND_PEXPIREAT, COMMAND_RF_STATUS, COMMAND_RF_SETVER, COMMAND_RF_ENABLE,
-           COMMAND_RANDOMKEY, -1},
-    [10] = {COMMAND_EXPIRETIME, COMMAND_RF_VERSION, COMMAND_RF_DISABLE, COMMAND_RF_DROPALL,
-            COMMAND_RF_HOTKEYS, -1},
-    [11] = {COMMAND_PEXPIRETIME, COMMAND_INCRBYFLOAT, -1},
-};
-
-int command_find(struct span name) {
-    if (name.len > NAME_BYTES_MAX)
-        return -1;
-    for (const signed char *id = BY_LENGTH[name.len]; *id >= 0; id++) {
-        if (((name.ptr[0] | 0x20) == ROWS[*id].name[0]) &&
-            span_equal_nocase(name, span_of(ROWS[*id].name, name.len)))
-            return *id;
-    }
-    return -1;
-}
-
 const struct command *command_row(int id) {
     return &ROWS[id];
-}
-
-static bool count_fits(int id, uint32_t argc) {
-    int arity = ROWS[id].arity;
-    return arity < 0 ? argc >= (uint32_t)-arity : argc == (uint32_t)arity;
-}
-
-/* Keys that come in pairs: MSET a 1 b is one argument short. */
-static bool pairs_fit(int id, uint32_t argc) {
-    return ROWS[id].key_step != 2 || argc % 2 == 1;
-}
-
-bool command_arity_ok(int id, uint32_t argc) {
-    return count_fits(id, argc) && pairs_fit(id, argc);
-}
-
-bool command_arity_late(int id, uint32_t argc) {
-    return count_fits(id, argc) && !pairs_fit(id, argc);
 }

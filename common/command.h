@@ -79,6 +79,13 @@ enum command_id {
     COMMAND_DEBUG,
     COMMAND_TIME,
     COMMAND_RF_HOTKEYS,
+    /* channels: the proxy keeps who is subscribed */
+    COMMAND_SUBSCRIBE,
+    COMMAND_UNSUBSCRIBE,
+    COMMAND_PSUBSCRIBE,
+    COMMAND_PUNSUBSCRIBE,
+    COMMAND_PUBSUB,
+    COMMAND_PUBLISH,
     /* transactions: the proxy keeps their state */
     COMMAND_TX_MULTI,
     COMMAND_TX_EXEC,

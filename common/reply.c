@@ -112,6 +112,15 @@ static const char *const TEXTS[] = {
                           "mode with OPTIN or OPTOUT mode enabled",
     [REPLY_CACHING_MODE] =
         "ERR CLIENT CACHING %s is only valid when tracking is enabled in %s mode.",
+    [REPLY_SUBSCRIBED] =
+        "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+        "allowed in this context",
+    [REPLY_SUBSCRIPTIONS] = "ERR too many subscriptions (subscriptions-max, patterns-max)",
+    [REPLY_CHANNEL_LONG] = "ERR a channel's name is longer than %s bytes",
+    [REPLY_NOPERM_CHANNEL] =
+        "NOPERM this user has no permissions to access one of the channels used as arguments",
+    [REPLY_PUBLISH] = "ERR PUBLISH is not supported here: channels carry what becomes of keys, and "
+                      "nothing else",
     [REPLY_MULTI_NESTED] = "ERR MULTI calls can not be nested",
     [REPLY_EXEC_ALONE] = "ERR EXEC without MULTI",
     [REPLY_DISCARD_ALONE] = "ERR DISCARD without MULTI",

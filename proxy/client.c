@@ -50,6 +50,7 @@ uint32_t client_list_count(const struct client_list *list) {
 void client_free(struct client *c) {
     struct client_list *list = c->list;
     tracking_stop(c->env->tracking, &c->tracking);
+    channels_leave_all(c->env->channels, &c->channels);
     conn_free(&c->conn);
     registry_remove(c->env->server->registry, &c->local);
     resp_parser_release(&c->parser);
@@ -76,6 +77,7 @@ void client_leave(struct client *c) {
     c->dead = c->ended = true;
     client_auth_forget(c);
     tracking_stop(c->env->tracking, &c->tracking);
+    channels_leave_all(c->env->channels, &c->channels);
     client_count_out(c);
     conn_free(&c->conn);
     struct request *r = c->head, *next;
@@ -144,7 +146,7 @@ static void tick(struct client *c, int64_t now_us) {
         c->finish_us = now_us;
     } else if (c->finishing && now_us - c->finish_us > CLIENT_LINGER_US) {
         client_leave(c);
-    } else if (idle_us != 0 && is_idle(c, now_us, idle_us)) {
+    } else if (idle_us != 0 && channels_of(&c->channels) == 0 && is_idle(c, now_us, idle_us)) {
         client_finish(c);
     } else if (list->draining && now_us - list->drain_us > CLIENT_DRAIN_IDLE_US &&
                is_idle(c, now_us, CLIENT_DRAIN_IDLE_US)) {
@@ -203,6 +205,7 @@ void client_open(struct client_list *list, int fd) {
     c->local.fd = fd;
     c->local.proto = 2;
     c->local.tracking = &c->tracking;
+    c->local.channels = &c->channels;
     name_address(fd, c->local.laddr, sizeof(c->local.laddr));
     c->conn = conn_adopt(env->loop, fd, &list->conn_conf, &CONN_HANDLERS, c);
     if (c->conn == NULL) {

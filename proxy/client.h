@@ -11,6 +11,7 @@
 
 struct client;
 struct client_list;
+struct channels_handlers;
 struct tracking_handlers;
 struct proxy_env;
 
@@ -49,9 +50,11 @@ void client_list_renew(struct client_list *list);
 /** client_list_sweep(list): close the clients that CLIENT KILL marked. Cost: O(clients). */
 void client_list_sweep(struct client_list *list);
 
-/** CLIENT_TRACKING_HANDLERS: how tracking tells clients; its ctx is the worker's struct proxy_env.
- * client_tracking_figures(env): tracking's figures into the counters. */
+/** CLIENT_TRACKING_HANDLERS, CLIENT_CHANNELS_HANDLERS: how tracking and channels tell clients;
+ * their ctx is the worker's struct proxy_env. client_tracking_figures(env): their figures into the
+ * counters. */
 extern const struct tracking_handlers CLIENT_TRACKING_HANDLERS;
+extern const struct channels_handlers CLIENT_CHANNELS_HANDLERS;
 void client_tracking_figures(const struct proxy_env *env);
 
 /** client_hot_figures(env): near's figures into the counters. */

@@ -1,7 +1,7 @@
 /*
  * client_private: what client.c (connections), client_read.c (requests in), client_multi.c and
- * client_watch.c (transactions), client_tracking.c, client_hot.c (what is asked for most) and
- * request.c (replies out) share. For these alone.
+ * client_watch.c (transactions), client_tracking.c, client_channels.c, client_hot.c (what is asked
+ * for most) and request.c (replies out) share. For these alone.
  */
 #ifndef RINGFENCE_CLIENT_PRIVATE_H
 #define RINGFENCE_CLIENT_PRIVATE_H
@@ -9,6 +9,7 @@
 #include "../common/command.h"
 #include "../common/conn.h"
 #include "../common/resp_parse.h"
+#include "channels.h"
 #include "client.h"
 #include "env.h"
 #include "local.h"
@@ -64,6 +65,7 @@ struct client {
     uint64_t out_counted; /* of its output, in the counters already */
     struct client *next, *prev;
     struct tracking_client tracking;
+    struct channels_client channels;
     struct multi multi;
     struct local_client local;
 };
@@ -159,6 +161,17 @@ void client_passed(struct client *c, const struct request *r);
 
 /** client_track(c, id, argv, argc): a request of a client that tracks is about to be sent. */
 void client_track(struct client *c, int id, const struct span *argv, uint32_t argc);
+
+/** client_is_subscribed(c): it speaks RESP2 and is subscribed to something, so it may do little
+ * else. client_subscribed_forbids(c, in, id): then this request is refused; the error is written.
+ */
+static inline bool client_is_subscribed(const struct client *c) {
+    return c->local.proto == 2 && channels_of(&c->channels) != 0;
+}
+bool client_subscribed_forbids(struct client *c, const struct resp_request *in, int id);
+
+/** client_subscribe(c, in, id): SUBSCRIBE and its like. */
+enum client_taken client_subscribe(struct client *c, const struct resp_request *in, int id);
 
 /** client_on_read(ctx, data, len): its requests (conn_handlers.on_read). */
 size_t client_on_read(void *ctx, const char *data, size_t len);

@@ -168,6 +168,10 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
         c->multi.broken = c->multi.open;
         return c->ended ? CLIENT_TAKEN_LAST : CLIENT_TAKEN;
     }
+    if (client_is_subscribed(c) && client_subscribed_forbids(c, in, id)) {
+        c->multi.broken = c->multi.open;
+        return CLIENT_TAKEN;
+    }
     stats_set(&c->local.last_command, (uint64_t)id);
     if (c->list->until_sample-- == 0)
         client_sample(c, row, in);
@@ -175,6 +179,8 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
         client_multi_concerns(c, id) ? client_multi(c, in, id) : CLIENT_PASSED;
     if (taken != CLIENT_PASSED)
         return taken;
+    if (id >= COMMAND_SUBSCRIBE && id <= COMMAND_PUNSUBSCRIBE)
+        return client_subscribe(c, in, id);
     if ((row->flags & COMMAND_LOCAL) != 0 ||
         (row->subcommands != NULL && local_takes(id, in->argv, in->argc)))
         return execute_local(c, in, id);

@@ -65,4 +65,11 @@ void client_tracking_figures(const struct proxy_env *env) {
     stats_set(&env->stats[PROXY_STAT_TRACKING_PREFIXES], f.prefixes);
     stats_set(&env->stats[PROXY_STAT_TRACKING_TOLD], f.told);
     stats_set(&env->stats[PROXY_STAT_TRACKING_TOLD_ALL], f.told_all);
+    struct channels_figures e;
+    if (env->channels == NULL)
+        return;
+    channels_figures(env->channels, &e);
+    stats_set(&env->stats[PROXY_STAT_PUBSUB_CLIENTS], e.clients);
+    stats_set(&env->stats[PROXY_STAT_EVENTS_TOLD], e.told);
+    stats_set(&env->stats[PROXY_STAT_EVENT_GAPS], e.gaps);
 }

@@ -8,6 +8,7 @@
 
 #include "../common/stats.h"
 
+struct channels;
 struct conn_loop;
 struct event_base;
 struct evdns_base;
@@ -27,6 +28,7 @@ struct proxy_env {
     struct conn_loop *loop;
     struct topology *topology;
     struct tracking *tracking;
+    struct channels *channels; /* or NULL: nobody can subscribe */
     const struct local_server *server;
     stats_value *stats;      /* [PROXY_STAT_COUNT] */
     struct timing *timing;   /* of this worker, or NULL */

@@ -9,6 +9,7 @@
 #include "../common/reply.h"
 #include "../common/resp_write.h"
 #include "../common/version.h"
+#include "channels.h"
 #include "local_private.h"
 #include "proxy_conf.h"
 #include "registry.h"
@@ -71,9 +72,18 @@ void local_store_proto(const struct local_call *call, int proto) {
 
 /* ---- the connection ---- */
 
+/* Where RESP2 expects nothing but messages, this is one. */
+static void write_pong(const struct local_call *call) {
+    resp_write_array(call->out, 2);
+    resp_write_bulk(call->out, SPAN("pong"));
+    resp_write_bulk(call->out, call->argc == 2 ? call->argv[1] : SPAN(""));
+}
+
 static void ping(const struct local_call *call) {
     if (call->argc > 2)
         reply_wrong_arity(call->out, "ping");
+    else if (call->client->proto == 2 && channels_of(call->client->channels) != 0)
+        write_pong(call);
     else if (call->argc == 2)
         resp_write_bulk(call->out, call->argv[1]);
     else
@@ -98,6 +108,7 @@ static void select_db(const struct local_call *call) {
 
 static void reset(const struct local_call *call) {
     tracking_stop(call->server->tracking, call->client->tracking);
+    channels_leave_all(call->server->channels, call->client->channels);
     local_store_proto(call, 2);
     local_store_name(call, span_of(NULL, 0));
     local_store_user(call->server, call->client, true);
@@ -123,7 +134,8 @@ const struct local_subcommand *local_subcommands(int id) {
         [COMMAND_COMMAND] = LOCAL_COMMAND_ROWS, [COMMAND_CONFIG] = LOCAL_CONFIG_ROWS,
         [COMMAND_DEBUG] = LOCAL_DEBUG_ROWS,     [COMMAND_LATENCY] = LOCAL_LATENCY_ROWS,
         [COMMAND_MEMORY] = LOCAL_MEMORY_ROWS,   [COMMAND_MODULE] = LOCAL_MODULE_ROWS,
-        [COMMAND_OBJECT] = LOCAL_OBJECT_ROWS,   [COMMAND_SLOWLOG] = LOCAL_SLOWLOG_ROWS};
+        [COMMAND_OBJECT] = LOCAL_OBJECT_ROWS,   [COMMAND_PUBSUB] = LOCAL_PUBSUB_ROWS,
+        [COMMAND_SLOWLOG] = LOCAL_SLOWLOG_ROWS};
     return ROWS[id];
 }
 
@@ -194,6 +206,7 @@ enum local_result local_execute(const struct local_server *server, struct local_
                                                       [COMMAND_HELLO] = local_hello,
                                                       [COMMAND_TIME] = time_of_day,
                                                       [COMMAND_INFO] = local_info,
+                                                      [COMMAND_PUBLISH] = local_publish,
                                                       [COMMAND_ROLE] = local_role,
                                                       [COMMAND_LASTSAVE] = local_lastsave,
                                                       [COMMAND_RF_HOTKEYS] = local_hotkeys};

@@ -13,7 +13,10 @@
 #include "../common/stats.h"
 #include "rights.h"
 
+struct board;
 struct buf;
+struct channels;
+struct channels_client;
 struct conn;
 struct proxy_conf;
 struct conf_row;
@@ -40,6 +43,7 @@ struct local_client {
     struct rights_holder rights;
     int64_t connected_wall_ms;
     struct tracking_client *tracking; /* of the same client */
+    struct channels_client *channels; /* likewise */
     stats_value last_mono_ms;         /* of its last request */
     stats_value last_command;         /* command_id */
     stats_value commands;
@@ -79,6 +83,8 @@ struct local_server {
     const struct local_peers *peers;     /* NULL: there is nobody to be reached */
     struct topology *topology;           /* of this worker: ring and node states, for INFO */
     struct tracking *tracking;           /* of this worker */
+    struct channels *channels;           /* of this worker, or NULL */
+    struct board *board;                 /* of all workers, or NULL: nobody can subscribe */
     struct rights *rights;   /* of this worker; NULL: no users, everybody may do everything */
     const char *config_file; /* "" without one */
     const char *run_id;      /* 40 hex digits */

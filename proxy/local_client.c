@@ -5,6 +5,7 @@
 #include "../common/command.h"
 #include "../common/reply.h"
 #include "../common/resp_write.h"
+#include "channels.h"
 #include "local_private.h"
 #include "proxy_conf.h"
 #include "registry.h"
@@ -65,13 +66,17 @@ static size_t write_line(const struct local_call *call, const struct local_clien
     /* The asker's command is not counted yet. */
     int n = snprintf(
         line, size,
-        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=N db=0 sub=0 psub=0 "
+        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=0 sub=%llu "
+        "psub=%llu "
         "ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 "
         "tot-mem=0 events=r cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s "
         "tot-cmds=%llu\n",
         (unsigned long long)c->id, c->addr, c->laddr, c->fd, c->name,
         (long long)(age_ms > 0 ? age_ms / 1000 : 0),
         (long long)(idle_ms > 0 && c != call->client ? idle_ms / 1000 : 0),
+        channels_of(c->channels) != 0 ? "P" : "N",
+        (unsigned long long)stats_get(&c->channels->count[BOARD_CHANNELS]),
+        (unsigned long long)stats_get(&c->channels->count[BOARD_PATTERNS]),
         asked ? command_row((int)stats_get(&c->last_command))->name : "NULL", c->user, c->proto,
         c->lib_name, c->lib_ver, (unsigned long long)commands);
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
@@ -85,37 +90,46 @@ static void info(const struct local_call *call) {
 
 /* Which clients CLIENT LIST shows. */
 struct list_filter {
-    bool none;
+    enum local_type type;
     const struct span *ids; /* NULL: all */
     uint32_t ids_count;
 };
 
-static bool shown(const struct list_filter *filter, uint64_t client_id) {
+static bool shown(const struct list_filter *filter, const struct local_client *c) {
     if (filter->ids == NULL)
-        return !filter->none;
+        return local_is_type(c, filter->type);
     for (uint32_t i = 0; i < filter->ids_count; i++) {
         int64_t wanted = 0;
-        if (span_to_int64(filter->ids[i], &wanted) && (uint64_t)wanted == client_id)
+        if (span_to_int64(filter->ids[i], &wanted) && (uint64_t)wanted == c->id)
             return true;
     }
     return false;
 }
 
-/* Everybody is a normal client here; Redis' other types are known, and empty. */
-bool local_client_type(const struct local_call *call, struct span name, bool *none_out) {
+/* Redis' other types are known, and empty. */
+bool local_client_type(const struct local_call *call, struct span name, enum local_type *out) {
     static const struct {
         const char *name;
-        bool none;
-    } TYPES[] = {
-        {"normal", false}, {"master", true}, {"replica", true}, {"slave", true}, {"pubsub", true}};
+        enum local_type type;
+    } TYPES[] = {{"normal", LOCAL_TYPE_NORMAL},
+                 {"master", LOCAL_TYPE_NOBODY},
+                 {"replica", LOCAL_TYPE_NOBODY},
+                 {"slave", LOCAL_TYPE_NOBODY},
+                 {"pubsub", LOCAL_TYPE_PUBSUB}};
     for (size_t i = 0; i < sizeof(TYPES) / sizeof(TYPES[0]); i++) {
         if (span_equal_nocase(name, span_str(TYPES[i].name))) {
-            *none_out = TYPES[i].none;
+            *out = TYPES[i].type;
             return true;
         }
     }
     reply_error_with(call->out, REPLY_CLIENT_TYPE, &name, 1);
     return false;
+}
+
+bool local_is_type(const struct local_client *client, enum local_type type) {
+    bool subscribed = channels_of(client->channels) != 0;
+    return type == LOCAL_TYPE_ANY || (type == LOCAL_TYPE_NORMAL && !subscribed) ||
+           (type == LOCAL_TYPE_PUBSUB && subscribed);
 }
 
 /* Asking for many ids compares each client with each of them: more than that is somebody's attack.
@@ -127,7 +141,7 @@ static bool parse_filter(const struct local_call *call, struct list_filter *out)
     if (call->argc == 2)
         return true;
     if (call->argc == 4 && span_equal_nocase(call->argv[2], SPAN("TYPE")))
-        return local_client_type(call, call->argv[3], &out->none);
+        return local_client_type(call, call->argv[3], &out->type);
     if (call->argc < 4 || !span_equal_nocase(call->argv[2], SPAN("ID"))) {
         reply_error(call->out, REPLY_SYNTAX, NULL);
         return false;
@@ -157,7 +171,7 @@ static void list(const struct local_call *call) {
     int64_t now_wall_ms = clock_wall_ms();
     registry_lock(call->server->registry);
     for (struct local_client *c = registry_first(call->server->registry); c != NULL; c = c->next) {
-        char *line = shown(&filter, c->id) ? buf_reserve(&text, CLIENT_LINE_BYTES_MAX) : NULL;
+        char *line = shown(&filter, c) ? buf_reserve(&text, CLIENT_LINE_BYTES_MAX) : NULL;
         if (line != NULL)
             buf_commit(&text, write_line(call, c, now_wall_ms, line, CLIENT_LINE_BYTES_MAX));
     }

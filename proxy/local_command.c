@@ -83,6 +83,10 @@ static struct words flags_of(const struct local_entry *entry) {
     add_word(&words, (flags & COMMAND_WRITE) != 0, "write");
     add_word(&words, (flags & COMMAND_READ) != 0, "readonly");
     add_word(&words, is_config && entry->sub != NULL, "admin");
+    bool pubsub = strcmp(entry->row->group, "pubsub") == 0;
+    add_word(&words, pubsub && (entry->row->subcommands == NULL || entry->sub != NULL), "pubsub");
+    add_word(&words, pubsub && entry->row->subcommands == NULL && entry->id != COMMAND_PUBLISH,
+             "noscript");
     add_word(&words, (flags & COMMAND_LOCAL) != 0, "loading");
     add_word(&words, (flags & COMMAND_LOCAL) != 0, "stale");
     add_word(&words, (flags & COMMAND_FAST) != 0, "fast");
@@ -104,6 +108,7 @@ static struct words categories_of(const struct local_entry *entry) {
     add_word(&words, strcmp(group, "connection") == 0 || entry->id == COMMAND_COMMAND,
              "@connection");
     add_word(&words, strcmp(group, "transactions") == 0, "@transaction");
+    add_word(&words, strcmp(group, "pubsub") == 0, "@pubsub");
     return words;
 }
 

@@ -23,7 +23,7 @@ static const struct {
     {"maxmemory-policy", "noeviction", NULL},
     {"timeout", NULL, "client-idle-s"},
     {"requirepass", "", NULL},
-    {"notify-keyspace-events", "", NULL},
+    {"notify-keyspace-events", LOCAL_EVENTS, NULL},
     {"cluster-enabled", "no", NULL},
     {"replicaof", "", NULL},
     {"slaveof", "", NULL},

@@ -1,5 +1,6 @@
 /* CONFIG SET, RESETSTAT and REWRITE. Every worker has options of its own; each is told. */
 #include <stdio.h>
+#include <string.h>
 
 #include "../common/buf.h"
 #include "../common/conf.h"
@@ -58,6 +59,23 @@ static bool parse_change(const struct local_call *call, const struct span *pair,
     return true;
 }
 
+/* Events are always there for those who subscribe, so this is taken if it does not turn off what is
+ * there: some libraries set it before they do. */
+static bool is_events(struct span name) {
+    return span_equal_nocase(name, SPAN("notify-keyspace-events"));
+}
+
+static bool events_fit(const struct local_call *call, const struct span *pair) {
+    bool by_key_or_event = false;
+    for (size_t i = 0; i < pair[1].len; i++) {
+        char flag = pair[1].ptr[i];
+        if (flag == '\0' || strchr("AKEg$lshzxetdmn", flag) == NULL)
+            return fail(call, pair[0], "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
+        by_key_or_event = by_key_or_event || flag == 'K' || flag == 'E';
+    }
+    return by_key_or_event || fail(call, pair[0], "events cannot be turned off here");
+}
+
 void local_config_set(const struct local_call *call) {
     struct proxy_conf scratch = *call->server->conf; /* its texts are not changed */
     struct change changes[PAIRS_MAX];
@@ -66,15 +84,20 @@ void local_config_set(const struct local_call *call) {
         reply_wrong_arity(call->out, "config|set");
         return;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        if (!parse_change(call, &call->argv[2 + 2 * i], &scratch, &changes[i]))
+    uint32_t pairs = count;
+    count = 0;
+    for (uint32_t i = 0; i < pairs; i++) {
+        const struct span *pair = &call->argv[2 + 2 * i];
+        if (is_events(pair[0]) ? !events_fit(call, pair)
+                               : !parse_change(call, pair, &scratch, &changes[count]))
             return;
-        for (uint32_t j = 0; j < i; j++) {
-            if (changes[j].row == changes[i].row) {
-                fail(call, call->argv[2 + 2 * i], "duplicate parameter");
+        for (uint32_t j = 0; j < count; j++) {
+            if (!is_events(pair[0]) && changes[j].row == changes[count].row) {
+                fail(call, pair[0], "duplicate parameter");
                 return;
             }
         }
+        count += !is_events(pair[0]);
     }
     const struct local_peers *peers = call->server->peers;
     bool all = peers != NULL;

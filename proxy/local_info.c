@@ -13,6 +13,7 @@
 #include "../common/resp_write.h"
 #include "../common/ring.h"
 #include "../common/version.h"
+#include "board.h"
 #include "local_private.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
@@ -163,7 +164,6 @@ static void clients(struct info *info) {
     counters(info, "clients");
     line(info, "maxclients:%lld", (long long)info->call->server->conf->clients_max);
     line(info, "blocked_clients:0");
-    line(info, "pubsub_clients:0");
 }
 
 static uint64_t resident_bytes(void) {
@@ -219,8 +219,11 @@ static void stats(struct info *info) {
     line(info, "keyspace_hits:%llu", wide(info->total.hits));
     line(info, "keyspace_misses:%llu", wide(info->total.misses));
     line(info, "evicted_keys:%llu", wide(info->total.evicted));
-    line(info, "pubsub_channels:0");
-    line(info, "pubsub_patterns:0");
+    struct board *board = info->call->server->board;
+    line(info, "pubsub_channels:%llu",
+         wide(board == NULL ? 0 : board_names(board, BOARD_CHANNELS)));
+    line(info, "pubsub_patterns:%llu",
+         wide(board == NULL ? 0 : board_names(board, BOARD_PATTERNS)));
 }
 
 static void replication(struct info *info) {

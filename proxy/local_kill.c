@@ -11,7 +11,7 @@
 struct wanted {
     const struct span *addr, *laddr, *user; /* NULL: any */
     int64_t id;                             /* 0: any */
-    bool no_type;                           /* a type that nobody here has */
+    enum local_type type;
     bool skip_me;
 };
 
@@ -33,7 +33,7 @@ static bool parse_option(const struct local_call *call, const struct span *optio
         return false;
     }
     if (span_equal_nocase(*option, SPAN("TYPE")))
-        return local_client_type(call, *value, &out->no_type);
+        return local_client_type(call, *value, &out->type);
     if (span_equal_nocase(*option, SPAN("ADDR"))) {
         out->addr = value;
         return true;
@@ -61,8 +61,8 @@ static bool parse_option(const struct local_call *call, const struct span *optio
 static bool is_wanted(const struct local_call *call, const struct wanted *w,
                       const struct local_client *c) {
     /* One that was killed before is gone, be its worker still at it. */
-    return !w->no_type && !(w->skip_me && c == call->client) && stats_get(&c->killed) == 0 &&
-           (w->id == 0 || c->id == (uint64_t)w->id) &&
+    return local_is_type(c, w->type) && !(w->skip_me && c == call->client) &&
+           stats_get(&c->killed) == 0 && (w->id == 0 || c->id == (uint64_t)w->id) &&
            (w->addr == NULL || span_equal(*w->addr, span_str(c->addr))) &&
            (w->laddr == NULL || span_equal(*w->laddr, span_str(c->laddr))) &&
            (w->user == NULL || span_equal(*w->user, span_str(c->user)));

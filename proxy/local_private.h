@@ -1,9 +1,9 @@
 /*
  * local_private: what local.c (connection and dispatch), local_auth.c (AUTH, HELLO), local_acl.c
  * (ACL), local_client.c and local_kill.c (CLIENT), local_command.c and local_docs.c (COMMAND),
- * local_config.c (CONFIG), local_config_set.c, local_latency.c (SLOWLOG, LATENCY), local_hotkeys.c
- * (RF.HOTKEYS), local_server.c (MEMORY and the rest) and local_info.c (INFO) share. For these
- * alone.
+ * local_pubsub.c (PUBSUB), local_config.c (CONFIG), local_config_set.c, local_latency.c (SLOWLOG,
+ * LATENCY), local_hotkeys.c (RF.HOTKEYS), local_server.c (MEMORY and the rest) and local_info.c
+ * (INFO) share. For these alone.
  */
 #ifndef RINGFENCE_LOCAL_PRIVATE_H
 #define RINGFENCE_LOCAL_PRIVATE_H
@@ -41,7 +41,7 @@ struct local_subcommand {
 const struct local_subcommand *local_subcommands(int id);
 extern const struct local_subcommand LOCAL_ACL_ROWS[], LOCAL_CLIENT_ROWS[], LOCAL_COMMAND_ROWS[],
     LOCAL_DEBUG_ROWS[], LOCAL_LATENCY_ROWS[], LOCAL_MEMORY_ROWS[], LOCAL_MODULE_ROWS[],
-    LOCAL_OBJECT_ROWS[], LOCAL_SLOWLOG_ROWS[], LOCAL_CONFIG_ROWS[];
+    LOCAL_OBJECT_ROWS[], LOCAL_PUBSUB_ROWS[], LOCAL_SLOWLOG_ROWS[], LOCAL_CONFIG_ROWS[];
 
 /** local_help(call, id): HELP, made from the rows. */
 void local_help(const struct local_call *call, int id);
@@ -66,9 +66,13 @@ void local_store_user(const struct local_server *server, struct local_client *cl
 /** local_auth, local_hello: AUTH and HELLO. */
 local_fn local_auth, local_hello;
 
-/** local_client_type(call, name, none_out): a type of clients; `*none_out`: nobody here is of that
- * type. Returns false, the error written, for another name. */
-bool local_client_type(const struct local_call *call, struct span name, bool *none_out);
+/* A type of clients, as Redis has them. */
+enum local_type { LOCAL_TYPE_ANY, LOCAL_TYPE_NORMAL, LOCAL_TYPE_PUBSUB, LOCAL_TYPE_NOBODY };
+
+/** local_client_type(call, name, out): returns false, the error written, for a name that is none.
+ * local_is_type(client, type): it is of that type. */
+bool local_client_type(const struct local_call *call, struct span name, enum local_type *out);
+bool local_is_type(const struct local_client *client, enum local_type type);
 
 /** local_arity_fits(row, argc): as many arguments as the subcommand takes. */
 bool local_arity_fits(const struct local_subcommand *row, uint32_t argc);
@@ -76,6 +80,10 @@ bool local_arity_fits(const struct local_subcommand *row, uint32_t argc);
 /** local_role, local_lastsave: ROLE and LASTSAVE. local_config_set, local_config_resetstat,
  * local_config_rewrite: subcommands of CONFIG. */
 local_fn local_role, local_lastsave, local_config_set, local_config_resetstat, local_config_rewrite;
+
+/* What notify-keyspace-events says: generic, string and expired events, by key and by event. They
+ * are always there for those who subscribe. */
+#define LOCAL_EVENTS "g$xKE"
 
 /** local_config_alias(name): the option of ours that Redis calls `name`, or NULL.
  * local_config_known(name): CONFIG GET shows an option of Redis' of that name. */
@@ -90,6 +98,9 @@ local_fn local_kill, local_hotkeys;
 
 /** local_tracking, local_caching, local_trackinginfo, local_getredir: subcommands of CLIENT. */
 local_fn local_tracking, local_caching, local_trackinginfo, local_getredir;
+
+/** local_publish: PUBLISH. */
+local_fn local_publish;
 
 /** local_info(call) / local_command_all(call) / local_command_docs(call): INFO, COMMAND without a
  * subcommand, COMMAND DOCS. */

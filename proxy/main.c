@@ -16,6 +16,7 @@
 #include "../common/log.h"
 #include "../common/service.h"
 #include "balance.h"
+#include "board.h"
 #include "hotkeys.h"
 #include "local.h"
 #include "proxy_conf.h"
@@ -37,6 +38,7 @@ struct proxy {
     struct service_watch *watch, *users_watch;
     struct event *drain_check;
     struct registry *registry;
+    struct board *board;
     struct reload *reload;
     struct users_reload *users; /* NULL: no users file */
     struct worker *workers[WORKERS_MAX];
@@ -162,6 +164,7 @@ static bool start_workers(struct proxy *p, const char *config_file) {
         p->timing_of[i] = &p->timings[i];
         p->servers[i] = (struct local_server){.conf = &p->conf,
                                               .registry = p->registry,
+                                              .board = p->board,
                                               .peers = &p->peers,
                                               .worker_stats = p->stats_of,
                                               .workers = p->workers_count,
@@ -242,13 +245,14 @@ static bool start(struct proxy *p, const char *config_file) {
     p->base = event_base_new();
     p->signals = p->base == NULL ? NULL : service_signals_new(p->base, on_signal, p);
     p->registry = registry_new();
+    p->board = board_new((uint64_t)p->conf.subscriptions_max, (uint64_t)p->conf.patterns_max);
     p->stats = calloc(p->workers_count, sizeof(*p->stats));
     p->timings = calloc(p->workers_count, sizeof(*p->timings));
     p->slowlog = slowlog_new(p->workers_count);
     p->hotkeys = hotkeys_new(p->workers_count, hash_seed());
     p->drain_check = p->base == NULL ? NULL : event_new(p->base, -1, EV_PERSIST, on_drain_check, p);
-    if (p->signals == NULL || p->registry == NULL || p->stats == NULL || p->timings == NULL ||
-        p->slowlog == NULL || p->hotkeys == NULL || p->drain_check == NULL) {
+    if (p->signals == NULL || p->registry == NULL || p->board == NULL || p->stats == NULL ||
+        p->timings == NULL || p->slowlog == NULL || p->hotkeys == NULL || p->drain_check == NULL) {
         fprintf(stderr, "ringfence-proxy: out of memory\n");
         return false;
     }
@@ -295,6 +299,7 @@ static void stop(struct proxy *p) {
     balance_free(&p->balance);
     service_signals_free(&p->signals);
     registry_free(&p->registry);
+    board_free(&p->board);
     reload_free(&p->reload);
     users_reload_free(&p->users);
     if (p->drain_check != NULL)

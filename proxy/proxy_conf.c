@@ -65,6 +65,10 @@ static const struct conf_row ROWS[] = {
      NULL, 0,
      "Keys remembered for clients that cache (CLIENT TRACKING), over all workers; beyond it an old "
      "one is invalidated."},
+    {"subscriptions-max", INTEGER(subscriptions_max), "100000", 1, 100000000, "subscriptions", NULL,
+     0, "Subscriptions of all clients (SUBSCRIBE, PSUBSCRIBE); further ones are refused."},
+    {"patterns-max", INTEGER(patterns_max), "1000", 0, 100000, "patterns", NULL, 0,
+     "Different patterns that clients may subscribe to: each costs something at every event."},
     {"node-inflight-max", INTEGER(node_inflight_max), "65536", 16, 4194304, "requests", NULL, 0,
      "Requests of one worker that may wait at one node; beyond that clients get BUSY."},
     {"args-max", INTEGER(args_max), "4096", 8, 1048576, "arguments", NULL, 0,

@@ -36,6 +36,8 @@ struct proxy_conf {
     int64_t transaction_bytes_max;    /* 4mb of them */
     int64_t node_inflight_max; /* 65536: unanswered requests per node and worker; beyond: BUSY */
     int64_t tracking_table_max_keys; /* 1000000, over all workers */
+    int64_t subscriptions_max;       /* 100000, over all workers */
+    int64_t patterns_max;            /* 1000, likewise */
     int64_t args_max;                /* 4096 arguments of one request */
     int64_t key_bytes_max;           /* 1024 */
     int64_t value_bytes_max;         /* 1mb */

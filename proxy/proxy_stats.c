@@ -80,6 +80,13 @@ static const struct stats_row ROWS[] = {
     [PROXY_STAT_HOT_ITEMS] = {"stats", "hot_cache_items", STATS_GAUGE, "",
                               "copies of hot keys kept now"},
     [PROXY_STAT_HOT_BYTES] = {"stats", "hot_cache_bytes", STATS_GAUGE, "bytes", "bytes of these"},
+    [PROXY_STAT_PUBSUB_CLIENTS] = {"clients", "pubsub_clients", STATS_GAUGE, "",
+                                   "clients that are subscribed to something"},
+    [PROXY_STAT_EVENTS_TOLD] = {"stats", "keyspace_messages", STATS_COUNTER, "",
+                                "messages about keys sent to subscribers"},
+    [PROXY_STAT_EVENT_GAPS] = {"stats", "keyspace_gaps", STATS_COUNTER, "",
+                               "times that a worker's subscribers were told that events may be "
+                               "lost"},
     [PROXY_STAT_RELOADS] = {"ring", "ring_adoptions", STATS_COUNTER, "",
                             "rings taken into use, the first included"},
 };

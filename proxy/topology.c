@@ -6,10 +6,12 @@
 #include "../common/buf.h"
 #include "../common/clock.h"
 #include "../common/conn.h"
+#include "../common/hash.h"
 #include "../common/plant.h"
 #include "../common/reply.h"
 #include "../common/ring.h"
 #include "../common/tick.h"
+#include "channels.h"
 #include "env.h"
 #include "near.h"
 #include "proxy_conf.h"
@@ -37,16 +39,19 @@ struct topology {
     struct upstream **nodes; /* by index in the ring; NULL for members that own nothing */
     struct leaver *leavers;
     struct tick *tick;
+    bool turned;    /* another ring since look_at_routes() */
+    bool all_heard; /* then: every node that requests are sent to says what changes */
 };
 
 static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
                     struct span bytes);
 static void on_stale(void *ctx, struct upstream *u, struct span key, enum change change);
+static void on_watched(void *ctx);
 static void on_gap(void *ctx);
 static bool on_tick(void *ctx, bool held_up);
 
 static const struct upstream_handlers UPSTREAM_HANDLERS = {
-    .on_lost = on_lost, .on_stale = on_stale, .on_gap = on_gap};
+    .on_lost = on_lost, .on_stale = on_stale, .on_watched = on_watched, .on_gap = on_gap};
 
 struct topology *topology_new(const struct proxy_env *env, const char *path) {
     struct topology *t = calloc(1, sizeof(*t));
@@ -171,12 +176,53 @@ static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost 
 
 /* ---- what nodes say of changes ---- */
 
-/* Every node says it of every key; the one that counts is the one that the copy was read from. */
+/*
+ * Every node says it of every key. For copies the one that counts is the one that the copy was read
+ * from. As an event the word counts of that node alone to which a read of the key would be sent
+ * now: so each is told once, and who reads behind it finds nothing older. When that turns to
+ * another node, the one may have said it too late and the other too early: a gap.
+ */
+static void look_at_routes(struct topology *t) {
+    size_t count = t->ring == NULL ? 0 : ring_count(t->ring);
+    bool turned = t->turned;
+    t->turned = false;
+    t->all_heard = true;
+    for (size_t i = 0; i < count; i++) {
+        struct upstream *u = t->nodes[i];
+        if (u == NULL)
+            continue;
+        turned = upstream_turned(u) || turned;
+        if ((upstream_usable(u) || upstream_last_resort(u)) && !upstream_heard(u))
+            t->all_heard = false;
+    }
+    if (turned)
+        channels_gap(t->env->channels);
+}
+
+bool topology_heard(struct topology *t) {
+    look_at_routes(t);
+    return t->all_heard;
+}
+
+static void tick_routes(struct topology *t) {
+    if (channels_watching(t->env->channels) && topology_heard(t))
+        channels_ready(t->env->channels);
+}
+
+static void on_watched(void *ctx) {
+    tick_routes(ctx);
+}
+
 static void on_stale(void *ctx, struct upstream *u, struct span key, enum change change) {
-    const struct proxy_env *env = ((struct topology *)ctx)->env;
-    if (env->near != NULL)
-        near_stale(env->near, key);
-    tracking_stale(env->tracking, key);
+    struct topology *t = ctx;
+    if (t->env->near != NULL)
+        near_stale(t->env->near, key);
+    tracking_stale(t->env->tracking, key);
+    if (!channels_watching(t->env->channels))
+        return;
+    look_at_routes(t);
+    if (topology_pick(t, hash_ring(key)) == u)
+        channels_event(t->env->channels, key, change);
 }
 
 static void forget_copies(struct topology *t) {
@@ -185,8 +231,10 @@ static void forget_copies(struct topology *t) {
 }
 
 static void on_gap(void *ctx) {
-    forget_copies(ctx);
-    tracking_everything(((struct topology *)ctx)->env->tracking);
+    struct topology *t = ctx;
+    forget_copies(t);
+    tracking_everything(t->env->tracking);
+    channels_gap(t->env->channels);
 }
 
 void topology_watch(struct topology *t, bool on) {
@@ -261,6 +309,7 @@ bool topology_swap(struct topology *t, struct ring *ring, uint64_t epoch) {
     t->epoch = epoch;
     if (old != NULL)
         forget_copies(t); /* they are of those who owned the keys */
+    t->turned = true;
     for (size_t i = 0; i < old_count; i++) {
         if (old[i] != NULL)
             leave(t, old[i]);
@@ -268,6 +317,7 @@ bool topology_swap(struct topology *t, struct ring *ring, uint64_t epoch) {
     free(old);
     ring_free(&old_ring);
     stats_add(&t->env->stats[PROXY_STAT_RELOADS], 1);
+    tick_routes(t);
     return true;
 }
 
@@ -302,6 +352,7 @@ static bool on_tick(void *ctx, bool held_up) {
         awaited = awaited || upstream_awaits(t->nodes[i]);
     }
     tick_leavers(t, now_us);
+    tick_routes(t);
     return !awaited;
 }
 

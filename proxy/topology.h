@@ -70,4 +70,8 @@ void topology_node(const struct topology *t, uint32_t index, struct topology_nod
  * itself. */
 void topology_watch(struct topology *topology, bool on);
 
+/** topology_heard(topology): every node that requests are sent to has said that it will, so what
+ * changes from now on is told (env->channels). Else channels_ready() is called later. */
+bool topology_heard(struct topology *topology);
+
 #endif

@@ -7,7 +7,6 @@
 #include "../common/log.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
-#include "tracking.h"
 #include "upstream_private.h"
 #include "upstream_resolve.h"
 
@@ -41,7 +40,7 @@ static void on_address(void *ctx, const struct sockaddr *addr, unsigned len) {
     u->state = UPSTREAM_CONNECTING;
     upstream_ask(u, OWN_LINK);
     u->watched = false;
-    if (upstream_is_to_watch(u))
+    if (upstream_wanted(u))
         upstream_watch(u);
 }
 

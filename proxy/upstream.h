@@ -49,6 +49,8 @@ struct upstream_handlers {
                     struct span bytes);
     /** The node says what became of `key`, after upstream_watch(). */
     void (*on_stale)(void *ctx, struct upstream *upstream, struct span key, enum change change);
+    /** It will say so from now on. */
+    void (*on_watched)(void *ctx);
     /** What it says was interrupted: anything may have changed. */
     void (*on_gap)(void *ctx);
 };
@@ -79,9 +81,14 @@ void upstream_push(struct upstream *u, struct upstream_entry *entry, uint32_t si
 void upstream_drain(struct upstream *u);
 bool upstream_idle(const struct upstream *u);
 
-/** upstream_watch(u): env->tracking_watching changed to true: have the node say what changes, from
- * before whatever is sent next. It ends by itself, some time after nobody watches. */
+/** upstream_watch(u): somebody in env->tracking or env->channels watches: have the node say what
+ * changes, from before whatever is sent next. It ends by itself, some time after nobody watches. */
 void upstream_watch(struct upstream *u);
+
+/** upstream_heard(u): the node has said that it will. upstream_turned(u): that, or whether requests
+ * are sent to it, has changed since the last call. */
+bool upstream_heard(const struct upstream *u);
+bool upstream_turned(struct upstream *u);
 
 /**
  * upstream_tick(u, now_us): time-outs, health, reconnects; call it every 10 ms while

@@ -4,7 +4,6 @@
 
 #include "../common/log.h"
 #include "proxy_stats.h"
-#include "tracking.h"
 #include "upstream_private.h"
 
 #define UPSTREAM_OF(entry, which)                                                                  \
@@ -46,6 +45,8 @@ static void on_watch(struct upstream_entry *entry, struct span reply) {
     struct upstream *u = UPSTREAM_OF(entry, OWN_WATCH);
     if (!span_equal(reply, SPAN("+OK\r\n")))
         upstream_fail(u, "it does not say what changes");
+    else
+        u->handlers->on_watched(u->ctx);
 }
 
 /* That it answered is all there is to know. */
@@ -88,10 +89,22 @@ void upstream_watch(struct upstream *u) {
 
 /* Nobody watches any more, and hardly will at once. */
 void upstream_unwatch(struct upstream *u) {
-    if (!u->watched || u->asked[OWN_WATCH] || u->asked[OWN_UNWATCH] || upstream_is_to_watch(u))
+    if (!u->watched || u->asked[OWN_WATCH] || u->asked[OWN_UNWATCH] || upstream_wanted(u))
         return;
     u->watched = false;
     upstream_ask(u, OWN_UNWATCH);
+}
+
+bool upstream_heard(const struct upstream *u) {
+    return u->watched && !u->asked[OWN_WATCH];
+}
+
+bool upstream_turned(struct upstream *u) {
+    unsigned route = (upstream_usable(u) ? 1 : 0) | (upstream_last_resort(u) ? 2 : 0) |
+                     (upstream_heard(u) ? 4 : 0);
+    bool turned = route != u->route;
+    u->route = route;
+    return turned;
 }
 
 void upstream_gap(struct upstream *u) {

@@ -9,6 +9,7 @@
 #include "../common/buf.h"
 #include "../common/conn.h"
 #include "../common/resp_parse.h"
+#include "channels.h"
 #include "env.h"
 #include "health.h"
 #include "tracking.h"
@@ -57,6 +58,7 @@ struct upstream {
     uint64_t jitter;
     struct upstream_entry own[OWN_COUNT];
     bool asked[OWN_COUNT]; /* and not answered */
+    unsigned route;        /* upstream_turned() saw it last */
     bool watched; /* on this connection, from the node's view, once it has read everything */
     struct buf status_text;
     int64_t status_heard_us;
@@ -95,9 +97,10 @@ size_t upstream_on_read(void *ctx, const char *data, size_t len);
 void upstream_own_init(struct upstream *u);
 void upstream_ask(struct upstream *u, enum upstream_own which);
 
-/** upstream_is_to_watch(u): somebody keeps copies: a client, or we. */
-static inline bool upstream_is_to_watch(const struct upstream *u) {
-    return u->env->near != NULL || tracking_watching(u->env->tracking);
+/** upstream_wanted(u): somebody wants to know what changes: a client, or who keeps copies here. */
+static inline bool upstream_wanted(const struct upstream *u) {
+    return u->env->near != NULL || tracking_watching(u->env->tracking) ||
+           channels_watching(u->env->channels);
 }
 
 /** upstream_unwatch(u): if nobody watches any more. upstream_gap(u): it will not say what changes.

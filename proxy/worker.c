@@ -13,6 +13,7 @@
 #include "../common/log.h"
 #include "../common/ring.h"
 #include "../common/users.h"
+#include "channels.h"
 #include "client.h"
 #include "env.h"
 #include "local.h"
@@ -157,6 +158,7 @@ static void release(struct worker *w) {
     client_list_free(&w->clients);
     tracking_free(&w->env.tracking);
     near_free(&w->env.near);
+    channels_free(&w->env.channels);
     rights_free(&w->rights);
     if (w->second != NULL)
         event_free(w->second);
@@ -230,8 +232,13 @@ struct worker *worker_start(struct local_server *server, const char *ring_path, 
     w->env.tracking = server->tracking = tracking_new(
         ((size_t)server->conf->tracking_table_max_keys + server->workers - 1) / server->workers,
         &CLIENT_TRACKING_HANDLERS, &w->env);
+    if (server->board != NULL)
+        server->channels = w->env.channels =
+            channels_new(server->board, &CLIENT_CHANNELS_HANDLERS, &w->env);
     server->topology = w->env.topology =
-        w->env.tracking == NULL ? NULL : topology_new(&w->env, ring_path);
+        w->env.tracking == NULL || (server->board != NULL && w->env.channels == NULL)
+            ? NULL
+            : topology_new(&w->env, ring_path);
     w->clients = client_list_new(&w->env);
     w->mailbox = mailbox_new(w->env.base, on_message, w);
     w->second = evtimer_new(w->env.base, on_second, w);

@@ -555,6 +555,51 @@ class Sequence:
         if [c.ended() for c in pair] != [True, True]:
             raise Mismatch("%s: not closed" % show(last))
 
+    def subscriptions(self):
+        """Subscribing and what a subscriber may do, on a connection of its own. Nothing is ever published there. A request may have several
+        replies, so each side is read up to the answer to a PING."""
+        rng, pair = self.rng, self.connect()
+        names = [self.draw.prefix + b":%d" % i for i in range(3)] + [b"", b"a b", b"[x", "ö".encode()]
+
+        def some(least):
+            return [rng.choice(names) for _ in range(rng.randrange(least, 4))]
+
+        for _ in range(rng.randrange(1, 6)):
+            requests = []
+            for _ in range(rng.randrange(1, 5)):
+                requests.append(rng.choices([
+                    lambda: [rng.choice([b"SUBSCRIBE", b"PSUBSCRIBE"]), *some(1)],
+                    lambda: [rng.choice([b"UNSUBSCRIBE", b"punsubscribe"]), *some(1)],
+                    lambda: [rng.choice([b"UNSUBSCRIBE", b"PUNSUBSCRIBE"])],
+                    lambda: rng.choice([[b"SUBSCRIBE"], [b"PSUBSCRIBE"], [b"PING"], [b"PING", b"x"], [b"PING", b"x", b"y"], [b"ECHO", b"x"],
+                                        [b"GET", self.draw.prefix], [b"DISCARD"], [b"CLIENT", b"GETNAME"], [b"CLIENT", b"nosuch"],
+                                        [b"CLIENT", b"SETNAME"], [b"CONFIG", b"GET", b"save"], [b"nosuch", b"x"], [b"PUBSUB", b"NUMPAT", b"x"],
+                                        [b"PUBSUB", b"NUMSUB", *some(0)], [b"PUBSUB", b"CHANNELS", self.draw.prefix + b"nosuch*"],
+                                        [b"CLIENT", b"REPLY", b"SKIP"], [b"PUBSUB", b"nosuch"], [b"PUBLISH", b"x"], [b"HELLO", b"3"]]),
+                    lambda: [b"RESET"],
+                ], [6, 3, 2, 8, 1])[0]())
+            end = b"end-%d" % rng.randrange(10**9)
+            self.log += [("s", r) for r in requests]
+            self.requests += len(requests)
+            self.send(pair, b"".join(map(encode, [*requests, [b"PING"], [b"PING", end]])))
+            heard = [[], []]
+            for c, replies in zip(pair, heard):
+                while not replies or end not in replies[-1]:
+                    try:
+                        replies.append(c.reply())
+                    except Ended as e:
+                        raise Mismatch("no reply: %s" % e) from e
+            for args in requests:
+                if args[0].upper() == b"HELLO":
+                    heard = [[r for r in replies if b"\r\nproto\r\n" not in r] for replies in heard]
+            # Without names all of them are left, in no order.
+            if any(len(args) == 1 and args[0].upper().endswith(b"UNSUBSCRIBE") for args in requests):
+                heard = [sorted(re.sub(rb"(unsubscribe\r\n).*(:)", rb"\1\2", r, flags=re.S) for r in replies) for replies in heard]
+            if heard[0] != heard[1]:
+                raise Mismatch("%r\n  redis %r\n  ours  %r" % (requests, *heard))
+        for c in pair:
+            c.close()
+
     def transaction(self):
         """MULTI to EXEC in one batch; perhaps with watched keys, which somebody may change."""
         pair, other = self.rng.sample(self.pairs, 2)
@@ -568,6 +613,8 @@ class Sequence:
 
     def run(self):
         for _ in range(self.rng.randrange(2, 12)):
+            if self.rng.random() < 0.05:
+                self.subscriptions()
             if self.rng.random() < 0.25:
                 self.transaction()
                 continue

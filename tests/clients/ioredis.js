@@ -128,10 +128,30 @@ async function restart() {
     await proxy.stop();
 }
 
+async function events(r) {
+    const subscriber = new Redis(port);
+    const key = `${prefix}ev`;
+    const heard = [];
+    subscriber.on("message", (channel, text) => heard.push(`${channel} ${text}`));
+    subscriber.on("pmessage", (pattern, channel, text) => heard.push(`${pattern} ${channel} ${text}`));
+    await equal("SUBSCRIBE and PSUBSCRIBE", async () => [
+        await subscriber.subscribe(`__keyspace@0__:${key}`), await subscriber.psubscribe("__keyevent@0__:d*")], [1, 2]);
+    await r.set(key, "1");
+    await r.del(key);
+    const mine = () => heard.filter((line) => line.includes(key));
+    await waitUntil("three messages", () => mine().length >= 3);
+    await equal("a subscriber hears SET and DEL", () => mine(), [
+        `__keyspace@0__:${key} set`, `__keyspace@0__:${key} del`, `__keyevent@0__:d* __keyevent@0__:del ${key}`]);
+    await equal("UNSUBSCRIBE, PUNSUBSCRIBE", async () => [
+        await subscriber.unsubscribe(`__keyspace@0__:${key}`), await subscriber.punsubscribe("__keyevent@0__:d*")], [1, 0]);
+    await equal("and it is a client as before", () => subscriber.get(key), null);
+    subscriber.disconnect();
+}
+
 (async () => {
     const r = new Redis(port);
     await equal("PING with the library's defaults", () => r.ping(), "PONG");
-    for (const part of [strings, values, many, transactions, connection]) await check(`${part.name} ran to its end`, () => part(r));
+    for (const part of [strings, values, many, transactions, connection, events]) await check(`${part.name} ran to its end`, () => part(r));
     await check("restart ran to its end", restart);
     r.disconnect();
     finish();

@@ -142,6 +142,24 @@ async function clientSideCache(r) {
     caching.destroy();
 }
 
+async function events(r) {
+    const subscriber = await connected({ socket: { port } });
+    const key = `${prefix}ev`;
+    const heard = [];
+    await subscriber.subscribe(`__keyspace@0__:${key}`, (text, channel) => heard.push(`${channel} ${text}`));
+    await subscriber.pSubscribe("__keyevent@0__:d*", (text, channel) => heard.push(`${channel} ${text}`));
+    await r.set(key, "1");
+    await r.del(key);
+    const mine = () => heard.filter((line) => line.includes(key));
+    await waitUntil("three messages", () => mine().length >= 3);
+    await equal("a subscriber hears SET and DEL", () => mine(), [
+        `__keyspace@0__:${key} set`, `__keyspace@0__:${key} del`, `__keyevent@0__:del ${key}`]);
+    await subscriber.unsubscribe();
+    await subscriber.pUnsubscribe();
+    await equal("and it is a client as before", () => subscriber.get(key), null);
+    subscriber.destroy();
+}
+
 async function restart() {
     const proxy = await Proxy.any();
     const r = await connected({ socket: { port: proxy.port } });
@@ -158,7 +176,7 @@ async function restart() {
 (async () => {
     const r = await connected({ socket: { port } });
     await equal("PING with the library's defaults", () => r.ping(), "PONG");
-    for (const part of [strings, values, many, transactions, connection, clientSideCache]) await check(`${part.name} ran to its end`, () => part(r));
+    for (const part of [strings, values, many, transactions, connection, clientSideCache, events]) await check(`${part.name} ran to its end`, () => part(r));
     await check("restart ran to its end", restart);
     r.destroy();
     finish();

@@ -170,6 +170,30 @@ def threads(r):
     check_equal("50 threads read their own writes", wrong, [])
 
 
+def events(r):
+    key = PREFIX + "ev"
+    p = r.pubsub()
+
+    def heard():
+        message = p.get_message(timeout=20)
+        return message and (message["type"], message["channel"], message["data"])
+
+    p.psubscribe("__keyspace@0__:" + PREFIX + "ev*")
+    p.subscribe("__keyspace@0__:" + key)
+    check_equal("psubscribe is confirmed", heard(), ("psubscribe", ("__keyspace@0__:" + PREFIX + "ev*").encode(), 1))
+    check_equal("subscribe is confirmed", heard(), ("subscribe", ("__keyspace@0__:" + key).encode(), 2))
+    for call, event in ((lambda: r.set(key, "1"), b"set"), (lambda: r.delete(key), b"del")):
+        call()
+        check_equal("%s is heard by both" % event.decode(), {heard(), heard()}, {
+            (kind, ("__keyspace@0__:" + key).encode(), event) for kind in ("message", "pmessage")})
+    check_equal("PUBSUB NUMSUB", r.pubsub_numsub("__keyspace@0__:" + key), [(("__keyspace@0__:" + key).encode(), 1)])
+    check("PUBLISH is refused, in words", lambda: refused(lambda: r.publish("x", "y"), "PUBLISH is not supported here"))
+    check_equal("CONFIG SET notify-keyspace-events is taken", r.config_set("notify-keyspace-events", "KEA"), True)
+    p.unsubscribe()
+    check_equal("unsubscribe is confirmed", heard(), ("unsubscribe", ("__keyspace@0__:" + key).encode(), 1))
+    p.close()
+
+
 def restart():
     with Proxy() as proxy:
         r = redis.Redis(HOST, proxy.port, retry_on_error=[redis.ConnectionError])
@@ -195,7 +219,7 @@ def restart():
 def main():
     r = redis.Redis(HOST, PORT)
     check_equal("PING with the library's defaults", r.ping(), True)
-    for part in (strings, values, many, pipelines, transactions, errors, connection, threads):
+    for part in (strings, values, many, pipelines, transactions, errors, connection, threads, events):
         try:
             part(r)
         except Exception as e:  # pylint: disable=broad-except

@@ -15,6 +15,8 @@
 #include "../../common/hash.h"
 #include "../../common/log.h"
 #include "../../common/ring.h"
+#include "../../proxy/board.h"
+#include "../../proxy/channels.h"
 #include "../../proxy/client.h"
 #include "../../proxy/registry.h"
 #include "../../proxy/topology.h"
@@ -55,6 +57,10 @@ struct bench *bench_new(unsigned nodes) {
                                 .server = &b->server,
                                 .stats = b->stats};
     b->env.tracking = b->server.tracking = tracking_new(1000, &CLIENT_TRACKING_HANDLERS, &b->env);
+    b->server.board = board_new(8, 3);
+    b->env.channels = b->server.channels =
+        channels_new(b->server.board, &CLIENT_CHANNELS_HANDLERS, &b->env);
+    must(b->server.board != NULL && b->env.channels != NULL, "bench: channels");
     must(b->base != NULL && b->env.tracking != NULL && b->env.loop != NULL &&
              b->server.registry != NULL,
          "bench");
@@ -85,6 +91,8 @@ void bench_free(struct bench **pointer) {
     topology_free(&b->env.topology); /* as worker.c does */
     client_list_free(&b->clients);
     tracking_free(&b->env.tracking);
+    channels_free(&b->env.channels);
+    board_free(&b->server.board);
     for (unsigned i = 0; i < b->nodes_count; i++)
         node_fake_free(&b->nodes[i]);
     conn_loop_free(&b->env.loop);

@@ -21,7 +21,10 @@ static const struct proxy_conf CONF = {.bind = (char *)"localhost",
                                        .compat_redis_version = (char *)"7.4.0"};
 
 void local_rig_fill(struct local_client *c, int port) {
+    static struct channels_client nothing;
     c->proto = 2;
+    if (c->channels == NULL)
+        c->channels = &nothing;
     c->fd = 10 + port;
     snprintf(c->addr, sizeof(c->addr), "127.0.0.1:%d", port);
     snprintf(c->laddr, sizeof(c->laddr), "127.0.0.1:6379");
@@ -41,6 +44,8 @@ struct local_rig *local_rig_start(void) {
     static struct local_rig b;
     memset(&b, 0, sizeof(b));
     b.me.tracking = &b.my_tracking;
+    b.me.channels = &b.my_channels;
+    b.other.channels = &b.other_channels;
     for (int i = 0; i < LOCAL_RIG_WORKERS; i++)
         b.blocks[i] = b.stats[i];
     b.server = (struct local_server){.conf = &CONF,

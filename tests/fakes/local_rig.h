@@ -6,6 +6,7 @@
 #define RINGFENCE_LOCAL_RIG_H
 
 #include "../../common/buf.h"
+#include "../../proxy/channels.h"
 #include "../../proxy/local.h"
 #include "../../proxy/proxy_stats.h"
 #include "../../proxy/tracking.h"
@@ -19,6 +20,7 @@ struct local_rig {
     struct local_server server;
     struct local_client me, other;
     struct tracking_client my_tracking;
+    struct channels_client my_channels, other_channels;
     struct buf out;
     enum local_result result;
 };

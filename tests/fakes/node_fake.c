@@ -31,7 +31,7 @@ struct node_fake {
     struct link *newest;
     node_fake_fn *fn;
     void *ctx;
-    bool mute_link, mute_status, hangs;
+    bool mute_link, mute_status, hangs, mute_watch;
     unsigned links_heard, statuses_heard, heard;
     char requests[REQUESTS_MAX][TEXT_BYTES + 1];
 };
@@ -81,7 +81,8 @@ static void obey(struct link *link, const struct span *argv, uint32_t argc) {
             node_fake_say(node, "$8\r\nkeys:7\r\n\r\n");
     } else if (span_equal(argv[0], SPAN("RF.WATCH"))) {
         note(node, argv, argc);
-        node_fake_say(node, "+OK\r\n");
+        if (!node->mute_watch)
+            node_fake_say(node, "+OK\r\n");
     } else {
         note(node, argv, argc);
         if (node->fn != NULL)
@@ -200,6 +201,10 @@ uint16_t node_fake_port(const struct node_fake *node) {
 void node_fake_serve(struct node_fake *node, node_fake_fn *fn, void *ctx) {
     node->fn = fn;
     node->ctx = ctx;
+}
+
+void node_fake_mute_watch(struct node_fake *node, bool watch) {
+    node->mute_watch = watch;
 }
 
 void node_fake_mute(struct node_fake *node, bool link, bool status) {

@@ -32,6 +32,9 @@ void node_fake_serve(struct node_fake *node, node_fake_fn *fn, void *ctx);
 /** node_fake_mute(node, link, status): whether RF.LINK and RF.STATUS stay without their answers. */
 void node_fake_mute(struct node_fake *node, bool link, bool status);
 
+/** node_fake_mute_watch(node, watch): the same for RF.WATCH, which is answered otherwise. */
+void node_fake_mute_watch(struct node_fake *node, bool watch);
+
 /** node_fake_refuse(node): nobody listens on its port any more; connections stay.
  * node_fake_listen(node): again. */
 void node_fake_refuse(struct node_fake *node);

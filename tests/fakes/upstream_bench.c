@@ -38,12 +38,16 @@ static void on_stale(void *ctx, struct upstream *u, struct span key, enum change
     snprintf(t->stale, sizeof(t->stale), "%c:%.*s", (char)change, (int)key.len, key.ptr);
 }
 
+static void on_watched(void *ctx) {
+    ((struct upstream_bench *)ctx)->watched++;
+}
+
 static void on_gap(void *ctx) {
     ((struct upstream_bench *)ctx)->gaps++;
 }
 
 static const struct upstream_handlers HANDLERS = {
-    .on_lost = on_lost, .on_stale = on_stale, .on_gap = on_gap};
+    .on_lost = on_lost, .on_stale = on_stale, .on_watched = on_watched, .on_gap = on_gap};
 
 struct upstream_bench *upstream_bench_new(void) {
     struct upstream_bench *t = calloc(1, sizeof(*t));

@@ -33,7 +33,7 @@ struct upstream_bench {
     struct asked asked[ASKED_MAX];
     unsigned asked_count, fates;
     char stale[ASKED_TEXT_BYTES]; /* the last key that changed */
-    unsigned gaps;
+    unsigned gaps, watched;
 };
 
 /** upstream_bench_new(): options at their defaults but for times without end, so that a test sets

@@ -158,6 +158,12 @@ static const struct {
     {COMMAND_LASTSAVE, 1, 0, 0, 0, NULL},
     {COMMAND_DEBUG, -2, 0, 0, 0, NULL},
     {COMMAND_TIME, 1, 0, 0, 0, NULL},
+    {COMMAND_SUBSCRIBE, -2, 0, 0, 0, NULL},
+    {COMMAND_UNSUBSCRIBE, -1, 0, 0, 0, NULL},
+    {COMMAND_PSUBSCRIBE, -2, 0, 0, 0, NULL},
+    {COMMAND_PUNSUBSCRIBE, -1, 0, 0, 0, NULL},
+    {COMMAND_PUBSUB, -2, 0, 0, 0, NULL},
+    {COMMAND_PUBLISH, 3, 0, 0, 0, NULL},
     {COMMAND_TX_MULTI, 1, 0, 0, 0, NULL},
     {COMMAND_TX_EXEC, 1, 0, 0, 0, NULL},
     {COMMAND_TX_DISCARD, 1, 0, 0, 0, NULL},
@@ -207,7 +213,7 @@ Test(command, lists_subcommands_where_a_command_has_them) {
         bool wanted = id == COMMAND_ACL || id == COMMAND_CLIENT || id == COMMAND_COMMAND ||
                       id == COMMAND_CONFIG || id == COMMAND_DEBUG || id == COMMAND_LATENCY ||
                       id == COMMAND_MEMORY || id == COMMAND_MODULE || id == COMMAND_OBJECT ||
-                      id == COMMAND_SLOWLOG;
+                      id == COMMAND_PUBSUB || id == COMMAND_SLOWLOG;
         const char *const *names = command_row(id)->subcommands;
         cr_expect_eq(names != NULL, wanted, "%s", command_row(id)->name);
         for (; names != NULL && *names != NULL; names++)

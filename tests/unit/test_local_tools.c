@@ -126,3 +126,15 @@ Test(local_tools, commandstats_and_histograms_are_sums_over_the_workers) {
     local_rig_expect_lacks(b, "INFO default", "cmdstat_");
     free(t);
 }
+
+Test(local_tools, events_cannot_be_turned_off_and_need_not_be_turned_on) {
+    struct local_rig *b = local_rig_start();
+    local_rig_expect(b, "CONFIG GET notify-keyspace-events",
+                     "*2\r\n$22\r\nnotify-keyspace-events\r\n$5\r\ng$xKE\r\n");
+    local_rig_expect_has(b, "CONFIG SET notify-keyspace-events ''",
+                         "events cannot be turned off here");
+    local_rig_expect_has(b, "CONFIG SET notify-keyspace-events Ag",
+                         "events cannot be turned off here");
+    local_rig_expect_has(b, "CONFIG SET notify-keyspace-events KEq",
+                         "Invalid event class character");
+}
