@@ -133,7 +133,7 @@ static void on_listen_result(struct pg_group *group, struct pg_result *result) {
 
 static void on_listen_end(struct pg_group *group, enum pg_group_end end) {
     struct feed_pg *f = (struct feed_pg *)((char *)group - offsetof(struct feed_pg, listen));
-    if (end == PG_GROUP_LOST)
+    if (end == PG_GROUP_LOST || pg_conn_leave(f->conn))
         return;
     if (f->refusal[0] != '\0' || f->failed) {
         f->handlers->on_refused(f->ctx, f->refusal);
@@ -169,13 +169,21 @@ static void on_up(void *ctx, struct pg_conn *conn) {
     pg_conn_send(conn, &f->listen);
 }
 
-static void on_down(void *ctx, struct pg_conn *conn) {
-    struct feed_pg *f = ctx;
+static void lose(struct feed_pg *f) {
     bool was_up = f->up;
     f->up = false;
     store_pg_trust(f->store, "");
     if (was_up)
         f->handlers->on_lost(f->ctx);
+}
+
+static void on_down(void *ctx, struct pg_conn *conn) {
+    lose(ctx);
+}
+
+void feed_pg_leave(struct feed_pg *f) {
+    if (pg_conn_leave(f->conn))
+        lose(f);
 }
 
 /* ---- what is heard ---- */
@@ -287,6 +295,7 @@ static void watch_readers(struct feed_pg *f, int64_t now_mono_ms) {
 }
 
 void feed_pg_tick(struct feed_pg *f, int64_t now_mono_ms) {
+    feed_pg_leave(f);
     pg_conn_tick(f->conn, now_mono_ms);
     watch_readers(f, now_mono_ms);
     /* After a failover or a restart the store may be there before this connection notices. Wherever
@@ -326,6 +335,7 @@ struct feed_pg *feed_pg_new(struct event_base *base, const struct store_pg_conf 
     snprintf(f->nonce, sizeof(f->nonce), "%016llx", (unsigned long long)hash_seed());
     f->beat = calloc(1, sizeof(*f->beat));
     const struct pg_conn_conf conf = {.conninfo = table->conninfo,
+                                      .hosts = table->hosts,
                                       .name = "feed",
                                       .deadline_ms = DEADLINE_MS,
                                       .statement_timeout_ms = DEADLINE_MS};

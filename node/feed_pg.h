@@ -40,6 +40,11 @@ void feed_pg_free(struct feed_pg **feed);
 /** feed_pg_tick(feed, now_mono_ms): heartbeats and reconnects; call it every 50 ms or so. */
 void feed_pg_tick(struct feed_pg *feed, int64_t now_mono_ms);
 
+/** feed_pg_leave(feed): if it leads where it must not any more (hosts_keeps) it is lost from now
+ * on.
+ */
+void feed_pg_leave(struct feed_pg *feed);
+
 /** feed_pg_is_up(feed) / feed_pg_reconnects(feed): for INFO. */
 int feed_pg_is_up(const struct feed_pg *feed);
 uint64_t feed_pg_reconnects(const struct feed_pg *feed);

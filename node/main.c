@@ -17,7 +17,9 @@
 #include "../common/tick.h"
 #include "cache.h"
 #include "feed_pg.h"
+#include "hosts.h"
 #include "node_conf.h"
+#include "scout.h"
 #include "server.h"
 #include "session.h"
 #include "status.h"
@@ -33,6 +35,7 @@ struct node {
     struct event_base *base;
     struct service_listener *listener;
     struct service_signals *signals;
+    struct scouts *scouts;
     struct store_pg_conf store_conf;
     struct sweep sweep;
     bool draining, was_refused, ever_heard;
@@ -102,6 +105,29 @@ static const struct feed_pg_handlers FEED_HANDLERS = {.on_changed = on_changed,
                                                       .on_heard = on_heard,
                                                       .on_refused = on_refused};
 
+/* ---- the servers ---- */
+
+/* A server was promoted. Copies of what the one before had may be of rows that are lost, or that a
+ * zombie took: not even as stale are they given any more. */
+static void on_newer(void *ctx) {
+    struct node *n = ctx;
+    if (n->server.feed == NULL)
+        return;
+    log_event(LOG_LEVEL_WARN, "db_promoted", "copies_dropped=all");
+    store_pg_leave(n->server.store);
+    feed_pg_leave(n->server.feed);
+    through_disown(n->server.through);
+    session_watch_tell_all(&n->server);
+}
+
+static void on_chosen(void *ctx) {
+    struct node *n = ctx;
+    if (n->server.tick != NULL)
+        tick_wake(n->server.tick);
+}
+
+static const struct hosts_handlers HOSTS_HANDLERS = {.on_newer = on_newer, .on_chosen = on_chosen};
+
 /* ---- the loop ---- */
 
 /* Copies outside must not outlive our own trust. */
@@ -136,6 +162,7 @@ static bool on_tick(void *ctx, bool held_up) {
         return false;
     }
     n->server.starting = n->server.starting && is_starting(n, now_mono_ms);
+    scouts_tick(n->scouts, now_mono_ms);
     store_pg_tick(n->server.store, now_mono_ms);
     feed_pg_tick(n->server.feed, now_mono_ms);
     through_tick(n->server.through, now_mono_ms);
@@ -199,6 +226,10 @@ static bool make_parts(struct node *n) {
     s->loop = conn_loop_new(n->base);
     s->cache = cache_new((size_t)conf->cache_bytes_max, hash_seed());
     if (s->loop != NULL && s->cache != NULL)
+        n->scouts = scouts_new(n->base, conf->conninfo, &HOSTS_HANDLERS, n);
+    if (n->scouts != NULL)
+        n->store_conf.hosts = scouts_hosts(n->scouts);
+    if (n->scouts != NULL)
         s->store = store_pg_new(n->base, &n->store_conf, error, sizeof(error));
     if (s->store != NULL)
         sweep_init(&n->sweep, s->store, conf->expiry_sweep_ms, (uint32_t)conf->expiry_batch,
@@ -209,7 +240,7 @@ static bool make_parts(struct node *n) {
         s->feed = feed_pg_new(n->base, &n->store_conf, conf->name, s->store, &FEED_HANDLERS, n);
     if (s->feed == NULL)
         fprintf(stderr, "ringfence-node: %s\n", error);
-    if (s->cache != NULL && s->store == NULL) /* the name of the table cannot be one */
+    if (n->scouts != NULL && s->store == NULL) /* the name of the table cannot be one */
         n->status = CLI_EXIT_CONFIG;
     return s->feed != NULL;
 }
@@ -261,6 +292,7 @@ static void stop(struct node *n) {
     session_close_all(&n->server);
     feed_pg_free(&n->server.feed);
     store_pg_free(&n->server.store);
+    scouts_free(&n->scouts);
     through_free(&n->server.through);
     cache_free(&n->server.cache);
     conn_loop_free(&n->server.loop);

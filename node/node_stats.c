@@ -63,6 +63,10 @@ static const struct stats_row ROWS[] = {
     [NODE_STAT_DB_ERRORS] = {"database", "db_errors", STATS_COUNTER, "", "Statements that failed."},
     [NODE_STAT_DB_RECONNECTS] = {"database", "db_reconnects", STATS_COUNTER, "",
                                  "Connections that were lost."},
+    [NODE_STAT_DB_TIMELINE] = {"database", "db_timeline", STATS_GAUGE, "",
+                               "Timeline of the server that connections lead to."},
+    [NODE_STAT_DB_OLD] = {"database", "db_old_timeline", STATS_COUNTER, "",
+                          "Servers and connections refused, as another server was promoted."},
 };
 
 const struct stats_row *node_stats_row(enum node_stat stat) {

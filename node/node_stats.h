@@ -45,6 +45,8 @@ enum node_stat {
     NODE_STAT_DB_RETRIED,
     NODE_STAT_DB_ERRORS,
     NODE_STAT_DB_RECONNECTS,
+    NODE_STAT_DB_TIMELINE,
+    NODE_STAT_DB_OLD,
     NODE_STAT_COUNT /* number of rows; not a figure */
 };
 

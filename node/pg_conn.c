@@ -9,11 +9,12 @@
 #include "../common/clock.h"
 #include "../common/hash.h"
 #include "../common/log.h"
+#include "backoff.h"
+#include "hosts.h"
+#include "pg_session.h"
 
 enum {
     CONNECT_DEADLINE_MS = 3000,
-    RETRY_MIN_MS = 30,
-    RETRY_MAX_MS = 900,
     STEADY_MS = 2000, /* up for so long: the next loss is a new one, and is retried soon */
     ERROR_BYTES = 256
 };
@@ -31,10 +32,10 @@ struct pg_conn {
     struct pg_group *first, *last;
     unsigned busy;
     struct pg_group setup;
-    bool setup_failed;
+    bool setup_failed, joined, leaving;
     int64_t connect_until_ms, next_try_ms, up_since_ms;
-    int64_t retry_ms;
-    uint64_t jitter, reconnects;
+    struct backoff backoff;
+    uint64_t reconnects;
     bool said;        /* that it is down: once per outage */
     bool only_reads;  /* the last try found only servers that take no writes */
     bool short_lived; /* its last life was: that it is up again is said only when it lasts */
@@ -42,6 +43,8 @@ struct pg_conn {
     int backend_pid; /* of the connection that is, or was */
     char backend_start[64];
     bool lost_busy; /* it went with something sent: its backend may still be at work */
+    int host;       /* of conf.hosts: where it leads, or led */
+    uint64_t try;
     char error[ERROR_BYTES];
 };
 
@@ -84,28 +87,10 @@ static bool want(struct pg_conn *c, short what) {
 
 /* ---- connecting ---- */
 
-static uint64_t random_next(struct pg_conn *c) { /* xorshift64* */
-    c->jitter ^= c->jitter >> 12;
-    c->jitter ^= c->jitter << 25;
-    c->jitter ^= c->jitter >> 27;
-    return c->jitter * 0x2545F4914F6CDD1Du;
-}
-
-/* libpq has a line for each host that it tried. */
-static bool all_only_read(const char *text) {
-    static const char FAILED[] = " failed: ", READS[] = "session is read-only";
-    unsigned hosts = 0, readers = 0;
-    for (const char *at = text; (at = strstr(at, FAILED)) != NULL; hosts++) {
-        at += sizeof(FAILED) - 1;
-        readers += strncmp(at, READS, sizeof(READS) - 1) == 0;
-    }
-    return hosts != 0 && hosts == readers;
-}
-
-static void note_readers(struct pg_conn *c, const char *why) {
+static void note_readers(struct pg_conn *c, bool only_reads) {
     bool before = c->only_reads;
-    c->only_reads = c->state == STATE_CONNECTING && all_only_read(why);
-    if (c->only_reads && !before)
+    c->only_reads = only_reads;
+    if (only_reads && !before)
         log_event(
             LOG_LEVEL_WARN, "db_read_only",
             "connection=%s waits_for=\"a server that takes writes: all that conninfo names are "
@@ -115,7 +100,10 @@ static void note_readers(struct pg_conn *c, const char *why) {
 
 static void fail(struct pg_conn *c, const char *why) {
     bool was_up = c->state == STATE_UP;
-    note_readers(c, why);
+    char identity[sizeof(c->identity)];
+    snprintf(identity, sizeof(identity), "%s", c->identity);
+    if (c->conf.hosts == NULL)
+        note_readers(c, c->state == STATE_CONNECTING && pg_session_only_reads(why));
     pg_clean(why, c->error, sizeof(c->error));
     if (!c->said)
         log_event(LOG_LEVEL_WARN, "db_connection_down", "connection=%s why=\"%s\"", c->conf.name,
@@ -130,14 +118,15 @@ static void fail(struct pg_conn *c, const char *why) {
         PQfinish(c->pq);
     c->pq = NULL;
     c->identity[0] = '\0';
+    if (c->joined)
+        hosts_left(c->conf.hosts, c->host);
+    c->joined = c->leaving = false;
     if (was_up) {
         c->short_lived = clock_mono_ms() - c->up_since_ms < STEADY_MS;
         if (!c->short_lived)
-            c->retry_ms = RETRY_MIN_MS;
+            backoff_reset(&c->backoff);
     }
-    c->next_try_ms = clock_mono_ms() + c->retry_ms / 2 +
-                     (int64_t)(random_next(c) % (uint64_t)(c->retry_ms / 2 + 1));
-    c->retry_ms = c->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : c->retry_ms * 2;
+    c->next_try_ms = clock_mono_ms() + backoff_next(&c->backoff);
     while (c->first != NULL) {
         struct pg_group *group = c->first;
         c->first = group->next;
@@ -145,23 +134,36 @@ static void fail(struct pg_conn *c, const char *why) {
         group->on_end(group, PG_GROUP_LOST);
     }
     c->last = NULL;
+    if (c->conf.scout && c->conf.hosts != NULL)
+        hosts_missed(c->conf.hosts, c->host, identity, c->error);
     if (was_up)
         c->handlers->on_down(c->ctx, c);
 }
 
+/* Which host to connect to, if there is one now. */
+static bool has_place(struct pg_conn *c, int64_t now_mono_ms) {
+    if (c->conf.hosts == NULL)
+        return true;
+    c->host = c->conf.scout ? c->conf.host : hosts_pick(c->conf.hosts, now_mono_ms);
+    return c->host != HOSTS_NONE;
+}
+
 static void start(struct pg_conn *c) {
-    char name[80];
-    snprintf(name, sizeof(name), "ringfence %s", c->conf.name);
-    const char *const keys[] = {"dbname",           "application_name",     "client_encoding",
-                                "keepalives_idle",  "keepalives_interval",  "keepalives_count",
-                                "tcp_user_timeout", "target_session_attrs", NULL};
-    const char *const values[] = {c->conf.conninfo, name,         "UTF8", "5", "2", "2",
-                                  "3000",           "read-write", NULL};
-    c->pq = PQconnectStartParams(keys, values, 1);
+    struct hosts *hosts = c->conf.hosts;
+    c->try = hosts != NULL ? hosts_try(hosts) : 0;
+    c->pq = pg_session_connect(c->conf.conninfo, c->conf.name,
+                               hosts != NULL ? hosts_place(hosts, c->host) : NULL, c->conf.scout);
     c->connect_until_ms = clock_mono_ms() + CONNECT_DEADLINE_MS;
     c->state = STATE_CONNECTING;
     if (c->pq == NULL || PQstatus(c->pq) == CONNECTION_BAD || !want(c, EV_WRITE))
         fail(c, c->pq == NULL ? "out of memory" : PQerrorMessage(c->pq));
+}
+
+static void try_again(struct pg_conn *c, int64_t now_mono_ms) {
+    if (has_place(c, now_mono_ms))
+        start(c);
+    else
+        note_readers(c, hosts_only_read(c->conf.hosts));
 }
 
 struct pg_conn *pg_conn_new(struct event_base *base, const struct pg_conn_conf *conf,
@@ -173,14 +175,13 @@ struct pg_conn *pg_conn_new(struct event_base *base, const struct pg_conn_conf *
     c->conf = *conf;
     c->handlers = handlers;
     c->ctx = ctx;
-    c->retry_ms = RETRY_MIN_MS;
-    c->jitter = hash_seed() | 1;
+    backoff_init(&c->backoff, hash_seed());
     c->close_later = evtimer_new(base, on_close_later, c);
     if (c->close_later == NULL) {
         free(c);
         return NULL;
     }
-    start(c);
+    try_again(c, clock_mono_ms());
     return c;
 }
 
@@ -191,6 +192,8 @@ void pg_conn_free(struct pg_conn **pointer) {
         return;
     c->said = true;
     c->state = STATE_DOWN;
+    c->conf.hosts = NULL; /* no word of this */
+    c->joined = false;
     fail(c, "closed");
     event_free(c->close_later);
     free(c);
@@ -229,6 +232,16 @@ static void on_setup_end(struct pg_group *group, enum pg_group_end end) {
         pg_conn_close(c, why);
         return;
     }
+    if (c->conf.hosts != NULL) {
+        hosts_met(c->conf.hosts, c->host, c->try, c->identity);
+        if (!c->conf.scout && !hosts_keeps(c->conf.hosts, c->host, c->identity)) {
+            pg_conn_close(c, hosts_refuse(c->conf.hosts, c->host, c->identity));
+            return;
+        }
+        c->joined = !c->conf.scout;
+        if (c->joined)
+            hosts_joined(c->conf.hosts, c->host);
+    }
     c->state = STATE_UP;
     c->up_since_ms = clock_mono_ms();
     c->lost_busy = c->only_reads = false;
@@ -237,14 +250,7 @@ static void on_setup_end(struct pg_group *group, enum pg_group_end end) {
     c->handlers->on_up(c->ctx, c);
 }
 
-static bool ask(struct pg_conn *c, const char *sql, const char *const *values, int count) {
-    return PQsendQueryParams(c->pq, sql, count, NULL, values, NULL, NULL, 0) == 1;
-}
-
-/* What the rules rely on is set here, whatever the role's own settings are. */
 static void set_up(struct pg_conn *c) {
-    char timeout[24], pid[16];
-    bool sent = true;
     if (PQsetnonblocking(c->pq, 1) != 0 || PQenterPipelineMode(c->pq) != 1) {
         fail(c, "pipeline mode refused");
         return;
@@ -252,37 +258,11 @@ static void set_up(struct pg_conn *c) {
     c->state = STATE_SETUP;
     c->setup_failed = false;
     c->setup = (struct pg_group){.on_result = on_setup_result, .on_end = on_setup_end};
-    snprintf(timeout, sizeof(timeout), "%lld", (long long)c->conf.statement_timeout_ms);
-    if (c->conf.terminate_lost && c->lost_busy) {
-        snprintf(pid, sizeof(pid), "%d", c->backend_pid);
-        const char *const old[] = {pid, c->backend_start};
-        sent = ask(c,
-                   "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity "
-                   "WHERE pid = $1::int AND backend_start = $2::timestamptz",
-                   old, 2);
-    }
-    const char *const values[] = {timeout};
-    sent = sent &&
-           ask(c,
-               "SELECT set_config('search_path', 'pg_catalog, pg_temp', false),"
-               " set_config('synchronous_commit', CASE WHEN "
-               "current_setting('synchronous_commit') IN ('off', 'local')"
-               "   THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
-               " set_config('default_transaction_isolation', 'read committed', false),"
-               " set_config('default_transaction_read_only', 'off', false),"
-               " set_config('idle_in_transaction_session_timeout', '5s', false),"
-               " set_config('client_connection_check_interval', '1s', false),"
-               " set_config('tcp_user_timeout', '10s', false),"
-               " set_config('plan_cache_mode', 'force_generic_plan', false),"
-               " set_config('statement_timeout', $1, false)",
-               values, 1) &&
-           ask(c,
-               "SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' ||"
-               " substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '/' || "
-               "pg_postmaster_start_time()::text, pg_backend_pid(),"
-               " (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())",
-               NULL, 0);
-    if (sent)
+    bool sent = !c->conf.terminate_lost || !c->lost_busy ||
+                pg_session_end(c->pq, c->backend_pid, c->backend_start);
+    sent = sent && (c->conf.scout ? pg_session_set_scout(c->pq, c->conf.statement_timeout_ms)
+                                  : pg_session_set(c->pq, c->conf.statement_timeout_ms));
+    if (sent && pg_session_who(c->pq))
         pg_conn_send(c, &c->setup);
     else /* a session without all of that must not write */
         fail(c, PQerrorMessage(c->pq));
@@ -402,10 +382,28 @@ void pg_conn_close(struct pg_conn *c, const char *why) {
 
 /* ---- time and facts ---- */
 
+bool pg_conn_leave(struct pg_conn *c) {
+    if (c->leaving)
+        return true;
+    if (c->conf.hosts == NULL || c->conf.scout || c->state != STATE_UP ||
+        hosts_keeps(c->conf.hosts, c->host, c->identity))
+        return false;
+    c->leaving = true;
+    pg_conn_close(c, hosts_refuse(c->conf.hosts, c->host, c->identity));
+    return true;
+}
+
+void pg_conn_met(struct pg_conn *c, const char *identity) {
+    snprintf(c->identity, sizeof(c->identity), "%s", identity);
+    if (hosts_met(c->conf.hosts, c->host, c->try, identity) == HOST_OLD &&
+        hosts_state(c->conf.hosts, c->host) != HOST_OLD)
+        pg_conn_close(c, "another server answers there now");
+}
+
 void pg_conn_tick(struct pg_conn *c, int64_t now_mono_ms) {
     if (c->state == STATE_DOWN) {
         if (now_mono_ms >= c->next_try_ms)
-            start(c);
+            try_again(c, now_mono_ms);
     } else if (c->state != STATE_UP) {
         if (now_mono_ms >= c->connect_until_ms)
             fail(c, "no answer while connecting");
@@ -441,5 +439,8 @@ uint64_t pg_conn_reconnects(const struct pg_conn *c) {
 }
 
 const char *pg_conn_error(const struct pg_conn *c) {
-    return c->error;
+    const char *why = c->state != STATE_DOWN || c->conf.hosts == NULL || c->conf.scout
+                          ? ""
+                          : hosts_why(c->conf.hosts);
+    return why[0] != '\0' ? why : c->error;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct event_base;
+struct hosts;
 struct pg_conn;
 struct pg_notify;
 struct pg_result;
@@ -48,6 +49,10 @@ struct pg_conn_conf {
     int64_t statement_timeout_ms;
     bool terminate_lost; /* before a replacement is up, the backend that was lost is terminated
                             (F15) */
+    struct hosts *hosts; /* says which of conninfo's servers to connect to, and is told who answers;
+                            NULL: conninfo as it stands */
+    bool scout;          /* it connects to `host` alone, also to one that only reads */
+    int host;
 };
 
 /** pg_conn_new(base, conf, handlers, ctx): start connecting. `conf`'s strings, `handlers` are
@@ -60,8 +65,8 @@ void pg_conn_free(struct pg_conn **conn);
 
 bool pg_conn_is_up(const struct pg_conn *conn);
 
-/** pg_conn_only_reads(conn): its last try found that every host of conninfo answers and none takes
- * writes. */
+/** pg_conn_only_reads(conn): every host of conninfo answers, as far as the last try knows, and none
+ * takes writes. */
 bool pg_conn_only_reads(const struct pg_conn *conn);
 
 /** pg_conn_raw(conn): the PGconn, to call PQsend... on, only while it is up; then pg_conn_send().
@@ -79,11 +84,18 @@ unsigned pg_conn_busy(const struct pg_conn *conn);
  * loop, not in here. */
 void pg_conn_close(struct pg_conn *conn, const char *why);
 
+/** pg_conn_leave(conn): give it up if it leads where it must not any more (hosts_keeps); true if
+ * so, until it is closed, which is before the loop's next turn: send nothing on it. */
+bool pg_conn_leave(struct pg_conn *conn);
+
+/** pg_conn_met(conn, identity): a scout asked again who its server is. */
+void pg_conn_met(struct pg_conn *conn, const char *identity);
+
 /** pg_conn_tick(conn, now_mono_ms): time-outs and reconnects; call it every 50 ms or so. */
 void pg_conn_tick(struct pg_conn *conn, int64_t now_mono_ms);
 
-/** pg_conn_identity(conn): which server it is: system identifier, timeline, start of the
- * postmaster; "" while not up. */
+/** pg_conn_identity(conn): which server it is: system identifier, timeline ("reads": none, it takes
+ * no writes), start of the postmaster; "" while not up. */
 const char *pg_conn_identity(const struct pg_conn *conn);
 
 /** pg_conn_reconnects(conn) / pg_conn_error(conn): how often it was lost, and why last (one clean

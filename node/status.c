@@ -61,6 +61,8 @@ static void collect(const struct server *s, uint64_t *v) {
     v[NODE_STAT_DB_RETRIED] = d.retried_alone;
     v[NODE_STAT_DB_ERRORS] = d.errors;
     v[NODE_STAT_DB_RECONNECTS] = d.reconnects + feed_pg_reconnects(s->feed);
+    v[NODE_STAT_DB_TIMELINE] = d.timeline;
+    v[NODE_STAT_DB_OLD] = d.old_timeline;
 }
 
 static void line(struct buf *out, const char *name, unsigned long long value) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../common/clock.h"
+#include "hosts.h"
 #include "store_private.h"
 
 static void on_up(void *ctx, struct pg_conn *conn);
@@ -28,6 +29,7 @@ static bool open_lane(struct store *s, struct store_lane *lane, enum store_lane_
     snprintf(lane->name, sizeof(lane->name), "%s%u", NAMES[kind], number);
     const struct pg_conn_conf conf = {
         .conninfo = s->conf.conninfo,
+        .hosts = s->conf.hosts,
         .name = lane->name,
         .deadline_ms =
             kind == STORE_LANE_READ ? s->conf.read_deadline_ms : s->conf.write_deadline_ms,
@@ -291,7 +293,23 @@ static void give_up_queries(struct store *s, struct store_queries *queries, int6
     }
 }
 
+static void leave(struct store_lane *lane) {
+    if (pg_conn_leave(lane->conn))
+        lane->ready = false;
+}
+
+void store_pg_leave(struct store *s) {
+    for (int64_t i = 0; i < s->conf.read_connections; i++)
+        leave(&s->reads[i]);
+    for (int64_t i = 0; i < s->conf.write_connections; i++)
+        leave(&s->writes[i]);
+    for (int64_t i = 0; i < s->conf.transaction_connections; i++)
+        leave(&s->execs[i]);
+    leave(&s->slow);
+}
+
 void store_pg_tick(struct store *s, int64_t now_mono_ms) {
+    store_pg_leave(s);
     give_up_queries(s, &s->queries, now_mono_ms);
     give_up_queries(s, &s->chores, now_mono_ms);
     for (int64_t i = 0; i < s->conf.read_connections; i++)
@@ -306,8 +324,10 @@ void store_pg_tick(struct store *s, int64_t now_mono_ms) {
 /* ---- identity and facts ---- */
 
 static void close_if_other(struct store *s, struct store_lane *lane) {
-    if (lane->ready && s->identity[0] != '\0' && !store_lane_trusted(lane))
-        pg_conn_close(lane->conn, "it leads to another server than the feed");
+    if (!lane->ready || s->identity[0] == '\0' || store_lane_trusted(lane))
+        return;
+    lane->ready = false;
+    pg_conn_close(lane->conn, "it leads to another server than the feed");
 }
 
 void store_pg_trust(struct store *s, const char *identity) {
@@ -370,5 +390,9 @@ void store_pg_figures(const struct store *s, struct store_figures *out) {
     }
     out->reads_waiting = s->gets_waiting;
     out->writes_waiting = s->queue.count + s->alone.count + s->transactions.count;
+    if (s->conf.hosts != NULL) {
+        out->timeline = hosts_timeline(s->conf.hosts);
+        out->old_timeline = hosts_old(s->conf.hosts);
+    }
     out->last_error = down[0] != '\0' ? down : s->last_error;
 }

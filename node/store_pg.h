@@ -8,12 +8,14 @@
 #include <stdint.h>
 
 struct event_base;
+struct hosts;
 struct pg_conn;
 struct store;
 
 struct store_pg_conf {
     const char *conninfo;
-    const char *table; /* "schema.table", unquoted */
+    struct hosts *hosts; /* of conninfo; borrowed; NULL: conninfo as it stands */
+    const char *table;   /* "schema.table", unquoted */
     const char *key_column, *payload_column, *active_column;
     int64_t read_connections, write_connections; /* at most 16 each */
     int64_t transaction_connections;             /* likewise; 0: there are no transactions */
@@ -23,6 +25,8 @@ struct store_pg_conf {
 struct store_figures {
     uint64_t reads, read_batches, rows, writes, write_batches, retried_alone, errors, reconnects;
     uint32_t connections_up, connections, reads_waiting, writes_waiting;
+    uint32_t timeline;      /* of the server that connections lead to; 0: none */
+    uint64_t old_timeline;  /* servers and connections refused, as another server was promoted */
     const char *last_error; /* one clean line; "" without one */
 };
 
@@ -37,6 +41,10 @@ void store_pg_free(struct store **store);
 
 /** store_pg_tick(store, now_mono_ms): time-outs and reconnects; call it every 50 ms or so. */
 void store_pg_tick(struct store *store, int64_t now_mono_ms);
+
+/** store_pg_leave(store): connections that lead where they must not any more (hosts_keeps) get
+ * nothing from now on, and are closed. */
+void store_pg_leave(struct store *store);
 
 /** store_pg_trust(store, identity): rows and acks from servers of another identity are not
  * cacheable, and their connections are closed. Copies; "" trusts nobody. */

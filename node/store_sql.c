@@ -235,6 +235,8 @@ static void on_prepare_end(struct pg_group *group, enum pg_group_end end) {
         pg_conn_close(lane->conn, lane->store->last_error);
         return;
     }
+    if (pg_conn_leave(lane->conn))
+        return;
     lane->ready = true;
     if (lane->store->identity[0] != '\0' && !store_lane_trusted(lane))
         lane->store->moved = true;

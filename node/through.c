@@ -392,6 +392,11 @@ void through_everything(struct through *t) {
         begin_epoch(t);
 }
 
+void through_disown(struct through *t) {
+    begin_epoch(t);
+    cache_clear(t->cache);
+}
+
 void through_feed_up(struct through *t) {
     if (!PLANTED(trust_before_listen))
         begin_epoch(t);

@@ -125,6 +125,10 @@ void through_changed(struct through *through, struct span key, uint64_t version)
 void through_gone(struct through *through, struct span key);
 void through_everything(struct through *through);
 
+/** through_disown(through): what is cached came from a server that is not the table's any more: all
+ * of it is dropped, so that it is not served as stale either; what is in flight is not kept. */
+void through_disown(struct through *through);
+
 /** through_drop(through, key): a coordinator changed the key: full invalidation of entry, fills and
  * record (rule 11). */
 void through_drop(struct through *through, struct span key);

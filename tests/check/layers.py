@@ -19,14 +19,14 @@ ROWS = [
         "node/handlers", "node/handlers_*", "node/exec", "node/exec_reply", "node/wish", "node/wish_*", "node/status", "node/op.c"]),
     ("policy", ["proxy/gather", "proxy/transaction", "proxy/topology", "proxy/request.h", "node/through", "node/through_*", "node/op.h", "node/session.h", "node/sweep"]),
     ("one resource each", ["proxy/upstream", "proxy/upstream_*", "node/cache", "node/cache_*", "node/store", "node/store_*",
-                           "node/feed_pg"]),
-    ("libpq, libevent", ["node/pg_conn", "common/conn", "common/conn_*", "common/reply", "common/service", "common/service_watch", "common/tick"]),
+                           "node/feed_pg", "node/scout"]),
+    ("libpq, libevent", ["node/pg_conn", "node/pg_session", "common/conn", "common/conn_*", "common/reply", "common/service", "common/service_watch", "common/tick"]),
     ("no event loop", [
         "common/buf", "common/change", "common/cli", "common/clock", "common/command", "common/command_exec", "common/command_find", "common/conf", "common/glob", "common/hash", "common/lines", "common/log", "common/pace", "common/plant", "common/resp_*",
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
         "proxy/env", "proxy/health", "proxy/mailbox", "proxy/multi", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/board", "proxy/channels", "proxy/names", "proxy/window",
         "common/digest", "common/users", "proxy/rights", "proxy/slowlog", "proxy/timing", "proxy/topk", "proxy/hotkeys", "proxy/near",
-        "node/db_clock", "node/feed", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/range", "node/server", "ctl/ctl.h"]),
+        "node/backoff", "node/db_clock", "node/feed", "node/hosts", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/range", "node/server", "ctl/ctl.h"]),
 ]
 
 FOLDERS = {"common": {"common"}, "proxy": {"proxy", "common"}, "node": {"node", "common"}, "ctl": {"ctl", "common"}}
@@ -45,7 +45,7 @@ FORBIDDEN = [
 ]
 # The only files that may know a library.
 LIBRARIES = [
-    (r"libpq-fe\.h", ["node/pg_conn.*", "node/store*.c", "node/store_private.h", "node/feed_pg.c"]),
+    (r"libpq-fe\.h", ["node/pg_conn.*", "node/pg_session.*", "node/store*.c", "node/store_private.h", "node/feed_pg.c", "node/scout.c"]),
     (r"event2/", ["*/main.c", "common/conn*", "common/service*", "common/tick.c", "proxy/worker.c", "proxy/mailbox.c", "proxy/client.c",
                   "proxy/upstream*.c", "node/pg_conn.c", "node/feed_pg.c", "node/store.c"]),
     (r"jansson", ["node/json_check.c"]),

@@ -222,9 +222,10 @@ Test(refusals, not_a_database_that_cannot_be_reached) {
     const char *const argv[] = {path, "--port", "0", "--conninfo", "host=/nowhere user=nobody",
                                 NULL};
     pid_t pid = program_start(argv, log);
-    EVENTUALLY(RUN_MS, program_file_has(log, " db_connection_down connection=feed why=\"connection "
-                                             "to server on socket '/nowhere/.s.PGSQL.5432' failed: "
-                                             "No such file or directory"));
+    EVENTUALLY(RUN_MS,
+               program_file_has(log, " db_connection_down connection=scout1 why=\"connection "
+                                     "to server on socket '/nowhere/.s.PGSQL.5432' failed: "
+                                     "No such file or directory"));
     cr_assert(program_runs(pid));
     cr_assert_eq(program_stop(pid, SIGTERM, RUN_MS), 0);
     unlink(log);

@@ -131,7 +131,7 @@ Test(feed_pg, refuses_a_table_that_is_not_as_it_must_be) {
 }
 
 Test(feed_pg, refuses_when_it_may_not_look) {
-    pg_fake_fail(rig->fake, "pg_is_in_recovery", "42501", "permission denied");
+    pg_fake_fail(rig->fake, "server_encoding", "42501", "permission denied");
     open_feed();
     cr_assert(PG_UNTIL(rig, h.refused == 1));
     cr_assert_str_eq(h.why, "permission denied: grant the node's role ringfence_node, as "

@@ -52,6 +52,32 @@ Test(through, rule_8_after_everything_new_fills_are_trusted_at_once) {
     rig_free(&rig);
 }
 
+/* A promotion: what the server before had may be of a history that is no more. */
+Test(through, what_is_disowned_is_not_served_as_stale_either) {
+    struct rig *rig = rig_new();
+    rig_fill(rig, "a", 7, "v");
+    struct rig_read *read = rig_get(rig, "b");
+    through_disown(rig->through);
+    through_feed_lost(rig->through);
+    cr_expect_not(rig_cached(rig, "a"));
+    store_fake_row(rig->store, 0, 8, "zombie");
+    cr_expect(rig_has(read, "zombie"), "who asked before that gets it");
+    cr_expect(rig_misses(rig, "b"));
+    store_fake_up(rig->store, false, false);
+    cr_expect_eq(rig_get(rig, "a")->status, THROUGH_DBDOWN);
+    cr_expect_eq(through_counters(rig->through)->stale_served, 0u);
+    rig_free(&rig);
+}
+
+Test(through, a_fill_from_before_a_disowning_is_not_cached) {
+    struct rig *rig = rig_new();
+    rig_get(rig, "b");
+    through_disown(rig->through);
+    store_fake_row(rig->store, 0, 8, "zombie");
+    cr_expect_not(rig_cached(rig, "b"));
+    rig_free(&rig);
+}
+
 /* ---- a payload and what it does ---- */
 
 static void on_changed(void *ctx, struct span key, uint64_t version, enum change change) {
