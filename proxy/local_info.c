@@ -21,7 +21,7 @@
 
 /* Figures that nodes send with RF.STATUS. */
 struct figures {
-    uint64_t keys, hits, misses, evicted, db_up, db_reads, db_writes;
+    uint64_t keys, hits, misses, evicted, expired, db_up, db_reads, db_writes;
     uint64_t feed_lag_ms; /* the largest; UINT64_MAX: a node hears no feed */
     uint64_t memory;
     uint64_t heard; /* nodes that said anything */
@@ -63,7 +63,7 @@ static bool status_number(struct span status, const char *name, uint64_t *out) {
             uint64_t n = 0;
             for (size_t i = name_len + 1; i < len && at[i] >= '0' && at[i] <= '9'; i++)
                 n = n * 10 + (uint64_t)(at[i] - '0');
-            *out = at[name_len + 1] == '-' ? UINT64_MAX : n;
+            *out = len > name_len + 1 && at[name_len + 1] == '-' ? UINT64_MAX : n;
             return true;
         }
         at = eol != NULL ? eol + 1 : end;
@@ -77,6 +77,7 @@ static void read_status(struct span status, struct figures *out) {
     status_number(status, "keyspace_hits", &out->hits);
     status_number(status, "keyspace_misses", &out->misses);
     status_number(status, "evicted_keys", &out->evicted);
+    status_number(status, "expired_keys", &out->expired);
     status_number(status, "used_memory", &out->memory);
     status_number(status, "db_up", &out->db_up);
     status_number(status, "db_reads", &out->db_reads);
@@ -99,6 +100,7 @@ static struct figures add_up(const struct topology *t) {
         sum.hits += f.hits;
         sum.misses += f.misses;
         sum.evicted += f.evicted;
+        sum.expired += f.expired;
         sum.memory += f.memory;
         sum.db_up += f.db_up != 0;
         sum.db_reads += f.db_reads;
@@ -218,6 +220,7 @@ static void stats(struct info *info) {
     counters(info, "stats");
     line(info, "keyspace_hits:%llu", wide(info->total.hits));
     line(info, "keyspace_misses:%llu", wide(info->total.misses));
+    line(info, "expired_keys:%llu", wide(info->total.expired));
     line(info, "evicted_keys:%llu", wide(info->total.evicted));
     struct board *board = info->call->server->board;
     line(info, "pubsub_channels:%llu",

@@ -552,15 +552,17 @@ Test(local, info_database_adds_up_the_nodes) {
     local_rig_expect_has(b, "INFO database", "feed_lag_ms:-1\r\n");
     topology_fake_status(b->server.topology, 0, 0,
                          "db_up:1\r\ndb_reads:10\r\ndb_writes:3\r\nfeed_lag_ms:2\r\nkeys:5\r\n"
-                         "keyspace_hits:7\r\nkeyspace_misses:1\r\n");
-    topology_fake_status(b->server.topology, 2, 0,
-                         "keys:6\nkeyspace_hits:1\ndb_up:1\ndb_reads:20\ndb_writes:4\n"
-                         "feed_lag_ms:9");
+                         "keyspace_hits:7\r\nkeyspace_misses:1\r\nexpired_keys:2\r\n");
+    topology_fake_status(
+        b->server.topology, 2, 0,
+        "keys:6\nkeyspace_hits:1\nexpired_keys:3\ndb_up:1\ndb_reads:20\ndb_writes:4\n"
+        "feed_lag_ms:9");
     local_rig_expect_has(
         b, "INFO database",
         "db_up:1\r\ndb_nodes_up:2\r\ndb_reads:30\r\ndb_writes:7\r\nfeed_lag_ms:9\r\n");
     local_rig_expect_has(b, "INFO keyspace", "\r\ndb0:keys=11,expires=0,avg_ttl=0\r\n");
-    local_rig_expect_has(b, "INFO stats", "\r\nkeyspace_hits:8\r\nkeyspace_misses:1\r\n");
+    local_rig_expect_has(b, "INFO stats",
+                         "\r\nkeyspace_hits:8\r\nkeyspace_misses:1\r\nexpired_keys:5\r\n");
     topology_fake_status(b->server.topology, 1, 0, "db_up:0\r\nfeed_lag_ms:-1\r\n");
     local_rig_expect_has(b, "INFO database", "db_up:0\r\ndb_nodes_up:2\r\n");
     local_rig_expect_has(b, "INFO database", "feed_lag_ms:-1\r\n");
