@@ -282,13 +282,27 @@ static void unlink_fill(struct through_fill *fill) {
     *link = fill->next;
 }
 
+/* It joined a fill whose row was over before it asked (rule 15). Its deadline stays. */
+static void fetch_again(struct through *t, int64_t asked_mono_ms, struct through_read *read) {
+    struct span value = SPAN("");
+    enum through_status status = through_fetch(t, asked_mono_ms, read, &value);
+    if (status != THROUGH_PENDING)
+        read->done(read, status, value, NULL);
+}
+
 static void answer_waiters(struct through *t, struct through_fill *fill, enum through_status status,
                            struct span value, int64_t expires_mono_ms) {
     /* An answer may make its asker ask again, or cancel another who waits here: so take them one by
      * one. */
     while (fill->waiters != NULL) {
         struct through_read *read = fill->waiters;
+        int64_t asked_mono_ms = read->deadline_mono_ms - t->conf.read_timeout_ms;
         stop_waiting(t, read);
+        if (asked_mono_ms > fill->sent_mono_ms && expires_mono_ms != 0 &&
+            asked_mono_ms >= expires_mono_ms) {
+            fetch_again(t, asked_mono_ms, read);
+            continue;
+        }
         read->expires_mono_ms = expires_mono_ms;
         read->done(read, status, value, NULL);
     }

@@ -28,6 +28,23 @@ Test(through, rule_15_the_deadline_counts_from_the_fills_sending) {
     rig_free(&rig);
 }
 
+/* What a read waits for may have ended before it asked. */
+Test(through, rule_15_a_read_that_joins_after_the_rows_end_is_fetched_again) {
+    struct rig *rig = rig_new();
+    struct rig_read *early = rig_get(rig, "k");
+    rig_pass(rig, 49);
+    struct rig_read *in_time = rig_get(rig, "k");
+    rig_pass(rig, 1);
+    struct rig_read *late = rig_get(rig, "k");
+    store_fake_row_ttl(rig->store, 0, 7, "v", 50);
+    cr_expect(rig_has(early, "v"));
+    cr_expect(rig_has(in_time, "v"));
+    cr_expect_not(late->answered);
+    store_fake_absent(rig->store, 0);
+    cr_expect(rig_has(late, NULL));
+    rig_free(&rig);
+}
+
 Test(through, rule_15_after_that_the_database_is_asked_and_says_absent) {
     struct rig *rig = rig_new();
     rig_get(rig, "k");
