@@ -6,6 +6,7 @@
 
 #include "../common/users.h"
 #include "../common/version.h"
+#include "purge_command.h"
 #include "ring_command.h"
 #include "user_command.h"
 
@@ -54,13 +55,19 @@ static const struct row ROWS[] = {
      1,
      user_command_check,
      "Read a users file: say that it is fine, or which line is not and why."},
+    {{"purge", "--older-than"},
+     "AGE [CONNINFO [TABLE]]",
+     1,
+     3,
+     purge_command,
+     "Delete rows that are not active and were not changed for so long, such as 30d."},
 };
 enum { ROWS_COUNT = sizeof(ROWS) / sizeof(ROWS[0]) };
 
 static void print_row(FILE *to, const struct row *row) {
     char usage[80];
     snprintf(usage, sizeof(usage), "%s %s %s", row->words[0], row->words[1], row->args);
-    fprintf(to, "  %-27s  %s\n", usage, row->help);
+    fprintf(to, "  %-41s  %s\n", usage, row->help);
 }
 
 static void print_help(FILE *to) {

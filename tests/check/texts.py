@@ -19,10 +19,11 @@ ERROR_EXCEPTIONS = [
 # Fields of INFO that are no counters with a row, by where they are written: computed at the moment.
 STATS = {"proxy": ("proxy/proxy_stats.c", "proxy/proxy_stats.h"), "node": ("node/node_stats.c", "node/node_stats.h")}
 # Where SQL may stand as a text, and where PostgreSQL may be sent a text that was put together.
-SQL_FILES = ["node/store_sql.c", "node/store_sql_edit.c", "node/pg_session.c", "node/feed_pg.c", "node/store.c", "bench/aside.c"]
+SQL_FILES = ["node/store_sql.c", "node/store_sql_edit.c", "node/pg_session.c", "node/feed_pg.c", "node/store.c", "ctl/purge_command.c", "bench/aside.c"]
 SQL_BUILT = [
     ("node/store_sql.c", "the store's texts: identifiers from the configuration, quoted"),
     ("node/feed_pg.c", "LISTEN: the channel's name, quoted"),
+    ("ctl/purge_command.c", "the table's name, quoted"),
 ]
 SQL = r'"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|LISTEN|NOTIFY|SET |BEGIN|COMMIT|TRUNCATE|CREATE|ALTER|DROP)\b'
 

@@ -51,6 +51,9 @@ expect "user line, no password" 2 err 'no password on standard input' bash -c "'
 expect "user check" 0 out ': fine: 1 user$' "$ctl" user check "$dir/users"
 chmod 0644 "$dir/users"
 expect "user check, mode" 6 err "users: mode 0644 lets others at it: chmod 0600 $dir/users$" "$ctl" user check "$dir/users"
+expect "purge, no age" 2 err "'30 days' is no age: a number and s, m, h or d" "$ctl" purge --older-than '30 days'
+expect "purge, no such unit" 2 err "'30y' is no age" "$ctl" purge --older-than 30y
+expect "purge, nobody there" 1 err 'No such file or directory' "$ctl" purge --older-than 30d "host=$dir dbname=x"
 expect "a full disk" 1 err 'could not be written' bash -c "'$ctl' ring show '$dir/old' >/dev/full"
 
 echo "$passed passed, $failed failed"
