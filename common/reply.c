@@ -218,6 +218,11 @@ void reply_unknown_subcommand(struct buf *b, const char *command, struct span su
     resp_write_error(b, span_of(line, (size_t)n));
 }
 
+struct span reply_without_memory(bool may_be_written) {
+    return may_be_written ? SPAN("-UNCERTAIN out of memory; read before you try again\r\n")
+                          : SPAN("-OOM out of memory\r\n");
+}
+
 void reply_wrong_arity(struct buf *b, const char *name) {
     char line[128];
     int n = snprintf(line, sizeof(line), "ERR wrong number of arguments for '%.64s' command", name);

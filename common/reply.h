@@ -4,6 +4,7 @@
 #ifndef RINGFENCE_REPLY_H
 #define RINGFENCE_REPLY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "span.h"
@@ -119,6 +120,10 @@ const char *reply_text(enum reply_error error);
 /** reply_error(b, error, detail): append `-text\r\n`; `detail` fills the %s (cleaned and cut), NULL
  * for none. */
 void reply_error(struct buf *b, enum reply_error error, const char *detail);
+
+/** reply_without_memory(may_be_written): the whole line where there is no memory for a text: OOM,
+ * or UNCERTAIN when a write was sent that may be done. Static. */
+struct span reply_without_memory(bool may_be_written);
 
 /** reply_error_with(b, error, details, count): the same for texts with one %s or more, filled in
  * their order, each cut at 128 bytes. */

@@ -32,7 +32,7 @@ static void finish(struct watching *w) {
     c->multi.watches_asked--;
     if (buf_len(&w->error) != 0 || w->error.failed) {
         c->multi.watch_failed = true;
-        request_answer(r, w->error.failed ? SPAN("-OOM\r\n")
+        request_answer(r, w->error.failed ? reply_without_memory(false)
                                           : span_of(buf_head(&w->error), buf_len(&w->error)));
     } else {
         resp_write_status(request_reply(r), "OK");

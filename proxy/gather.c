@@ -308,8 +308,8 @@ static void start_read(struct gather *g, const struct span *argv) {
 
 static void finish_write(struct gather *g) {
     struct part *coordinator = &g->parts[0];
-    if (coordinator->text == NULL) {
-        request_fail(g->request, REPLY_OOM);
+    if (coordinator->text == NULL) { /* an answer came, but there was no memory for it */
+        request_fail(g->request, REPLY_UNCERTAIN);
     } else {
         request_answer(g->request, span_of(coordinator->text, coordinator->len));
     }

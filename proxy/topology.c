@@ -141,7 +141,8 @@ static void give_up(struct topology *t, struct upstream_entry *entry, enum reply
     struct buf text;
     buf_init(&text, 0);
     reply_error(&text, error, NULL);
-    entry->done(entry, text.failed ? SPAN("-OOM\r\n") : span_of(buf_head(&text), buf_len(&text)));
+    entry->done(entry, text.failed ? reply_without_memory(error == REPLY_UNCERTAIN)
+                                   : span_of(buf_head(&text), buf_len(&text)));
     buf_release(&text);
 }
 

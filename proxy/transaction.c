@@ -29,6 +29,7 @@ struct transaction {
     struct upstream_entry entry; /* of the transaction */
     struct upstream *to;
     bool has_key;
+    bool maybe_done; /* the node did not say that nothing happened */
     struct transaction_part *parts;
     uint32_t left; /* parts without an answer */
     struct buf reply;
@@ -105,8 +106,8 @@ bool transaction_key(struct transaction *t, struct span key) {
 /* ---- the way ---- */
 
 static void finish(struct transaction *t) {
-    t->done(t->ctx,
-            t->reply.failed ? SPAN("-OOM\r\n") : span_of(buf_head(&t->reply), buf_len(&t->reply)));
+    t->done(t->ctx, t->reply.failed ? reply_without_memory(t->entry.is_write && t->maybe_done)
+                                    : span_of(buf_head(&t->reply), buf_len(&t->reply)));
     transaction_free(&t);
 }
 
@@ -152,10 +153,10 @@ static void tell_others(struct transaction *t) {
 static void on_answer(struct upstream_entry *entry, struct span reply) {
     struct transaction *t =
         (struct transaction *)((char *)entry - offsetof(struct transaction, entry));
-    bool maybe_done =
+    t->maybe_done =
         reply.ptr[0] != '-' || (reply.len > 9 && memcmp(reply.ptr, "-UNCERTAIN", 10) == 0);
     buf_append_span(&t->reply, reply);
-    if (maybe_done && !PLANTED(no_drop_at_other_owners))
+    if (t->maybe_done && !PLANTED(no_drop_at_other_owners))
         tell_others(t);
     else
         finish(t);

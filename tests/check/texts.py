@@ -12,9 +12,6 @@ ERROR_EXCEPTIONS = [
     ("proxy/gather.c", r'memcmp\(reply\.ptr, "-[A-Z]+"', "compares what a node answered"),
     ("proxy/transaction.c", r'memcmp\(reply\.ptr, "-[A-Z]+"', "compares what a node answered"),
     ("proxy/upstream_own.c", r'memcmp\(reply\.ptr, "-[A-Z]+"', "compares what a node answered"),
-    ("proxy/transaction.c", r'"-OOM\\r\\n"', "there is no memory for the text"),
-    ("proxy/client_watch.c", r'"-OOM\\r\\n"', "there is no memory for the text"),
-    ("proxy/topology.c", r'"-OOM\\r\\n"', "there is no memory for the text"),
 ]
 # Fields of INFO that are no counters with a row, by where they are written: computed at the moment.
 STATS = {"proxy": ("proxy/proxy_stats.c", "proxy/proxy_stats.h"), "node": ("node/node_stats.c", "node/node_stats.h")}

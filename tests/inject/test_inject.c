@@ -66,7 +66,8 @@ static bool one_round(const struct inject_aim *aim, struct script *s) {
     return inject_has_fired(aim->program);
 }
 
-static void sweep(struct inject_aim aim, struct script *s) {
+/* `fds`: open files when everything was connected. */
+static void sweep(struct inject_aim aim, struct script *s, unsigned fds) {
     char name[80];
     snprintf(name, sizeof(name), "%s %s %s", inject_program_name(aim.program),
              inject_kind_name(aim.kind), inject_mode_name(aim.mode));
@@ -74,7 +75,6 @@ static void sweep(struct inject_aim aim, struct script *s) {
         return;
     snprintf(s->title, sizeof(s->title), "%s", name);
     unsigned calls = count_calls(aim, s), rounds = 0, fired = 0, errors = 0, old = 0;
-    unsigned fds = fds_of_all(s->stack);
     bool happened = true;
     /* Until none is left; what runs beside the script makes it a few more or less. */
     for (unsigned nth = 1 + inject_stride() / 2; happened && nth <= calls + calls / 4 + 1;
@@ -112,9 +112,10 @@ static void sweep_all(enum inject_program program) {
     script_init(&s, stack);
     script_run(&s); /* what is allocated once is */
     script_settle(&s);
+    unsigned fds = fds_of_all(stack); /* counted anew later, a lost link might still be down */
     for (size_t i = 0; i < sizeof(ALL) / sizeof(ALL[0]); i++) {
         for (unsigned mode = 0; mode < ALL[i].modes; mode++)
-            sweep((struct inject_aim){program, ALL[i].kind, mode, 0}, &s);
+            sweep((struct inject_aim){program, ALL[i].kind, mode, 0}, &s, fds);
     }
     script_release(&s);
     stack_down(&stack);
