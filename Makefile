@@ -234,15 +234,14 @@ $B/inject/bin/ringfence-%: $B/%/main.o $B/lib.a $B/tests/inject/inject.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_all) -fno-lto $B/$*/main.o $B/tests/inject/inject.o $B/lib.a -o $@ $(INJECT_WRAPPED:%=-Wl,--wrap=%) $(LIBS)
 
-$B/tests/integration/test_inject: $(INJECT) $(HARNESS) $B/lib.a $B/inject/bin/ringfence-node $B/inject/bin/ringfence-proxy
+$B/tests/inject/test_inject: $(INJECT) $(HARNESS) $B/lib.a $B/inject/bin/ringfence-node $B/inject/bin/ringfence-proxy
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_all) -fno-lto $(INJECT) $(HARNESS) $B/lib.a -o $@ $(LIBS) -lcriterion
 
-tests: $B/tests/integration/test_inject
 .PHONY: inject
 inject:
-	@$(MAKE) --no-print-directory -s -j$(shell nproc) FLAVOUR=asan build/asan/tests/integration/test_inject
-	@INJECT_ONLY='$(ONLY)' INJECT_STRIDE=$(or $(STRIDE),1) FLAVOUR=asan build/asan/tests/integration/test_inject
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) FLAVOUR=asan build/asan/tests/inject/test_inject
+	@INJECT_ONLY='$(ONLY)' INJECT_STRIDE=$(or $(STRIDE),1) FLAVOUR=asan build/asan/tests/inject/test_inject
 
 -include $(INJECT:.o=.d) $B/tests/inject/inject.d
 
