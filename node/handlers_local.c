@@ -169,15 +169,6 @@ void handlers_local(struct session *session, int id, const struct span *argv, ui
         through_everything(session_server(session)->through);
         resp_write_status(out, "OK");
         return;
-    case COMMAND_RF_HOTKEYS: /* a proxy's business */
-    case COMMAND_TX_MULTI:
-    case COMMAND_TX_EXEC:
-    case COMMAND_TX_DISCARD:
-    case COMMAND_TX_WATCH:
-    case COMMAND_TX_UNWATCH:
-        session_server(session)->errors++;
-        reply_unknown_command(out, argv, argc);
-        return;
     case COMMAND_RF_LINK:
         if (session_server(session)->starting) {
             handlers_fail(session, REPLY_DBDOWN, NULL);
@@ -187,5 +178,6 @@ void handlers_local(struct session *session, int id, const struct span *argv, ui
         resp_write_status(out, "OK");
         return;
     }
-    handlers_fail(session, REPLY_INTERNAL, NULL);
+    session_server(session)->errors++; /* a proxy's business */
+    reply_unknown_command(out, argv, argc);
 }

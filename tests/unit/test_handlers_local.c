@@ -103,6 +103,14 @@ Test(handlers_local, tells_its_figures) {
     cr_assert(SESSION_UNTIL(rig, strstr(session_client_listen(c), "\r\nnode:node1\r\n") != NULL));
 }
 
+/* They are in the same table of commands, and a node has none of that. */
+Test(handlers_local, does_not_know_what_is_a_proxys_business) {
+    ask("MULTI\r\n", "-ERR unknown command 'MULTI', with args beginning with: \r\n");
+    ask("SUBSCRIBE a\r\n", "-ERR unknown command 'SUBSCRIBE', with args beginning with: 'a' \r\n");
+    ask("RF.HOTKEYS\r\n", "-ERR unknown command 'RF.HOTKEYS', with args beginning with: \r\n");
+    ask("SLOWLOG GET\r\n", "-ERR unknown command 'SLOWLOG', with args beginning with: 'GET' \r\n");
+}
+
 Test(handlers_local, has_no_passwords) {
     session_client_say(c, "AUTH secret\r\n");
     cr_assert(SESSION_UNTIL(rig, strstr(session_client_listen(c), "\r\n") != NULL));
