@@ -135,6 +135,14 @@ int command_find(struct span name);
 /** command_row(id): its row; never NULL for 0 <= id < COMMAND_COUNT_OF. */
 const struct command *command_row(int id);
 
+/** command_key_end(row, argc): its keys stand at first_key, first_key + key_step and so on, before
+ * this argument; 0 without keys. */
+static inline uint32_t command_key_end(const struct command *row, uint32_t argc) {
+    return row->first_key == 0 ? 0
+           : row->last_key < 0 ? argc + 1 - (uint32_t)-row->last_key
+                               : (uint32_t)row->last_key + 1;
+}
+
 /** command_arity_ok(id, argc): `argc` (with the name) is allowed. */
 bool command_arity_ok(int id, uint32_t argc);
 

@@ -218,6 +218,12 @@ void reply_unknown_subcommand(struct buf *b, const char *command, struct span su
     resp_write_error(b, span_of(line, (size_t)n));
 }
 
+bool reply_may_be_written(struct span reply) {
+    const struct span uncertain = SPAN("-UNCERTAIN");
+    return reply.ptr[0] != '-' ||
+           (reply.len >= uncertain.len && memcmp(reply.ptr, uncertain.ptr, uncertain.len) == 0);
+}
+
 struct span reply_without_memory(bool may_be_written) {
     return may_be_written ? SPAN("-UNCERTAIN out of memory; read before you try again\r\n")
                           : SPAN("-OOM out of memory\r\n");

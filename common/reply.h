@@ -125,6 +125,10 @@ void reply_error(struct buf *b, enum reply_error error, const char *detail);
  * or UNCERTAIN when a write was sent that may be done. Static. */
 struct span reply_without_memory(bool may_be_written);
 
+/** reply_may_be_written(reply): a node's answer to a write does not say that nothing was written:
+ * it is no error, or UNCERTAIN. */
+bool reply_may_be_written(struct span reply);
+
 /** reply_error_with(b, error, details, count): the same for texts with one %s or more, filled in
  * their order, each cut at 128 bytes. */
 void reply_error_with(struct buf *b, enum reply_error error, const struct span *details,

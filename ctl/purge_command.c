@@ -58,23 +58,18 @@ static PGresult *ask(const struct ctl_io *io, PGconn *conn, const char *sql,
 /* Page by page to the table's end. */
 static bool purge(const struct ctl_io *io, PGconn *conn, const char *sql, const char *age_s,
                   long long *gone_out, long long *rows_out) {
-    char *last = strdup("");
-    bool more = last != NULL, fine = last != NULL;
-    while (more && fine) {
-        const char *const values[] = {last, age_s};
-        PGresult *page = ask(io, conn, sql, values, 2);
-        fine = page != NULL;
-        if (fine) {
-            *rows_out += atoll(PQgetvalue(page, 0, 1));
-            *gone_out += atoll(PQgetvalue(page, 0, 2));
-            more = PQgetisnull(page, 0, 0) == 0;
-            free(last);
-            last = strdup(PQgetvalue(page, 0, 0));
-            fine = last != NULL;
-        }
-        PQclear(page);
+    const char *values[] = {"", age_s};
+    PGresult *before = NULL, *page;
+    while ((page = ask(io, conn, sql, values, 2)) != NULL && PQgetisnull(page, 0, 0) == 0) {
+        *rows_out += atoll(PQgetvalue(page, 0, 1));
+        *gone_out += atoll(PQgetvalue(page, 0, 2));
+        values[0] = PQgetvalue(page, 0, 0);
+        PQclear(before);
+        before = page;
     }
-    free(last);
+    bool fine = page != NULL;
+    PQclear(page);
+    PQclear(before);
     return fine;
 }
 

@@ -1,11 +1,6 @@
 #include "backoff.h"
 
-static uint64_t random_next(struct backoff *b) { /* xorshift64* */
-    b->random ^= b->random >> 12;
-    b->random ^= b->random << 25;
-    b->random ^= b->random >> 27;
-    return b->random * 0x2545F4914F6CDD1Du;
-}
+#include "../common/random.h"
 
 void backoff_init(struct backoff *b, uint64_t seed) {
     b->random = seed | 1;
@@ -18,7 +13,7 @@ void backoff_reset(struct backoff *b) {
 
 int64_t backoff_next(struct backoff *b) {
     int64_t half_ms = b->next_ms / 2;
-    int64_t pause_ms = half_ms + (int64_t)(random_next(b) % (uint64_t)(half_ms + 1));
+    int64_t pause_ms = half_ms + (int64_t)(random_next(&b->random) % (uint64_t)(half_ms + 1));
     b->next_ms = b->next_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : b->next_ms * 2;
     return pause_ms;
 }

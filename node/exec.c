@@ -22,10 +22,6 @@ struct making {
     struct buf errors;
 };
 
-static uint32_t key_end(const struct command *row, uint32_t argc) {
-    return row->first_key == 0 ? 0 : row->last_key < 0 ? argc : (uint32_t)row->last_key + 1;
-}
-
 /* ---- counting ---- */
 
 static struct resp_limits limits_of(const struct node_conf *conf) {
@@ -72,7 +68,7 @@ static bool count_commands(const struct node_conf *conf, struct span left, struc
                command_arity_ok(id, in.argc);
         sizes->steps++;
         sizes->words += in.argc;
-        sizes->keys += fine ? key_end(command_row(id), in.argc) : 0;
+        sizes->keys += fine ? command_key_end(command_row(id), in.argc) : 0;
     }
     resp_parser_release(&parser);
     return fine;
@@ -174,7 +170,7 @@ static void plan_edits(struct making *m, struct exec_step *step, const struct wi
 static bool plan_step(struct making *m, struct exec_step *step) {
     const struct command *row = command_row(step->command);
     struct wish wish;
-    uint32_t end = key_end(row, step->argc);
+    uint32_t end = command_key_end(row, step->argc);
     for (uint32_t i = (uint32_t)row->first_key; i < end; i += (uint32_t)row->key_step) {
         if (!wish_check_key(m->conf, step->argv[i], &m->errors))
             return false;

@@ -68,12 +68,10 @@ void handlers_execute(struct session *session, const struct span *argv, uint32_t
         handlers_local(session, id, argv, argc);
         return;
     }
-    for (uint32_t i = (uint32_t)row->first_key; row->first_key != 0 && i < argc;
-         i += (uint32_t)row->key_step) {
+    uint32_t end = command_key_end(row, argc);
+    for (uint32_t i = (uint32_t)row->first_key; i < end && i < argc; i += (uint32_t)row->key_step) {
         if (!handlers_check_key(session, argv[i]))
             return;
-        if (row->last_key == row->first_key)
-            break;
     }
     if (id == COMMAND_RF_EXEC)
         handlers_exec(session, argv[1], argv[2]);

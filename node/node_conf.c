@@ -24,8 +24,8 @@ const struct conf_row *node_conf_rows(size_t *count_out) {
          "Port to listen on; 0 picks a free one."},
         {"conninfo", CONF_STRING, FIELD(conninfo), "", 0, 0, "", NULL, CONF_SECRET,
          "PostgreSQL: a libpq connection string or URI. Of several hosts the one that takes writes "
-         "is "
-         "used, on the highest timeline: a promoted standby is followed. Empty: libpq's defaults."},
+         "is used, on the highest timeline: a promoted standby is followed. Empty: libpq's "
+         "defaults."},
         {"table", CONF_STRING, FIELD(table), "ringfence.entry", 0, 0, "", NULL, 0,
          "The table, as schema.table."},
         {"key-column", CONF_STRING, FIELD(key_column), "key", 0, 0, "", NULL, 0,

@@ -267,36 +267,28 @@ void session_watch(struct session *s, bool on) {
     s->watches = on;
 }
 
-static void tell_watchers(struct server *server, struct span push) {
+/* `key.ptr` NULL: without one. */
+static void tell_watchers(struct server *server, struct span head, struct span key) {
     uint32_t left = server->watchers;
     for (struct session *s = server->sessions; left != 0; s = s->next) {
         if (!s->watches)
             continue;
         left--;
-        buf_append_span(conn_out(s->conn), push);
+        buf_append_span(conn_out(s->conn), head);
+        if (key.ptr != NULL)
+            resp_write_bulk(conn_out(s->conn), key);
         conn_send(s->conn);
     }
 }
 
 void session_watch_tell(struct server *server, struct span key, enum change change) {
-    if (server->watchers == 0)
-        return;
-    const char letter = (char)change;
-    struct buf push;
-    buf_init(&push, 0);
-    buf_append_span(&push, SPAN(">3\r\n+stale\r\n+"));
-    buf_append(&push, &letter, 1);
-    buf_append_span(&push, SPAN("\r\n"));
-    resp_write_bulk(&push, key);
-    if (push.failed)
-        session_watch_tell_all(server);
-    else
-        tell_watchers(server, span_of(buf_head(&push), buf_len(&push)));
-    buf_release(&push);
+    char head[] = ">3\r\n+stale\r\n+?\r\n";
+    *strchr(head, '?') = (char)change;
+    tell_watchers(server, span_str(head), key);
 }
 
 void session_watch_tell_all(struct server *server) {
-    tell_watchers(server, SPAN(">1\r\n+stale-all\r\n"));
+    tell_watchers(server, SPAN(">1\r\n+stale-all\r\n"), span_of(NULL, 0));
 }
 
 void session_end(struct session *s) {

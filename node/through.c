@@ -139,6 +139,10 @@ static void wait_for(struct through *t, struct through_fill *fill, struct throug
     t->pending++;
 }
 
+static int64_t asked_mono_ms(const struct through *t, const struct through_read *read) {
+    return read->deadline_mono_ms - t->conf.read_timeout_ms;
+}
+
 static void stop_waiting(struct through *t, struct through_read *read) {
     struct through_fill *fill = read->fill;
     *(read->prev != NULL ? &read->prev->next : &fill->waiters) = read->next;
@@ -283,9 +287,9 @@ static void unlink_fill(struct through_fill *fill) {
 }
 
 /* It joined a fill whose row was over before it asked (rule 15). Its deadline stays. */
-static void fetch_again(struct through *t, int64_t asked_mono_ms, struct through_read *read) {
+static void fetch_again(struct through *t, int64_t asked_ms, struct through_read *read) {
     struct span value = SPAN("");
-    enum through_status status = through_fetch(t, asked_mono_ms, read, &value);
+    enum through_status status = through_fetch(t, asked_ms, read, &value);
     if (status != THROUGH_PENDING)
         read->done(read, status, value, NULL);
 }
@@ -296,11 +300,10 @@ static void answer_waiters(struct through *t, struct through_fill *fill, enum th
      * one. */
     while (fill->waiters != NULL) {
         struct through_read *read = fill->waiters;
-        int64_t asked_mono_ms = read->deadline_mono_ms - t->conf.read_timeout_ms;
+        int64_t asked_ms = asked_mono_ms(t, read);
         stop_waiting(t, read);
-        if (asked_mono_ms > fill->sent_mono_ms && expires_mono_ms != 0 &&
-            asked_mono_ms >= expires_mono_ms) {
-            fetch_again(t, asked_mono_ms, read);
+        if (asked_ms > fill->sent_mono_ms && expires_mono_ms != 0 && asked_ms >= expires_mono_ms) {
+            fetch_again(t, asked_ms, read);
             continue;
         }
         read->expires_mono_ms = expires_mono_ms;
@@ -329,9 +332,9 @@ static void on_row(struct store_get *get, enum store_status status, const struct
         while (fill->waiters != NULL) {
             struct through_read *read = fill->waiters;
             struct span value = SPAN("");
-            int64_t now_mono_ms = read->deadline_mono_ms - t->conf.read_timeout_ms;
             enum through_status failure = status == STORE_BUSY ? THROUGH_BUSY : THROUGH_DBDOWN;
-            enum through_status answer = without_database(t, read, now_mono_ms, failure, &value);
+            enum through_status answer =
+                without_database(t, read, asked_mono_ms(t, read), failure, &value);
             stop_waiting(t, read);
             read->done(read, answer, value, detail);
         }

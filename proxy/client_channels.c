@@ -42,12 +42,6 @@ static void on_tell(void *ctx, struct channels_client *channels, const struct ch
     client_close_reply(c, r, false);
 }
 
-static void on_watch(void *ctx, bool on) {
-    const struct proxy_env *env = ctx;
-    if (env->topology != NULL)
-        topology_watch(env->topology, on);
-}
-
 static void on_ready(void *ctx, struct channels_client *channels) {
     struct client *c = client_of(channels);
     if (c->stalled)
@@ -55,7 +49,7 @@ static void on_ready(void *ctx, struct channels_client *channels) {
 }
 
 const struct channels_handlers CLIENT_CHANNELS_HANDLERS = {
-    .tell = on_tell, .watch = on_watch, .ready = on_ready};
+    .tell = on_tell, .watch = client_on_watch, .ready = on_ready};
 
 /* ---- the commands ---- */
 
@@ -178,15 +172,12 @@ enum client_taken client_subscribe(struct client *c, const struct resp_request *
 
 bool client_subscribed_forbids(struct client *c, const struct resp_request *in, int id) {
     char name[64];
-    if ((id >= COMMAND_SUBSCRIBE && id <= COMMAND_PUNSUBSCRIBE) || id == COMMAND_PING ||
-        id == COMMAND_QUIT || id == COMMAND_RESET)
+    if (client_subscribes(id) || id == COMMAND_PING || id == COMMAND_QUIT || id == COMMAND_RESET)
         return false;
     snprintf(name, sizeof(name), "%s", command_row(id)->name);
-    const struct local_subcommand *sub = local_subcommands(id);
-    if (sub != NULL && in->argc > 1) {
-        while (sub->name != NULL && !span_equal_nocase(in->argv[1], span_str(sub->name)))
-            sub++;
-        if (sub->name == NULL || !local_arity_fits(sub, in->argc))
+    if (local_subcommands(id) != NULL && in->argc > 1) {
+        const struct local_subcommand *sub = local_subcommand_find(id, in->argv[1]);
+        if (sub == NULL || !local_arity_fits(sub, in->argc))
             return false; /* an error of its own */
         snprintf(name, sizeof(name), "%s|%s", command_row(id)->name, sub->name);
     }

@@ -36,9 +36,9 @@ void client_sample(struct client *c, const struct command *row, const struct res
     if (mean == 0 || env->hotkeys == NULL)
         return;
     c->list->until_sample = hotkeys_gap(env->hotkeys, env->worker, mean) - 1;
-    uint32_t end = row->last_key < 0 ? in->argc : (uint32_t)row->last_key + 1, counted = 0;
-    if (row->first_key == 0 || row->subcommands != NULL) /* who looks at a key does not use it */
+    if (row->subcommands != NULL) /* who looks at a key does not use it */
         return;
+    uint32_t end = command_key_end(row, in->argc), counted = 0;
     for (uint32_t i = (uint32_t)row->first_key;
          i < end && i < in->argc && counted < HOTKEYS_PER_REQUEST;
          i += (uint32_t)row->key_step, counted++) {

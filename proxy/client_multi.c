@@ -99,9 +99,8 @@ static void on_done(void *ctx, struct span reply) {
 
 static bool add_keys(struct transaction *t, int id, const struct resp_request *in) {
     const struct command *row = command_row(id);
-    uint32_t end = row->last_key < 0 ? in->argc : (uint32_t)row->last_key + 1;
-    for (uint32_t i = (uint32_t)row->first_key; row->first_key != 0 && i < end;
-         i += (uint32_t)row->key_step) {
+    uint32_t end = command_key_end(row, in->argc);
+    for (uint32_t i = (uint32_t)row->first_key; i < end; i += (uint32_t)row->key_step) {
         if (!transaction_key(t, in->argv[i]))
             return false;
     }

@@ -159,6 +159,10 @@ bool client_gives_copy(struct client *c, const struct resp_request *in, uint64_t
 void client_asks(struct client *c, struct request *r, const struct resp_request *in);
 void client_passed(struct client *c, const struct request *r);
 
+/** client_on_watch(ctx, on): somebody has to be told what changes, or nobody any more; `ctx` is the
+ * worker's struct proxy_env. */
+void client_on_watch(void *ctx, bool on);
+
 /** client_track(c, id, argv, argc): a request of a client that tracks is about to be sent. */
 void client_track(struct client *c, int id, const struct span *argv, uint32_t argc);
 
@@ -170,7 +174,10 @@ static inline bool client_is_subscribed(const struct client *c) {
 }
 bool client_subscribed_forbids(struct client *c, const struct resp_request *in, int id);
 
-/** client_subscribe(c, in, id): SUBSCRIBE and its like. */
+/** client_subscribes(id): SUBSCRIBE and its like. client_subscribe(c, in, id): one of these. */
+static inline bool client_subscribes(int id) {
+    return id >= COMMAND_SUBSCRIBE && id <= COMMAND_PUNSUBSCRIBE;
+}
 enum client_taken client_subscribe(struct client *c, const struct resp_request *in, int id);
 
 /** client_on_read(ctx, data, len): its requests (conn_handlers.on_read). */

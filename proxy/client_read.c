@@ -179,7 +179,7 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
         client_multi_concerns(c, id) ? client_multi(c, in, id) : CLIENT_PASSED;
     if (taken != CLIENT_PASSED)
         return taken;
-    if (id >= COMMAND_SUBSCRIBE && id <= COMMAND_PUNSUBSCRIBE)
+    if (client_subscribes(id))
         return client_subscribe(c, in, id);
     if ((row->flags & COMMAND_LOCAL) != 0 ||
         (row->subcommands != NULL && local_takes(id, in->argv, in->argc)))

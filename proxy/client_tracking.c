@@ -32,22 +32,23 @@ static void on_tell(void *ctx, struct tracking_client *tracking, struct span key
     client_close_reply(c, r, false);
 }
 
-static void on_watch(void *ctx, bool on) {
+void client_on_watch(void *ctx, bool on) {
     const struct proxy_env *env = ctx;
     if (env->topology != NULL)
         topology_watch(env->topology, on);
 }
 
-const struct tracking_handlers CLIENT_TRACKING_HANDLERS = {.tell = on_tell, .watch = on_watch};
+const struct tracking_handlers CLIENT_TRACKING_HANDLERS = {.tell = on_tell,
+                                                           .watch = client_on_watch};
 
 void client_track(struct client *c, int id, const struct span *argv, uint32_t argc) {
     const struct command *row = command_row(id);
     bool reads = (row->flags & COMMAND_READ) != 0 && tracking_reads(&c->tracking);
     bool own = (row->flags & COMMAND_WRITE) != 0 && (c->tracking.flags & TRACKING_NOLOOP) != 0;
     c->tracking.caching = TRACKING_CACHING_UNSET;
-    if (row->first_key == 0 || (!reads && !own))
+    if (!reads && !own)
         return;
-    uint32_t end = row->last_key < 0 ? argc : (uint32_t)row->last_key + 1;
+    uint32_t end = command_key_end(row, argc);
     for (uint32_t i = (uint32_t)row->first_key; i < end; i += (uint32_t)row->key_step) {
         if (reads)
             tracking_remember(c->env->tracking, &c->tracking, argv[i]);

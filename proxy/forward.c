@@ -114,9 +114,8 @@ static int too_long(const struct proxy_conf *conf, int id, const struct resp_req
     const struct command *row = command_row(id);
     bool has_value = id == COMMAND_SET || id == COMMAND_SETNX || id == COMMAND_GETSET ||
                      id == COMMAND_MSET || id == COMMAND_MSETNX || id == COMMAND_APPEND;
-    uint32_t end = row->last_key < 0 ? in->argc : (uint32_t)row->last_key + 1;
-    for (uint32_t i = (uint32_t)row->first_key; row->first_key != 0 && i < end;
-         i += (uint32_t)row->key_step) {
+    uint32_t end = command_key_end(row, in->argc);
+    for (uint32_t i = (uint32_t)row->first_key; i < end; i += (uint32_t)row->key_step) {
         if (in->argv[i].len > (size_t)conf->key_bytes_max) {
             *limit_out = (uint64_t)conf->key_bytes_max;
             return REPLY_KEY_LONG;

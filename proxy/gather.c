@@ -331,9 +331,7 @@ static void on_write_answer(struct upstream_entry *entry, struct span reply) {
     struct part *part = (struct part *)((char *)entry - offsetof(struct part, entry));
     struct gather *g = part->gather;
     hold(part, reply);
-    bool maybe_written =
-        reply.ptr[0] != '-' || (reply.len > 9 && memcmp(reply.ptr, "-UNCERTAIN", 10) == 0);
-    if (!maybe_written || PLANTED(no_drop_at_other_owners)) {
+    if (!reply_may_be_written(reply) || PLANTED(no_drop_at_other_owners)) {
         finish_write(g);
         return;
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../common/buf.h"
+#include "../common/random.h"
 #include "topk.h"
 
 struct table {
@@ -56,15 +57,9 @@ double hotkeys_add(struct hotkeys *h, unsigned worker, int64_t now_us, struct sp
     return rate;
 }
 
-/* Source of the generator: Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8(14), 2003.
- */
 uint32_t hotkeys_gap(struct hotkeys *h, unsigned worker, uint32_t mean) {
-    uint64_t x = h->tables[worker].random;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    h->tables[worker].random = x;
-    return 1 + (uint32_t)((x >> 32) % (2 * (uint64_t)mean - 1));
+    return 1 +
+           (uint32_t)((random_next(&h->tables[worker].random) >> 32) % (2 * (uint64_t)mean - 1));
 }
 
 double hotkeys_rate(struct hotkeys *h, int64_t now_us, struct span key) {
@@ -79,13 +74,8 @@ double hotkeys_rate(struct hotkeys *h, int64_t now_us, struct span key) {
 
 /* ---- the sum of the workers ---- */
 
-static int compare_keys(struct span a, struct span b) {
-    int order = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int by_key(const void *a, const void *b) {
-    return compare_keys(((const struct hotkeys_row *)a)->key, ((const struct hotkeys_row *)b)->key);
+    return span_compare(((const struct hotkeys_row *)a)->key, ((const struct hotkeys_row *)b)->key);
 }
 
 static int by_rate(const void *a, const void *b) {

@@ -139,16 +139,21 @@ const struct local_subcommand *local_subcommands(int id) {
     return ROWS[id];
 }
 
+const struct local_subcommand *local_subcommand_find(int id, struct span name) {
+    const struct local_subcommand *row = local_subcommands(id);
+    while (row != NULL && row->name != NULL && !span_equal_nocase(name, span_str(row->name)))
+        row++;
+    return row == NULL || row->name == NULL ? NULL : row;
+}
+
 bool local_arity_fits(const struct local_subcommand *row, uint32_t argc) {
     return row->arity < 0 ? argc >= (uint32_t)-row->arity : argc == (uint32_t)row->arity;
 }
 
 static void run_subcommand(const struct local_call *call, int id) {
     const char *command = command_row(id)->name;
-    const struct local_subcommand *row = local_subcommands(id);
-    while (row->name != NULL && !span_equal_nocase(call->argv[1], span_str(row->name)))
-        row++;
-    if (row->name == NULL) {
+    const struct local_subcommand *row = local_subcommand_find(id, call->argv[1]);
+    if (row == NULL) {
         reply_unknown_subcommand(call->out, command, call->argv[1]);
         return;
     }

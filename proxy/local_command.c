@@ -299,9 +299,9 @@ static void getkeys(const struct local_call *call) {
         return;
     }
     uint32_t first = (uint32_t)row->first_key, step = (uint32_t)row->key_step;
-    uint32_t last = row->last_key < 0 ? argc - 1 : (uint32_t)row->last_key;
-    resp_write_array(call->out, (last - first) / step + 1);
-    for (uint32_t i = first; i <= last; i += step)
+    uint32_t end = command_key_end(row, argc);
+    resp_write_array(call->out, (end - 1 - first) / step + 1);
+    for (uint32_t i = first; i < end; i += step)
         resp_write_bulk(call->out, call->argv[2 + i]);
 }
 

@@ -74,6 +74,9 @@ enum local_type { LOCAL_TYPE_ANY, LOCAL_TYPE_NORMAL, LOCAL_TYPE_PUBSUB, LOCAL_TY
 bool local_client_type(const struct local_call *call, struct span name, enum local_type *out);
 bool local_is_type(const struct local_client *client, enum local_type type);
 
+/** local_subcommand_find(id, name): its row, any case; NULL: there is none. */
+const struct local_subcommand *local_subcommand_find(int id, struct span name);
+
 /** local_arity_fits(row, argc): as many arguments as the subcommand takes. */
 bool local_arity_fits(const struct local_subcommand *row, uint32_t argc);
 

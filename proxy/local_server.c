@@ -69,10 +69,8 @@ const struct local_subcommand LOCAL_OBJECT_ROWS[] = {
 };
 
 bool local_takes(int id, const struct span *argv, uint32_t argc) {
-    const struct local_subcommand *row = local_subcommands(id);
-    while (row->name != NULL && !span_equal_nocase(argv[1], span_str(row->name)))
-        row++;
-    return row->name == NULL || row->run != NULL || !local_arity_fits(row, argc);
+    const struct local_subcommand *row = local_subcommand_find(id, argv[1]);
+    return row == NULL || row->run != NULL || !local_arity_fits(row, argc);
 }
 
 /* ---- MODULE, ROLE, LASTSAVE ---- */

@@ -158,8 +158,7 @@ static bool is_before_auth(int id) {
 
 static bool covers_keys(const struct user *user, const struct command *row, const struct span *argv,
                         uint32_t argc) {
-    uint32_t end =
-        row->last_key < 0 ? argc + (uint32_t)(row->last_key + 1) : (uint32_t)row->last_key + 1;
+    uint32_t end = command_key_end(row, argc);
     for (uint32_t i = (uint32_t)row->first_key; i < end && i < argc; i += (uint32_t)row->key_step) {
         if (!user_covers(user, argv[i]))
             return false;

@@ -153,8 +153,7 @@ static void tell_others(struct transaction *t) {
 static void on_answer(struct upstream_entry *entry, struct span reply) {
     struct transaction *t =
         (struct transaction *)((char *)entry - offsetof(struct transaction, entry));
-    t->maybe_done =
-        reply.ptr[0] != '-' || (reply.len > 9 && memcmp(reply.ptr, "-UNCERTAIN", 10) == 0);
+    t->maybe_done = reply_may_be_written(reply);
     buf_append_span(&t->reply, reply);
     if (t->maybe_done && !PLANTED(no_drop_at_other_owners))
         tell_others(t);

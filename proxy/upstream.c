@@ -5,6 +5,7 @@
 
 #include "../common/hash.h"
 #include "../common/log.h"
+#include "../common/random.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "upstream_private.h"
@@ -95,14 +96,6 @@ struct upstream *upstream_new(const struct proxy_env *env, const char *name, con
     return u;
 }
 
-/* xorshift64*: Marsaglia 2003, Vigna 2016. */
-static uint64_t random_next(struct upstream *u) {
-    u->jitter ^= u->jitter >> 12;
-    u->jitter ^= u->jitter << 25;
-    u->jitter ^= u->jitter >> 27;
-    return u->jitter * 0x2545F4914F6CDD1Du;
-}
-
 void upstream_fail(struct upstream *u, const char *why) {
     bool was_up = u->state == UPSTREAM_UP || u->state == UPSTREAM_HANGS;
     if (was_up || !u->health.failed)
@@ -114,7 +107,8 @@ void upstream_fail(struct upstream *u, const char *why) {
         u->turn++;
     u->state = UPSTREAM_DOWN;
     u->trusted = false;
-    health_down(&u->health, &u->health_conf, conn_loop_now_us(u->env->loop), random_next(u));
+    health_down(&u->health, &u->health_conf, conn_loop_now_us(u->env->loop),
+                random_next(&u->jitter));
     upstream_resolve_cancel(&u->resolve);
     upstream_lose_all(u);
     conn_free(&u->conn);

@@ -22,7 +22,7 @@ ROWS = [
                            "node/feed_pg", "node/scout"]),
     ("libpq, libevent", ["node/pg_conn", "node/pg_session", "common/conn", "common/conn_*", "common/reply", "common/service", "common/service_watch", "common/tick"]),
     ("no event loop", [
-        "common/buf", "common/change", "common/cli", "common/clock", "common/command", "common/command_exec", "common/command_find", "common/conf", "common/glob", "common/hash", "common/lines", "common/log", "common/pace", "common/plant", "common/resp_*",
+        "common/buf", "common/change", "common/cli", "common/clock", "common/command", "common/command_exec", "common/command_find", "common/conf", "common/glob", "common/hash", "common/lines", "common/log", "common/pace", "common/plant", "common/random", "common/resp_*",
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
         "proxy/env", "proxy/health", "proxy/mailbox", "proxy/multi", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/board", "proxy/channels", "proxy/names", "proxy/window",
         "common/digest", "common/users", "proxy/rights", "proxy/slowlog", "proxy/timing", "proxy/topk", "proxy/hotkeys", "proxy/near",

@@ -9,8 +9,6 @@ CODE = ("common/*.[ch]", "proxy/*.[ch]", "node/*.[ch]", "ctl/*.[ch]")
 ERROR = r'"-?(?:ERR|DBDOWN|UNCERTAIN|TIMEOUT|BUSY|NODEDOWN|NOAUTH|WRONGPASS|NOPERM|NOPROTO|OOM|MOVED|LOADING|EXECABORT)[ "\\]'
 # Where an error text stands outside of common/reply.c, and why.
 ERROR_EXCEPTIONS = [
-    ("proxy/gather.c", r'memcmp\(reply\.ptr, "-[A-Z]+"', "compares what a node answered"),
-    ("proxy/transaction.c", r'memcmp\(reply\.ptr, "-[A-Z]+"', "compares what a node answered"),
     ("proxy/upstream_own.c", r'memcmp\(reply\.ptr, "-[A-Z]+"', "compares what a node answered"),
 ]
 # Fields of INFO that are no counters with a row, by where they are written: computed at the moment.
