@@ -11,6 +11,7 @@
 #include "../../common/clock.h"
 #include "../../common/hash.h"
 #include "caller.h"
+#include "expect.h"
 
 enum { DEPTH_MAX = 64, MANY = 3 /* keys of an MGET or MSET */, KEY_BYTES = 64, VALUE_BYTES = 96 };
 
@@ -258,6 +259,21 @@ uint64_t load_requests(const struct load *load) {
 
 uint64_t load_errors(const struct load *load) {
     return atomic_load(&load->errors);
+}
+
+void load_let_work(const struct load *load, uint64_t requests, int ms) {
+    uint64_t until = load_requests(load) + requests;
+    EVENTUALLY(ms, load_requests(load) >= until);
+}
+
+void load_let_recover(const struct load *load, uint64_t requests, int errors_ms, int ms) {
+    uint64_t errors;
+    int64_t until_ms = clock_mono_ms() + errors_ms;
+    do {
+        cr_assert_lt(clock_mono_ms(), until_ms, "errors go on");
+        errors = load_errors(load);
+        load_let_work(load, requests, ms);
+    } while (load_errors(load) != errors);
 }
 
 int load_done(const struct load *load) {

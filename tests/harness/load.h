@@ -40,6 +40,12 @@ uint64_t load_requests(const struct load *load);
 /** load_errors(load): of these, errors. */
 uint64_t load_errors(const struct load *load);
 
+/** load_let_work(load, requests, ms): until so many more are answered; the test fails when that
+ * takes longer. load_let_recover(load, requests, errors_ms, ms): until so many in a row, for which
+ * there is as much time, were no error; it fails when errors go on for longer than errors_ms. */
+void load_let_work(const struct load *load, uint64_t requests, int ms);
+void load_let_recover(const struct load *load, uint64_t requests, int errors_ms, int ms);
+
 /** load_done(load): every client has made its requests. */
 int load_done(const struct load *load);
 

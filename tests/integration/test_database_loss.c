@@ -143,23 +143,6 @@ static void report(const char *name, const struct load_result *r) {
             (unsigned long long)r->wrong);
 }
 
-static void let_work(const struct load *load, uint64_t requests) {
-    uint64_t until = load_requests(load) + requests;
-    EVENTUALLY(PATIENCE_MS, load_requests(load) >= until);
-}
-
-/* So many requests in a row without an error. */
-static void expect_recovery(const struct load *load) {
-    uint64_t errors, until;
-    int64_t until_ms = clock_mono_ms() + RECOVERED_MS;
-    do {
-        cr_assert_lt(clock_mono_ms(), until_ms, "errors go on");
-        errors = load_errors(load);
-        until = load_requests(load) + 500;
-        EVENTUALLY(PATIENCE_MS, load_requests(load) >= until);
-    } while (load_errors(load) != errors);
-}
-
 static struct load *start_load(const struct stack *s) {
     struct load *load = load_start(&(struct load_conf){.ports = {s->proxy_port},
                                                        .prefix = "db:load",
@@ -185,11 +168,11 @@ Test(database_loss, crashes_under_load_lose_no_acknowledged_write) {
     struct stack *s = stack_private((struct stack_conf){0});
     struct load *load = start_load(s);
     for (int i = 0; i < 3; i++) {
-        let_work(load, 800);
+        load_let_work(load, 800, PATIENCE_MS);
         stack_database_stop(s, "immediate");
-        let_work(load, 200);
+        load_let_work(load, 200, PATIENCE_MS);
         stack_database_start(s);
-        expect_recovery(load);
+        load_let_recover(load, 500, RECOVERED_MS, PATIENCE_MS);
     }
     EVENTUALLY(RECOVERED_MS, all_up(s));
     expect_right("crashes", &load);
@@ -202,13 +185,13 @@ Test(database_loss, terminated_connections_under_load) {
     struct load *load = start_load(s);
     static const char *const WHICH[] = {"read1", "write1", "feed", "slow1", "read%", "%"};
     for (size_t i = 0; i < sizeof(WHICH) / sizeof(WHICH[0]); i++) {
-        let_work(load, 500);
+        load_let_work(load, 500, PATIENCE_MS);
         int64_t ended = sql_int(sql,
                                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
                                 "WHERE application_name LIKE 'ringfence %s'",
                                 WHICH[i]);
         cr_assert_geq(ended, s->nodes, "%s", WHICH[i]);
-        expect_recovery(load);
+        load_let_recover(load, 500, RECOVERED_MS, PATIENCE_MS);
     }
     EVENTUALLY(RECOVERED_MS, all_up(s));
     expect_right("terminated", &load);

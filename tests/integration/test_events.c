@@ -8,6 +8,7 @@
 
 #include "../harness/expect.h"
 #include "../harness/program.h"
+#include "../harness/shared.h"
 #include "../harness/sql.h"
 #include "../harness/stack.h"
 
@@ -16,16 +17,13 @@ static PGconn *sql;
 static struct caller *c, *listener;
 
 static void open_all(void) {
-    s = stack_shared();
-    sql = sql_open(s);
-    c = expect_caller(s->proxy_port);
+    shared_open(&s, &sql, &c, NULL);
 }
 
 static void close_all(void) {
-    caller_close(&c);
     if (listener != NULL)
         caller_close(&listener);
-    PQfinish(sql);
+    shared_close(&sql, &c, NULL);
 }
 
 TestSuite(events, .init = open_all, .fini = close_all);

@@ -255,14 +255,7 @@ Test(failover, under_load_no_acknowledged_write_is_lost_with_synchronous_replica
     EVENTUALLY(PATIENCE_MS, load_requests(load) >= 1000);
     promote();
     expect_followed();
-    uint64_t errors, until;
-    int64_t until_ms = clock_mono_ms() + PATIENCE_MS;
-    do {
-        cr_assert_lt(clock_mono_ms(), until_ms, "errors go on");
-        errors = load_errors(load);
-        until = load_requests(load) + 500;
-        EVENTUALLY(PATIENCE_MS, load_requests(load) >= until);
-    } while (load_errors(load) != errors);
+    load_let_recover(load, 500, PATIENCE_MS, PATIENCE_MS);
     struct load_result r;
     load_end(&load, &r);
     fprintf(stderr, "failover: requests=%llu errors=%llu uncertain=%llu old=%llu wrong=%llu\n",

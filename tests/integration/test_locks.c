@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "../harness/expect.h"
+#include "../harness/shared.h"
 #include "../harness/sql.h"
 #include "../harness/stack.h"
 
@@ -13,16 +14,13 @@ static PGconn *sql;
 static struct caller *c, *other;
 
 static void open_all(void) {
-    s = stack_shared();
-    sql = sql_open(s);
-    c = expect_caller(s->proxy_port);
+    shared_open(&s, &sql, &c, NULL);
     other = expect_caller(s->proxy_port);
 }
 
 static void close_all(void) {
-    caller_close(&c);
     caller_close(&other);
-    PQfinish(sql);
+    shared_close(&sql, &c, NULL);
 }
 
 TestSuite(locks, .init = open_all, .fini = close_all);

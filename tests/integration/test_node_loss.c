@@ -26,11 +26,6 @@ static struct load *start_load(const struct stack *s, int write_percent) {
     return load;
 }
 
-static void let_work(const struct load *load, uint64_t requests) {
-    uint64_t until = load_requests(load) + requests;
-    EVENTUALLY(PATIENCE_MS, load_requests(load) >= until);
-}
-
 /* The end of a load; errors may only have come up to WITHIN_MS after `lost_ms`. */
 static void expect_brief(struct load **load, int64_t lost_ms, bool no_writes) {
     struct load_result r;
@@ -108,9 +103,9 @@ Test(node_loss, the_keys_of_a_killed_node_are_answered_by_others) {
 Test(node_loss, reads_never_fail_while_a_node_is_killed) {
     struct stack *s = stack_private((struct stack_conf){0});
     struct load *load = start_load(s, 0);
-    let_work(load, 3000);
+    load_let_work(load, 3000, PATIENCE_MS);
     int64_t lost_ms = kill_node(s, 1);
-    let_work(load, 3000);
+    load_let_work(load, 3000, PATIENCE_MS);
     expect_brief(&load, lost_ms, true);
     stack_down(&s);
 }
@@ -118,12 +113,12 @@ Test(node_loss, reads_never_fail_while_a_node_is_killed) {
 Test(node_loss, success_is_back_within_a_second_and_lasts_when_the_node_returns) {
     struct stack *s = stack_private((struct stack_conf){0});
     struct load *load = start_load(s, 20);
-    let_work(load, 2000);
+    load_let_work(load, 2000, PATIENCE_MS);
     int64_t lost_ms = kill_node(s, 1);
     EVENTUALLY(PATIENCE_MS, clock_mono_ms() - lost_ms > WITHIN_MS);
-    let_work(load, 2000);
+    load_let_work(load, 2000, PATIENCE_MS);
     stack_node_start(s, 1);
-    let_work(load, 4000);
+    load_let_work(load, 4000, PATIENCE_MS);
     expect_brief(&load, lost_ms, false);
     stack_down(&s);
 }

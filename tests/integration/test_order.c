@@ -189,8 +189,7 @@ Test(order, no_reply_is_misdelivered_while_a_node_hangs) {
                                                        .requests = CLIENT_REQUESTS});
     cr_assert_not_null(load);
     for (int i = 0; i < HANGS; i++) {
-        uint64_t until = load_requests(load) + 20000;
-        EVENTUALLY(PATIENCE_MS, load_requests(load) >= until);
+        load_let_work(load, 20000, PATIENCE_MS);
         kill(s->node_pids[i], SIGSTOP);
         usleep(HANG_MS * 1000); /* this long it hangs: it is the fault that is tested */
         kill(s->node_pids[i], SIGCONT);

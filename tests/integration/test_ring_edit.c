@@ -77,8 +77,7 @@ static struct load *start_load(void) {
 }
 
 static void let_work(const struct load *load) {
-    uint64_t until = load_requests(load) + BETWEEN_EDITS;
-    EVENTUALLY(PATIENCE_MS, load_requests(load) >= until);
+    load_let_work(load, BETWEEN_EDITS, PATIENCE_MS);
 }
 
 static void expect_flawless(struct load **load) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "../harness/expect.h"
+#include "../harness/shared.h"
 #include "../harness/sql.h"
 #include "../harness/stack.h"
 
@@ -10,21 +11,14 @@ enum { SEEN_MS = 2000, ROUNDS = 30 };
 
 static const struct stack *s;
 static PGconn *sql;
-static struct caller *c, *node[2];
+static struct caller *c, *node[SHARED_NODES];
 
 static void open_all(void) {
-    s = stack_shared();
-    sql = sql_open(s);
-    c = expect_caller(s->proxy_port);
-    for (int i = 0; i < 2; i++)
-        node[i] = expect_caller(s->node_ports[i]);
+    shared_open(&s, &sql, &c, node);
 }
 
 static void close_all(void) {
-    caller_close(&c);
-    for (int i = 0; i < 2; i++)
-        caller_close(&node[i]);
-    PQfinish(sql);
+    shared_close(&sql, &c, node);
 }
 
 TestSuite(rows, .init = open_all, .fini = close_all);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../harness/expect.h"
+#include "../harness/shared.h"
 #include "../harness/sql.h"
 #include "../harness/stack.h"
 
@@ -13,14 +14,11 @@ static PGconn *sql;
 static struct caller *c;
 
 static void open_all(void) {
-    s = stack_shared();
-    sql = sql_open(s);
-    c = expect_caller(s->proxy_port);
+    shared_open(&s, &sql, &c, NULL);
 }
 
 static void close_all(void) {
-    caller_close(&c);
-    PQfinish(sql);
+    shared_close(&sql, &c, NULL);
 }
 
 TestSuite(through, .init = open_all, .fini = close_all);

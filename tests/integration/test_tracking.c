@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../harness/expect.h"
+#include "../harness/shared.h"
 #include "../harness/sql.h"
 #include "../harness/stack.h"
 
@@ -16,17 +17,14 @@ static PGconn *sql;
 static struct caller *c, *tracker;
 
 static void open_all(void) {
-    s = stack_shared();
-    sql = sql_open(s);
-    c = expect_caller(s->proxy_port);
+    shared_open(&s, &sql, &c, NULL);
     tracker = expect_caller(s->proxy_port);
     EXPECT(tracker, "*", "HELLO", "3");
 }
 
 static void close_all(void) {
-    caller_close(&c);
     caller_close(&tracker);
-    PQfinish(sql);
+    shared_close(&sql, &c, NULL);
 }
 
 TestSuite(tracking, .init = open_all, .fini = close_all);
