@@ -163,7 +163,6 @@ void handlers_local(struct session *session, int id, const struct span *argv, ui
         return;
     case COMMAND_RF_WATCH:
         session_watch(session, span_equal(argv[1], SPAN("1")));
-        resp_write_status(out, "OK");
         return;
     case COMMAND_RF_DROPALL:
         through_everything(session_server(session)->through);

@@ -132,8 +132,7 @@ static const struct hosts_handlers HOSTS_HANDLERS = {.on_newer = on_newer, .on_c
 
 /* Copies outside must not outlive our own trust. */
 static void tell_distrust(struct node *n, int64_t now_mono_ms) {
-    if (now_mono_ms < n->next_told_ms ||
-        through_lag_ms(n->server.through, now_mono_ms) <= n->conf.fence_after_ms)
+    if (now_mono_ms < n->next_told_ms || through_trusts(n->server.through, now_mono_ms))
         return;
     n->next_told_ms = now_mono_ms + DISTRUST_MS;
     session_watch_tell_all(&n->server);

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "../common/clock.h"
 #include "../common/command.h"
 #include "../common/conn.h"
 #include "../common/reply.h"
@@ -14,6 +15,7 @@
 #include "node_conf.h"
 #include "op.h"
 #include "server.h"
+#include "through.h"
 
 enum { OUT_HIGH_BYTES = 1 << 20, IN_EXTRA_BYTES = 64 << 20 };
 
@@ -78,13 +80,19 @@ void session_open(struct server *server, int fd) {
     server->sessions_count++;
 }
 
+static void set_watch(struct session *s, bool on) {
+    s->server->watchers += (uint32_t)on;
+    s->server->watchers -= (uint32_t)s->watches;
+    s->watches = on;
+}
+
 static void leave(struct session *s) {
     struct server *server = s->server;
     for (struct op *op = s->ops, *next; op != NULL; op = next) {
         next = op->next;
         op_abandon(op);
     }
-    session_watch(s, false);
+    set_watch(s, false);
     conn_free(&s->conn);
     resp_parser_release(&s->parser);
     *(s->prev != NULL ? &s->prev->next : &server->sessions) = s->next;
@@ -261,10 +269,13 @@ void session_link(struct session *s) {
 
 /* ---- who is told what changes ---- */
 
+static const char STALE_ALL[] = ">1\r\n+stale-all\r\n";
+
 void session_watch(struct session *s, bool on) {
-    s->server->watchers += (uint32_t)on;
-    s->server->watchers -= (uint32_t)s->watches;
-    s->watches = on;
+    set_watch(s, on);
+    resp_write_status(session_out(s), "OK");
+    if (on && !through_trusts(s->server->through, clock_mono_ms()))
+        buf_append_span(session_out(s), SPAN(STALE_ALL));
 }
 
 /* `key.ptr` NULL: without one. */
@@ -288,7 +299,7 @@ void session_watch_tell(struct server *server, struct span key, enum change chan
 }
 
 void session_watch_tell_all(struct server *server) {
-    tell_watchers(server, SPAN(">1\r\n+stale-all\r\n"), span_of(NULL, 0));
+    tell_watchers(server, SPAN(STALE_ALL), span_of(NULL, 0));
 }
 
 void session_end(struct session *s) {

@@ -70,12 +70,15 @@ int64_t through_lag_ms(const struct through *t, int64_t now_mono_ms) {
     return t->feed_up && t->heard_since_up ? now_mono_ms - t->heard_mono_ms : INT64_MAX;
 }
 
+bool through_trusts(const struct through *t, int64_t now_mono_ms) {
+    return through_lag_ms(t, now_mono_ms) <= t->conf.fence_after_ms;
+}
+
 static bool is_trusted(const struct through *t, const struct cache_item *item,
                        int64_t now_mono_ms) {
     if (PLANTED(trust_without_heartbeat) && item->epoch == t->epoch)
         return true;
-    return item->epoch == t->epoch && t->feed_up &&
-           through_lag_ms(t, now_mono_ms) <= t->conf.fence_after_ms;
+    return item->epoch == t->epoch && through_trusts(t, now_mono_ms);
 }
 
 static bool is_expired(const struct cache_item *item, int64_t now_mono_ms) {

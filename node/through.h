@@ -147,6 +147,9 @@ void through_tick(struct through *through, int64_t now_mono_ms);
 /** through_lag_ms(through, now_mono_ms): now minus the send time of the newest heartbeat heard;
  * INT64_MAX without a feed. */
 int64_t through_lag_ms(const struct through *through, int64_t now_mono_ms);
+
+/** through_trusts(through, now_mono_ms): the feed is heard in time: entries of this epoch count. */
+bool through_trusts(const struct through *through, int64_t now_mono_ms);
 uint32_t through_epoch(const struct through *through);
 uint32_t through_pending(const struct through *through);
 const struct through_counters *through_counters(const struct through *through);

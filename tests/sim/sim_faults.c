@@ -11,6 +11,8 @@
 #include "sim_proxy.h"
 #include "sim_store.h"
 
+enum { PATIENCE_US = 50000 /* half of request_timeout_ms (sim_proxy.c) */ };
+
 static void on_fault(struct sim *sim, void *ctx, uint64_t arg);
 static void on_edit(struct sim *sim, void *ctx, uint64_t arg);
 static void on_evict(struct sim *sim, void *ctx, uint64_t arg);
@@ -81,8 +83,12 @@ static void crash(struct sim *sim, struct sim_node *n) {
 }
 
 static void stall(struct sim *sim, struct sim_node *n) {
-    /* Where keys have to stay linearizable, less than a proxy's patience. */
-    int64_t us = sim_between(sim, 1000, sim_profile(sim)->linear ? 30000 : 500000);
+    /* Where keys have to stay linearizable, less than a proxy's patience, and not one stop right
+     * behind another: what waits has to be answered between them, or a proxy passes the owner over. */
+    bool linear = sim_profile(sim)->linear;
+    if (linear && sim_now_us(sim) < n->process.stopped_until_us + PATIENCE_US)
+        return;
+    int64_t us = sim_between(sim, 1000, linear ? 30000 : 500000);
     sim_trace(sim, "%s: is stopped for %lld ms", n->name, (long long)us / 1000);
     sim_stop(sim, &n->process, us);
 }

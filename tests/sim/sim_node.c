@@ -60,8 +60,7 @@ static bool on_tick(void *ctx, bool held_up) {
         return false;
     int64_t now_ms = sim_now_us(n->process.sim) / 1000;
     through_tick(n->server.through, now_ms);
-    if (now_ms >= n->next_told_ms &&
-        through_lag_ms(n->server.through, now_ms) > sim_profile(n->process.sim)->fence_ms) {
+    if (now_ms >= n->next_told_ms && !through_trusts(n->server.through, now_ms)) {
         n->next_told_ms = now_ms + SIM_DISTRUST_MS;
         session_watch_tell_all(&n->server);
     }

@@ -111,6 +111,13 @@ Test(session, takes_no_link_while_the_node_starts) {
 
 /* ---- watchers ---- */
 
+Test(session, tells_a_watcher_at_once_that_nothing_is_trusted) {
+    c = session_rig_link(rig);
+    through_feed_lost(rig->server.through);
+    session_client_say(c, "RF.WATCH 1\r\n");
+    cr_assert(session_client_hears(c, "+OK\r\n>1\r\n+stale-all\r\n"));
+}
+
 Test(session, tells_watchers_what_changes) {
     c = session_rig_link(rig);
     struct session_client *other = session_rig_link(rig);
