@@ -39,10 +39,10 @@ void session_set_proto(struct session *s, int proto);
 void session_link(struct session *s);
 
 /** session_watch(s, on): a link that is to be told what changes. Its answer is written here: OK,
- * and that anything may have changed if nothing is trusted just now. session_watch_tell(server, key,
- * change): tell all of those what became of `key`; session_watch_tell_all(server): that anything
- * may have changed. Call it after through has been told, so that no older answer follows. Cost:
- * O(watchers x key). */
+ * and that anything may have changed if nothing is trusted just now. session_watch_tell(server,
+ * key, change): tell all of those what became of `key`; session_watch_tell_all(server): that
+ * anything may have changed. Call it after through has been told, so that no older answer follows.
+ * Cost: O(watchers x key). */
 void session_watch(struct session *s, bool on);
 void session_watch_tell(struct server *server, struct span key, enum change change);
 void session_watch_tell_all(struct server *server);

@@ -84,7 +84,8 @@ static void crash(struct sim *sim, struct sim_node *n) {
 
 static void stall(struct sim *sim, struct sim_node *n) {
     /* Where keys have to stay linearizable, less than a proxy's patience, and not one stop right
-     * behind another: what waits has to be answered between them, or a proxy passes the owner over. */
+     * behind another: what waits has to be answered between them, or a proxy passes the owner over.
+     */
     bool linear = sim_profile(sim)->linear;
     if (linear && sim_now_us(sim) < n->process.stopped_until_us + PATIENCE_US)
         return;
