@@ -91,9 +91,9 @@ static const char *const TEXTS[] = {
     [REPLY_GETKEYS_NONE] = "ERR The command has no key arguments",
     [REPLY_GETKEYS_ARITY] = "ERR Invalid number of arguments specified for command",
     [REPLY_PATTERNS] = "ERR CONFIG GET takes at most %s patterns",
-    [REPLY_TRACKING_RESP3] =
-        "ERR Client tracking needs RESP3 here (HELLO 3), REDIRECT is not supported",
-    [REPLY_TRACKING_REDIRECT] = "ERR REDIRECT is not supported here: use RESP3 (HELLO 3)",
+    [REPLY_TRACKING_RESP3] = "ERR Client tracking needs RESP3 here (HELLO 3), or REDIRECT",
+    [REPLY_TRACKING_REDIRECT] = "ERR The client ID you want redirect to does not exist",
+    [REPLY_TRACKING_REDIRECTS] = "ERR A client can only redirect to a single other client",
     [REPLY_TRACKING_PREFIXES] = "ERR CLIENT TRACKING takes at most %s prefixes",
     [REPLY_TRACKING_PREFIX] = "ERR PREFIX option requires BCAST mode to be enabled",
     [REPLY_TRACKING_OVERLAP] = "ERR Prefix '%s' overlaps with an existing prefix '%s'. Prefixes "

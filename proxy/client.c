@@ -52,7 +52,6 @@ void client_free(struct client *c) {
     tracking_stop(c->env->tracking, &c->tracking);
     channels_leave_all(c->env->channels, &c->channels);
     conn_free(&c->conn);
-    registry_remove(c->env->server->registry, &c->local);
     resp_parser_release(&c->parser);
     multi_clear(&c->multi);
     *(c->prev != NULL ? &c->prev->next : &list->first) = c->next;
@@ -76,6 +75,7 @@ void client_leave(struct client *c) {
         return;
     c->dead = c->ended = true;
     client_auth_forget(c);
+    registry_remove(c->env->server->registry, &c->local);
     tracking_stop(c->env->tracking, &c->tracking);
     channels_leave_all(c->env->channels, &c->channels);
     client_count_out(c);
@@ -165,6 +165,7 @@ void client_list_sweep(struct client_list *list) {
 void client_list_tick(struct client_list *list, int64_t now_us) {
     client_list_sweep(list); /* a full mailbox may have kept a worker from hearing of it */
     client_auth_tick(list, now_us);
+    client_redirect_tick(list); /* likewise */
     for (struct client *c = list->first, *next; c != NULL; c = next) {
         next = c->next;
         if (!c->dead)
@@ -203,6 +204,7 @@ void client_open(struct client_list *list, int fd) {
     resp_parser_init(&c->parser);
     multi_init(&c->multi);
     c->local.fd = fd;
+    c->local.worker = env->worker;
     c->local.proto = 2;
     c->local.tracking = &c->tracking;
     c->local.channels = &c->channels;

@@ -12,6 +12,7 @@
 struct client;
 struct client_list;
 struct channels_handlers;
+struct inbox;
 struct tracking_handlers;
 struct proxy_env;
 
@@ -49,6 +50,9 @@ void client_list_renew(struct client_list *list);
 
 /** client_list_sweep(list): close the clients that CLIENT KILL marked. Cost: O(clients). */
 void client_list_sweep(struct client_list *list);
+
+/** client_inbox(inbox): an inbox of one of the worker's clients has something in it. */
+void client_inbox(struct inbox *inbox);
 
 /** CLIENT_TRACKING_HANDLERS, CLIENT_CHANNELS_HANDLERS: how tracking and channels tell clients;
  * their ctx is the worker's struct proxy_env. client_tracking_figures(env): their figures into the

@@ -165,6 +165,8 @@ enum client_taken client_subscribe(struct client *c, const struct resp_request *
     if (c->env->channels != NULL)
         channels_hold(c->env->channels, &c->channels, false);
     client_close_reply(c, r, false);
+    if (c->missed)
+        client_redirect_hears(c);
     return CLIENT_TAKEN;
 }
 

@@ -1,7 +1,7 @@
 /*
  * client_private: what client.c (connections), client_read.c (requests in), client_multi.c and
- * client_watch.c (transactions), client_tracking.c, client_channels.c, client_hot.c (what is asked
- * for most) and request.c (replies out) share. For these alone.
+ * client_watch.c (transactions), client_tracking.c, client_redirect.c, client_channels.c,
+ * client_hot.c (what is asked for most) and request.c (replies out) share. For these alone.
  */
 #ifndef RINGFENCE_CLIENT_PRIVATE_H
 #define RINGFENCE_CLIENT_PRIVATE_H
@@ -58,6 +58,7 @@ struct client {
     bool dead;        /* on its way out: replies go nowhere */
     bool waits;       /* has to authenticate: it is in the list's waiting ones */
     bool limited;     /* its requests have to be judged */
+    bool missed;      /* it could not be told of what others read (client_redirect.c) */
     int64_t waits_us; /* since when */
     struct client *waiting_next, *waiting_prev;
     int64_t finish_us; /* when it last took some of its last replies */
@@ -165,6 +166,15 @@ void client_on_watch(void *ctx, bool on);
 
 /** client_track(c, id, argv, argc): a request of a client that tracks is about to be sent. */
 void client_track(struct client *c, int id, const struct span *argv, uint32_t argc);
+
+/** client_redirect(c, key): another one is told of c's key (NULL: of all), behind the replies that
+ * `c` waits for. client_pass_on(c, record): the same when it is its turn. client_redirect_hears(c):
+ * it may be able to hear by now what it missed. client_redirect_tick(list): look into inboxes that
+ * nobody woke the worker for. */
+void client_redirect(struct client *c, struct span key);
+void client_pass_on(struct client *c, struct span record);
+void client_redirect_hears(struct client *c);
+void client_redirect_tick(struct client_list *list);
 
 /** client_is_subscribed(c): it speaks RESP2 and is subscribed to something, so it may do little
  * else. client_subscribed_forbids(c, in, id): then this request is refused; the error is written.

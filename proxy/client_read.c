@@ -134,6 +134,7 @@ static enum client_taken execute_local(struct client *c, const struct resp_reque
     if (out == NULL)
         return out_of_memory(c);
     unsigned failures = c->local.rights.failures;
+    bool hears = false;
     if (c->env->timing != NULL)
         stats_add(&c->env->timing->rows[id].calls, 1);
     enum local_result result =
@@ -142,11 +143,15 @@ static enum client_taken execute_local(struct client *c, const struct resp_reque
     if (id == COMMAND_AUTH || id == COMMAND_HELLO || id == COMMAND_RESET) {
         stats_add(&c->env->stats[PROXY_STAT_DENIED_AUTH], c->local.rights.failures > failures);
         client_auth_changed(c);
+        if (c->missed)
+            hears = true;
     }
     if (r != NULL && id == COMMAND_CLIENT && !client_mutes(c))
         r->is_muted = false; /* CLIENT REPLY ON is answered */
     c->ended = c->ended || result == LOCAL_CLOSE;
     client_close_reply(c, r, result == LOCAL_CLOSE);
+    if (hears)
+        client_redirect_hears(c);
     return result == LOCAL_CLOSE ? CLIENT_TAKEN_LAST : CLIENT_TAKEN;
 }
 

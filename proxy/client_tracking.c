@@ -14,6 +14,10 @@ static struct client *client_of(struct tracking_client *tracking) {
 static void on_tell(void *ctx, struct tracking_client *tracking, struct span key) {
     struct client *c = client_of(tracking);
     struct buf *out;
+    if (tracking->redirect != NULL) {
+        client_redirect(c, key);
+        return;
+    }
     if (c->dead || c->ended)
         return;
     struct request *r = client_open_reply(c, &out);

@@ -108,6 +108,7 @@ static void select_db(const struct local_call *call) {
 
 static void reset(const struct local_call *call) {
     tracking_stop(call->server->tracking, call->client->tracking);
+    local_show_tracking(call->client);
     channels_leave_all(call->server->channels, call->client->channels);
     local_store_proto(call, 2);
     local_store_name(call, span_of(NULL, 0));

@@ -21,6 +21,7 @@ struct conn;
 struct proxy_conf;
 struct conf_row;
 struct hotkeys;
+struct inbox;
 struct registry;
 struct slowlog;
 struct timing;
@@ -44,6 +45,10 @@ struct local_client {
     int64_t connected_wall_ms;
     struct tracking_client *tracking; /* of the same client */
     struct channels_client *channels; /* likewise */
+    unsigned worker;                  /* that serves it */
+    _Atomic(struct inbox *) inbox;    /* of what others are to be told and it is told instead; the
+                                         registry's, or NULL */
+    stats_value tracks;               /* for CLIENT LIST: see local_show_tracking() */
     stats_value last_mono_ms;         /* of its last request */
     stats_value last_command;         /* command_id */
     stats_value commands;
@@ -64,6 +69,8 @@ struct local_peers {
     /** Every worker is to change an option that may be changed; `worker`, which asks, has done so
      * when this returns. False when one cannot be told. */
     bool (*set_option)(void *ctx, unsigned worker, const struct conf_row *row, int64_t value);
+    /** The worker of an inbox is to look into it. False when it cannot be told. */
+    bool (*wake)(void *ctx, struct inbox *inbox);
     /** Every worker is to begin its counters anew; `worker` at once. */
     void (*reset_stats)(void *ctx, unsigned worker);
     void *ctx;
@@ -95,6 +102,9 @@ struct local_server {
 /** local_takes(id, argv, argc): a request for COMMAND_MEMORY or COMMAND_OBJECT (arity already
  * checked) that is not for a node: it is about no key, or wrong. */
 bool local_takes(int id, const struct span *argv, uint32_t argc);
+
+/** local_show_tracking(client): how it tracks has changed, and CLIENT LIST is to show it. */
+void local_show_tracking(struct local_client *client);
 
 /** local_begin(server, client): who it is when it connects. Before it is in the registry. */
 void local_begin(const struct local_server *server, struct local_client *client);

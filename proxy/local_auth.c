@@ -152,8 +152,10 @@ void local_hello(const struct local_call *call) {
     }
     if (hello.name != NULL && !local_name_fits(call, *hello.name))
         return;
-    if (hello.proto != 3) /* there is no way to push */
+    if (hello.proto != 3 && call->client->tracking->redirect == NULL) { /* it cannot be told */
         tracking_stop(call->server->tracking, call->client->tracking);
+        local_show_tracking(call->client);
+    }
     if (hello.proto != call->client->proto)
         local_store_proto(call, hello.proto);
     if (hello.name != NULL)

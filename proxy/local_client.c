@@ -63,22 +63,27 @@ static size_t write_line(const struct local_call *call, const struct local_clien
     int64_t idle_ms = call->now_mono_ms - (int64_t)last_ms, age_ms;
     age_ms = now_wall_ms - c->connected_wall_ms;
     bool asked = commands != 0 || c == call->client;
+    bool subscribed = channels_of(c->channels) != 0;
+    char tracks[LOCAL_TRACKS_BYTES];
+    int64_t redir = local_tracks(c, tracks);
     /* The asker's command is not counted yet. */
     int n = snprintf(
         line, size,
-        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=0 sub=%llu "
+        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s%s db=0 sub=%llu "
         "psub=%llu "
         "ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 "
-        "tot-mem=0 events=r cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s "
+        "tot-mem=0 events=r cmd=%s user=%s redir=%lld resp=%d lib-name=%s lib-ver=%s "
         "tot-cmds=%llu\n",
         (unsigned long long)c->id, c->addr, c->laddr, c->fd, c->name,
         (long long)(age_ms > 0 ? age_ms / 1000 : 0),
         (long long)(idle_ms > 0 && c != call->client ? idle_ms / 1000 : 0),
-        channels_of(c->channels) != 0 ? "P" : "N",
-        (unsigned long long)stats_get(&c->channels->count[BOARD_CHANNELS]),
+        subscribed          ? "P"
+        : tracks[0] == '\0' ? "N"
+                            : "",
+        tracks, (unsigned long long)stats_get(&c->channels->count[BOARD_CHANNELS]),
         (unsigned long long)stats_get(&c->channels->count[BOARD_PATTERNS]),
-        asked ? command_row((int)stats_get(&c->last_command))->name : "NULL", c->user, c->proto,
-        c->lib_name, c->lib_ver, (unsigned long long)commands);
+        asked ? command_row((int)stats_get(&c->last_command))->name : "NULL", c->user,
+        (long long)redir, c->proto, c->lib_name, c->lib_ver, (unsigned long long)commands);
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
 }
 
@@ -237,13 +242,15 @@ const struct local_subcommand LOCAL_CLIENT_ROWS[] = {
     {"no-evict", 3, "7.0.0", " (ON|OFF)", "Accepted; no connection is ever evicted.", accept_on_off,
      0},
     {"no-touch", 3, "7.2.0", " (ON|OFF)", "Accepted; has no effect.", accept_on_off, 0},
-    {"tracking", -3, "6.0.0", " (ON|OFF) [BCAST] [PREFIX <prefix> ...] [OPTIN] [OPTOUT] [NOLOOP]",
-     "Tells this connection which of the keys it read have changed.", local_tracking, 0},
+    {"tracking", -3, "6.0.0",
+     " (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> ...] [OPTIN] [OPTOUT] [NOLOOP]",
+     "Tells this connection, or another one, which of the keys it read have changed.",
+     local_tracking, 0},
     {"caching", 3, "6.0.0", " (YES|NO)", "Whether what the next command reads is tracked.",
      local_caching, 0},
     {"trackinginfo", 2, "6.2.0", "", "How this connection tracks.", local_trackinginfo, 0},
-    {"getredir", 2, "6.0.0", "", "Where its invalidations go: -1 nowhere, 0 here.", local_getredir,
-     0},
+    {"getredir", 2, "6.0.0", "",
+     "Where its invalidations go: -1 nowhere, 0 here, else a client's id.", local_getredir, 0},
     {"help", 2, "5.0.0", "", "This text.", help, 0},
     {NULL, 0, NULL, NULL, NULL, NULL, 0},
 };

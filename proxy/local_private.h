@@ -102,6 +102,11 @@ local_fn local_kill, local_hotkeys;
 /** local_tracking, local_caching, local_trackinginfo, local_getredir: subcommands of CLIENT. */
 local_fn local_tracking, local_caching, local_trackinginfo, local_getredir;
 
+/** local_tracks(client, flags): what local_show_tracking() said: CLIENT LIST's `redir` and flags.
+ */
+enum { LOCAL_TRACKS_BYTES = 4 };
+int64_t local_tracks(const struct local_client *client, char flags[LOCAL_TRACKS_BYTES]);
+
 /** local_publish: PUBLISH. */
 local_fn local_publish;
 

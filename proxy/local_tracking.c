@@ -2,14 +2,35 @@
 #include "../common/buf.h"
 #include "../common/reply.h"
 #include "../common/resp_write.h"
+#include "inbox.h"
 #include "local_private.h"
+#include "registry.h"
 #include "tracking.h"
 
 struct options {
     unsigned flags;
     struct span prefixes[TRACKING_PREFIXES_MAX];
     uint32_t prefixes_count;
+    struct inbox *redirect; /* NULL: none */
 };
+
+/* Of the same user alone: nobody is to send others messages that they did not ask for. */
+static bool parse_redirect(const struct local_call *call, struct span text, struct options *o) {
+    int64_t id;
+    bool missing;
+    if (o->redirect != NULL) {
+        reply_error(call->out, REPLY_TRACKING_REDIRECTS, NULL);
+        return false;
+    }
+    if (!span_to_int64(text, &id)) {
+        reply_error(call->out, REPLY_NOT_INTEGER, NULL);
+        return false;
+    }
+    o->redirect = registry_inbox(call->server->registry, id, call->client->user, &missing);
+    if (o->redirect == NULL)
+        reply_error(call->out, missing ? REPLY_TRACKING_REDIRECT : REPLY_OOM, NULL);
+    return o->redirect != NULL;
+}
 
 /* One option at argv[*at]; moves on. False with the error written. */
 static bool parse_option(const struct local_call *call, uint32_t *at, struct options *o) {
@@ -36,14 +57,8 @@ static bool parse_option(const struct local_call *call, uint32_t *at, struct opt
         o->prefixes[o->prefixes_count++] = call->argv[(*at)++];
         return true;
     }
-    if (span_equal_nocase(word, SPAN("REDIRECT")) && more) {
-        int64_t id;
-        if (!span_to_int64(call->argv[(*at)++], &id))
-            reply_error(call->out, REPLY_NOT_INTEGER, NULL);
-        else
-            reply_error(call->out, REPLY_TRACKING_REDIRECT, NULL);
-        return false;
-    }
+    if (span_equal_nocase(word, SPAN("REDIRECT")) && more)
+        return parse_redirect(call, call->argv[(*at)++], o);
     reply_error(call->out, REPLY_SYNTAX, NULL);
     return false;
 }
@@ -80,7 +95,7 @@ static bool options_fit(const struct local_call *call, const struct options *o) 
     const struct tracking_client *t = call->client->tracking;
     const unsigned opts = TRACKING_OPTIN | TRACKING_OPTOUT;
     int why = -1;
-    if (call->client->proto != 3)
+    if (call->client->proto != 3 && o->redirect == NULL)
         why = REPLY_TRACKING_RESP3;
     else if (o->prefixes_count != 0 && (o->flags & TRACKING_BCAST) == 0)
         why = REPLY_TRACKING_PREFIX;
@@ -113,29 +128,69 @@ static bool is_allowed(const struct local_call *call, const struct options *o) {
     return fine;
 }
 
-void local_tracking(const struct local_call *call) {
-    struct options o = {0};
+static bool turn_on(const struct local_call *call, const struct options *o) {
+    struct tracking_client *t = call->client->tracking;
+    if (!options_fit(call, o) || !prefixes_are_apart(call, o) || !is_allowed(call, o))
+        return false;
+    if (!tracking_start(call->server->tracking, t, o->flags, o->prefixes, o->prefixes_count)) {
+        reply_error(call->out, REPLY_OOM, NULL);
+        return false;
+    }
+    tracking_redirect(t, o->redirect);
+    return true;
+}
+
+/* Returns false, the error written, if nothing was changed. */
+static bool change_tracking(const struct local_call *call, struct options *o) {
     bool on = span_equal_nocase(call->argv[2], SPAN("ON"));
     if (!on && !span_equal_nocase(call->argv[2], SPAN("OFF"))) {
         reply_error(call->out, REPLY_SYNTAX, NULL);
-        return;
+        return false;
     }
     for (uint32_t at = 3; at < call->argc;) {
-        if (!parse_option(call, &at, &o))
-            return;
+        if (!parse_option(call, &at, o))
+            return false;
     }
-    if (!on) {
-        tracking_stop(call->server->tracking, call->client->tracking);
-    } else {
-        if (!options_fit(call, &o) || !prefixes_are_apart(call, &o) || !is_allowed(call, &o))
-            return;
-        if (!tracking_start(call->server->tracking, call->client->tracking, o.flags, o.prefixes,
-                            o.prefixes_count)) {
-            reply_error(call->out, REPLY_OOM, NULL);
-            return;
-        }
-    }
-    resp_write_status(call->out, "OK");
+    if (on)
+        return turn_on(call, o);
+    tracking_stop(call->server->tracking, call->client->tracking);
+    return true;
+}
+
+void local_tracking(const struct local_call *call) {
+    struct options o = {0};
+    if (change_tracking(call, &o))
+        resp_write_status(call->out, "OK");
+    inbox_drop(&o.redirect);
+    local_show_tracking(call->client);
+}
+
+/* ---- how it tracks ---- */
+
+/* 0, or the id of who is told instead of it, shifted by three bits: on, BCAST, redirect broken. */
+void local_show_tracking(struct local_client *client) {
+    const struct tracking_client *t = client->tracking;
+    uint64_t id = t->redirect == NULL ? 0 : inbox_id(t->redirect);
+    stats_set(&client->tracks, !t->on ? 0
+                                      : id << 3 | (uint64_t)t->broken << 2 |
+                                            (uint64_t)((t->flags & TRACKING_BCAST) != 0) << 1 | 1);
+}
+
+int64_t local_tracks(const struct local_client *client, char flags[LOCAL_TRACKS_BYTES]) {
+    uint64_t tracks = stats_get(&client->tracks);
+    size_t n = 0;
+    if ((tracks & 1) != 0)
+        flags[n++] = 't';
+    if ((tracks & 4) != 0)
+        flags[n++] = 'R';
+    if ((tracks & 2) != 0)
+        flags[n++] = 'B';
+    flags[n] = '\0';
+    return tracks == 0 ? -1 : (int64_t)(tracks >> 3);
+}
+
+static int64_t redirect_of(const struct tracking_client *t) {
+    return !t->on ? -1 : t->redirect == NULL ? 0 : (int64_t)inbox_id(t->redirect);
 }
 
 void local_caching(const struct local_call *call) {
@@ -168,7 +223,8 @@ void local_trackinginfo(const struct local_call *call) {
                  {"caching-yes", t->caching == TRACKING_CACHING_YES},
                  {"optout", (t->flags & TRACKING_OPTOUT) != 0},
                  {"caching-no", t->caching == TRACKING_CACHING_NO},
-                 {"noloop", (t->flags & TRACKING_NOLOOP) != 0}};
+                 {"noloop", (t->flags & TRACKING_NOLOOP) != 0},
+                 {"broken_redirect", t->broken}};
     uint64_t shown = 0;
     for (size_t i = 0; i < sizeof(FLAGS) / sizeof(FLAGS[0]); i++)
         shown += FLAGS[i].shown;
@@ -181,7 +237,7 @@ void local_trackinginfo(const struct local_call *call) {
             resp_write_bulk(call->out, span_str(FLAGS[i].name));
     }
     resp_write_bulk(call->out, SPAN("redirect"));
-    resp_write_int(call->out, t->on ? 0 : -1);
+    resp_write_int(call->out, redirect_of(t));
     resp_write_bulk(call->out, SPAN("prefixes"));
     resp_write_array(call->out, t->prefixes_count);
     for (uint32_t i = 0; i < t->prefixes_count; i++)
@@ -189,5 +245,5 @@ void local_trackinginfo(const struct local_call *call) {
 }
 
 void local_getredir(const struct local_call *call) {
-    resp_write_int(call->out, call->client->tracking->on ? 0 : -1);
+    resp_write_int(call->out, redirect_of(call->client->tracking));
 }

@@ -18,6 +18,7 @@
 #include "balance.h"
 #include "board.h"
 #include "hotkeys.h"
+#include "inbox.h"
 #include "local.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
@@ -150,6 +151,11 @@ static bool on_set_option(void *ctx, unsigned worker, const struct conf_row *row
     return all;
 }
 
+static bool on_wake(void *ctx, struct inbox *inbox) {
+    struct proxy *p = ctx;
+    return worker_wake(p->workers[inbox_worker(inbox)], inbox);
+}
+
 static void on_reset_stats(void *ctx, unsigned worker) {
     struct proxy *p = ctx;
     for (unsigned i = 0; i < p->workers_count; i++)
@@ -157,8 +163,11 @@ static void on_reset_stats(void *ctx, unsigned worker) {
 }
 
 static bool start_workers(struct proxy *p, const char *config_file) {
-    p->peers = (struct local_peers){
-        .sweep = on_sweep, .set_option = on_set_option, .reset_stats = on_reset_stats, .ctx = p};
+    p->peers = (struct local_peers){.sweep = on_sweep,
+                                    .set_option = on_set_option,
+                                    .wake = on_wake,
+                                    .reset_stats = on_reset_stats,
+                                    .ctx = p};
     for (unsigned i = 0; i < p->workers_count; i++) {
         p->stats_of[i] = p->stats[i];
         p->timing_of[i] = &p->timings[i];

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct inbox;
 struct local_client;
 struct registry;
 
@@ -19,6 +20,13 @@ void registry_free(struct registry **registry);
  * it is freed. */
 void registry_add(struct registry *registry, struct local_client *client);
 void registry_remove(struct registry *registry, struct local_client *client);
+
+/** registry_inbox(registry, id, user): the inbox of that user's client with this id, for
+ * invalidations of others (a reference for the caller; made at the first call), or NULL: `missing`
+ * says whether that is for want of such a client, else of memory. From any thread. Cost:
+ * O(clients). */
+struct inbox *registry_inbox(struct registry *registry, int64_t id, const char *user,
+                             bool *missing);
 
 /** registry_lock / registry_unlock: while the text fields of a client are changed, or the list is
  * walked. */

@@ -43,7 +43,7 @@ struct request *request_open(struct client *c, int id) {
     r->proto = (uint8_t)c->local.proto;
     r->is_write = r->is_multi = r->is_all = r->answered = r->ends_client = false;
     r->is_muted = client_mutes(c);
-    r->is_kept = false;
+    r->is_kept = r->is_redirect = false;
     r->near.slot = NEAR_NONE;
     r->start_us = 0;
     r->key.len = 0;
@@ -123,6 +123,15 @@ static void count_error(const struct request *r) {
         stats_add(&env->timing->rows[r->command].failed, 1);
 }
 
+/* It is its turn. */
+static void give_held(struct client *c, const struct request *r, struct buf *out) {
+    struct span held = span_of(buf_head(&r->held), buf_len(&r->held));
+    if (r->is_redirect)
+        client_pass_on(c, held);
+    else if (!r->is_muted)
+        buf_append_span(out, held);
+}
+
 void request_done(struct request *r) {
     struct client *c = r->client;
     measure(c, r);
@@ -148,8 +157,8 @@ void request_done(struct request *r) {
         struct request *first = c->head;
         if (first->held.failed)
             out->failed = true;
-        if (buf_len(&first->held) != 0 && !first->is_muted)
-            buf_append(out, buf_head(&first->held), buf_len(&first->held));
+        if (buf_len(&first->held) != 0)
+            give_held(c, first, out);
         end = end || first->ends_client;
         c->head = first->next;
         c->queued--;

@@ -35,6 +35,7 @@ struct request {
     uint32_t freq;           /* OBJECT FREQ: what it says of a key that exists */
     struct near_ticket near; /* of a GET whose answer may be kept */
     bool is_kept;            /* and it was */
+    bool is_redirect;        /* no reply: `held` is for client_pass_on() */
 };
 
 /** request_env(r): of its client. */

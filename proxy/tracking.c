@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../common/hash.h"
+#include "inbox.h"
 
 enum { BUCKETS_MIN = 1024, ITEMS_PER_KEY = 8 };
 
@@ -211,12 +212,20 @@ bool tracking_start(struct tracking *t, struct tracking_client *client, unsigned
     return true;
 }
 
+void tracking_redirect(struct tracking_client *client, struct inbox *to) {
+    struct inbox *before = client->redirect;
+    client->redirect = inbox_hold(to);
+    client->broken = false;
+    inbox_drop(&before);
+}
+
 void tracking_stop(struct tracking *t, struct tracking_client *client) {
     if (!client->on)
         return;
     while (client->refs != NULL)
         drop_ref(t, client->refs);
     forget_prefixes(t, client);
+    inbox_drop(&client->redirect);
     *(client->prev != NULL ? &client->prev->next : list_of(t, client)) = client->next;
     if (client->next != NULL)
         client->next->prev = client->prev;

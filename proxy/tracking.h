@@ -14,6 +14,7 @@
 
 #include "../common/span.h"
 
+struct inbox;
 struct tracking;
 struct tracking_ref;
 
@@ -33,6 +34,8 @@ struct tracking_client {
     bool on;
     unsigned flags;
     enum tracking_caching caching; /* CLIENT CACHING, for the next command */
+    struct inbox *redirect;        /* whose client is told instead of it; NULL: it is told */
+    bool broken;                   /* that client was found to be gone */
     /* tracking's own: */
     char *prefixes[TRACKING_PREFIXES_MAX];
     uint16_t prefixes_len[TRACKING_PREFIXES_MAX];
@@ -65,6 +68,10 @@ void tracking_free(struct tracking **t);
  * Copies. False without memory, nothing changed. */
 bool tracking_start(struct tracking *t, struct tracking_client *client, unsigned flags,
                     const struct span *prefixes, uint32_t count);
+
+/** tracking_redirect(client, to): who is told instead of it from now on, NULL: nobody. Takes a
+ * reference of its own. For a client that tracks. */
+void tracking_redirect(struct tracking_client *client, struct inbox *to);
 
 /** tracking_stop(t, client): forget it. Cost: O(keys it holds). Allowed when it is off. */
 void tracking_stop(struct tracking *t, struct tracking_client *client);

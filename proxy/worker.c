@@ -16,6 +16,7 @@
 #include "channels.h"
 #include "client.h"
 #include "env.h"
+#include "inbox.h"
 #include "local.h"
 #include "mailbox.h"
 #include "near.h"
@@ -36,6 +37,7 @@ enum message {
     MESSAGE_RING,
     MESSAGE_USERS,
     MESSAGE_SWEEP,
+    MESSAGE_INBOX,
     MESSAGE_OPTION,
     MESSAGE_RESET_STATS,
     MESSAGE_DRAIN,
@@ -107,6 +109,12 @@ static void on_message(void *ctx, const struct mailbox_message *message) {
     case MESSAGE_SWEEP:
         client_list_sweep(w->clients);
         break;
+    case MESSAGE_INBOX: {
+        struct inbox *inbox = message->object;
+        client_inbox(inbox);
+        inbox_drop(&inbox);
+        break;
+    }
     case MESSAGE_OPTION:
         set_option(w, message->object, (int64_t)message->number);
         break;
@@ -134,7 +142,7 @@ static void *run(void *arg) {
     return NULL;
 }
 
-/* Rings and users that came too late belong to nobody else. */
+/* What came too late belongs to nobody else. */
 static void empty_mailbox(struct worker *w) {
     struct mailbox_message message;
     while (mailbox_take(w->mailbox, &message)) {
@@ -144,6 +152,9 @@ static void empty_mailbox(struct worker *w) {
         } else if (message.kind == MESSAGE_USERS) {
             struct users *users = message.object;
             users_free(&users);
+        } else if (message.kind == MESSAGE_INBOX) {
+            struct inbox *inbox = message.object;
+            inbox_drop(&inbox);
         }
         if (message.fd >= 0)
             close(message.fd);
@@ -286,6 +297,15 @@ bool worker_give_users(struct worker *w, struct users *users) {
 
 void worker_sweep(struct worker *w) {
     mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_SWEEP, .fd = -1});
+}
+
+bool worker_wake(struct worker *w, struct inbox *inbox) {
+    bool sent = mailbox_send(
+        w->mailbox,
+        &(struct mailbox_message){.kind = MESSAGE_INBOX, .fd = -1, .object = inbox_hold(inbox)});
+    if (!sent)
+        inbox_drop(&inbox);
+    return sent;
 }
 
 bool worker_set_option(struct worker *w, bool here, const struct conf_row *row, int64_t value) {

@@ -11,6 +11,7 @@
 #include "../common/stats.h"
 
 struct conf_row;
+struct inbox;
 struct local_server;
 struct ring;
 struct users;
@@ -39,6 +40,10 @@ bool worker_give_users(struct worker *worker, struct users *users);
 
 /** worker_sweep(worker): it is to close the clients that CLIENT KILL marked. From any thread. */
 void worker_sweep(struct worker *worker);
+
+/** worker_wake(worker, inbox): it is to look into an inbox of one of its clients; false when its
+ * mailbox is full. From any thread. */
+bool worker_wake(struct worker *worker, struct inbox *inbox);
 
 /** worker_set_option(worker, here, row, value): change an option with CONF_RELOADABLE; `row` is one
  * of proxy_conf_rows(). worker_reset_stats(worker, here): begin its counters anew. `here`: this is

@@ -324,6 +324,7 @@ class Draw:
                                                          b"nosuch-*", b"cluster-enabled", b"requirepass"])],
             lambda: [b"CLIENT", b"TRACKING", self.rng.choice([b"off", b"x"]), *self.tracking()],
             lambda: [b"CLIENT", b"TRACKING", b"on", *self.tracking(), self.rng.choice([b"x", b"PREFIX"])],
+            lambda: [b"CLIENT", b"TRACKING", self.rng.choice([b"on", b"off"]), b"REDIRECT", self.rng.choice([b"x", b"0", b"-1", b"999999999"])],
             lambda: [b"CLIENT", b"CACHING", self.rng.choice([b"yes", b"no", b"x"])],
             lambda: [b"CLIENT", self.rng.choice([b"GETREDIR", b"TRACKINGINFO"])],
             lambda: [b"CONFIG", self.rng.choice([b"GET", b"nosuch"])],

@@ -1,5 +1,7 @@
 #!/usr/bin/python3
 """redis-py, Debian's (RESP2): its defaults, values of all kinds, pipelines, errors, a restart."""
+import os
+import subprocess
 import threading
 
 import redis
@@ -194,6 +196,41 @@ def events(r):
     p.close()
 
 
+def redirect(r):
+    """CLIENT TRACKING REDIRECT: a pool's connections read, one subscriber is told, whoever writes."""
+    p = r.pubsub()
+    p.connection = r.connection_pool.get_connection("pubsub")
+    p.connection.register_connect_callback(p.on_connect)
+    p.connection.send_command("CLIENT", "ID")
+    number = p.connection.read_response()
+    p.subscribe("__redis__:invalidate")
+    check_equal("the channel is subscribed to", p.get_message(timeout=20)["type"], "subscribe")
+
+    def is_told_of(key):
+        """Perhaps behind what another node says once more of a key that was read again."""
+        message = p.get_message(timeout=20)
+        while message and message["data"] != [key]:
+            message = p.get_message(timeout=20)
+        return message and (message["type"], message["channel"])
+
+    readers = [redis.Redis(HOST, PORT, single_connection_client=True) for _ in range(4)]
+    for i, reader in enumerate(readers):
+        key = PREFIX + "redirect%d" % i
+        check_equal("CLIENT TRACKING ON REDIRECT", reader.execute_command("CLIENT", "TRACKING", "ON", "REDIRECT", number), b"OK")
+        check_equal("CLIENT GETREDIR", reader.client_getredir(), number)
+        r.set(key, "1")
+        check_equal("it reads", reader.get(key), b"1")
+        if i % 2 == 0:
+            r.set(key, "2")
+        else:
+            subprocess.run(["psql", "-qXc", "UPDATE %s SET payload = '2' WHERE key = '%s'" % (os.environ["RF_TABLE"], key)], check=True)
+        check_equal("the subscriber is told", is_told_of(key.encode()), ("message", b"__redis__:invalidate"))
+        wait_until("the new value", lambda: reader.get(key) == b"2")  # pylint: disable=cell-var-from-loop
+    p.close()
+    for reader in readers:
+        reader.close()
+
+
 def restart():
     with Proxy() as proxy:
         r = redis.Redis(HOST, proxy.port, retry_on_error=[redis.ConnectionError])
@@ -219,7 +256,7 @@ def restart():
 def main():
     r = redis.Redis(HOST, PORT)
     check_equal("PING with the library's defaults", r.ping(), True)
-    for part in (strings, values, many, pipelines, transactions, errors, connection, threads, events):
+    for part in (strings, values, many, pipelines, transactions, errors, connection, threads, events, redirect):
         try:
             part(r)
         except Exception as e:  # pylint: disable=broad-except

@@ -156,6 +156,88 @@ Test(tracking, off_is_off) {
     expect_untold();
 }
 
+/* ---- REDIRECT: several readers, of both workers, and one connection that is told ---- */
+
+enum { READERS = 4 };
+
+static struct caller *readers[READERS], *told;
+
+static void redirect_all(void) {
+    char id[24];
+    told = expect_caller(s->proxy_port);
+    caller_say_words(told, "CLIENT", "ID", NULL);
+    expect_flush(told);
+    struct resp_reply *r = caller_hear(told);
+    snprintf(id, sizeof(id), "%lld", (long long)r->integer);
+    resp_reply_free(&r);
+    EXPECT(told, "[$subscribe $__redis__:invalidate :1]", "SUBSCRIBE", "__redis__:invalidate");
+    for (int i = 0; i < READERS; i++) {
+        readers[i] = expect_caller(s->proxy_port);
+        EXPECT(readers[i], "+OK", "CLIENT", "TRACKING", "ON", "REDIRECT", id);
+    }
+}
+
+static void close_readers(void) {
+    for (int i = 0; i < READERS; i++)
+        caller_close(&readers[i]);
+    caller_close(&told);
+}
+
+/* The next message is about this; it may follow others about what was changed before. */
+static void expect_message(const char *want) {
+    char whole[128];
+    snprintf(whole, sizeof(whole), "[$message $__redis__:invalidate %s]", want);
+    for (bool matches = false; !matches;) {
+        struct resp_reply *r = caller_hear(told);
+        char *shown = caller_show(r);
+        cr_assert(expect_is(shown, "[$message $__redis__:invalidate *"), "%s", shown);
+        matches = strcmp(shown, whole) == 0;
+        free(shown);
+        resp_reply_free(&r);
+    }
+}
+
+Test(tracking, what_readers_of_any_worker_read_one_subscriber_is_told) {
+    char key[32], want[40];
+    redirect_all();
+    for (int i = 0; i < READERS; i++) {
+        snprintf(key, sizeof(key), "track:redirect:%d", i);
+        snprintf(want, sizeof(want), "[$%s]", key);
+        EXPECT(c, "+OK", "SET", key, "1");
+        EXPECT(readers[i], "$1", "GET", key);
+        sql_do(sql, "UPDATE ringfence.entry SET payload = '2' WHERE key = '%s'", key);
+        expect_message(want);
+        EXPECT_WITHIN(SEEN_MS, readers[i], "$2", "GET", key);
+    }
+    for (int i = 0; i < READERS; i++) { /* it may have been told of that write twice */
+        sql_do(sql, "SELECT ringfence.everything()");
+        snprintf(key, sizeof(key), "track:redirect:%d", i);
+        EXPECT(readers[i], "$2", "GET", key);
+        sql_do(sql, "SELECT ringfence.everything()");
+        expect_message("nil");
+    }
+    close_readers();
+}
+
+Test(tracking, a_target_that_is_gone_is_told_as_broken) {
+    redirect_all();
+    for (int i = 0; i < READERS; i++) {
+        EXPECT(readers[i], "*", "HELLO", "3");
+        EXPECT(readers[i], "*", "GET", "track:broken");
+    }
+    caller_close(&told);
+    EXPECT_WITHIN(SEEN_MS, c, "$*", "CLIENT", "LIST", "TYPE", "pubsub");
+    EXPECT(c, "+OK", "SET", "track:broken", "1");
+    for (int i = 0; i < READERS; i++) {
+        struct resp_reply *r = caller_hear(readers[i]);
+        cr_assert(r != NULL && r->type == RESP_PUSH);
+        cr_assert_str_eq(r->elements[0]->text, "tracking-redir-broken");
+        resp_reply_free(&r);
+    }
+    told = expect_caller(s->proxy_port);
+    close_readers();
+}
+
 /* ---- a client's cache, kept by the book, is never old in the end ---- */
 
 struct copies {

@@ -625,12 +625,23 @@ Test(local, tracking_answers_as_redis) {
         {"CLIENT TRACKING ON FOO", "-ERR syntax error\r\n"},
         {"CLIENT TRACKING ON REDIRECT x", "-ERR value is not an integer or out of range\r\n"},
         {"CLIENT TRACKING ON REDIRECT 99",
-         "-ERR REDIRECT is not supported here: use RESP3 (HELLO 3)\r\n"},
+         "-ERR The client ID you want redirect to does not exist\r\n"},
+        {"CLIENT TRACKING ON REDIRECT 0",
+         "-ERR The client ID you want redirect to does not exist\r\n"},
+        {"CLIENT TRACKING ON REDIRECT 2 REDIRECT 2",
+         "-ERR A client can only redirect to a single other client\r\n"},
+        {"CLIENT TRACKING ON REDIRECT", "-ERR syntax error\r\n"},
+        {"CLIENT TRACKING ON REDIRECT 2 OPTIN", "+OK\r\n"},
+        {"CLIENT GETREDIR", ":2\r\n"},
+        {"CLIENT TRACKINGINFO", "%3\r\n$5\r\nflags\r\n~2\r\n$2\r\non\r\n$5\r\noptin\r\n$8\r\n"
+                                "redirect\r\n:2\r\n$8\r\nprefixes\r\n*0\r\n"},
+        {"CLIENT TRACKING ON OPTIN", "+OK\r\n"},
+        {"CLIENT GETREDIR", ":0\r\n"},
         {"CLIENT TRACKING ON PREFIX", "-ERR syntax error\r\n"},
         {"RESET", "+RESET\r\n"},
         {"CLIENT GETREDIR", ":-1\r\n"},
-        {"CLIENT TRACKING ON", "-ERR Client tracking needs RESP3 here (HELLO 3), REDIRECT is not "
-                               "supported\r\n"},
+        {"CLIENT TRACKING ON", "-ERR Client tracking needs RESP3 here (HELLO 3), or REDIRECT\r\n"},
+        {"CLIENT TRACKING ON REDIRECT 2", "+OK\r\n"},
     };
     struct local_rig *b = local_rig_start();
     local_rig_ask(b, "HELLO 3");
@@ -643,5 +654,20 @@ Test(local, resp2_ends_tracking) {
     local_rig_ask(b, "HELLO 3");
     local_rig_expect(b, "CLIENT TRACKING ON", "+OK\r\n");
     local_rig_ask(b, "HELLO 2");
+    local_rig_expect(b, "CLIENT GETREDIR", ":-1\r\n");
+}
+
+Test(local, resp2_does_not_end_tracking_that_another_client_is_told_of) {
+    struct local_rig *b = local_rig_start();
+    local_rig_expect(b, "CLIENT TRACKING ON REDIRECT 2", "+OK\r\n");
+    local_rig_ask(b, "HELLO 2");
+    local_rig_expect(b, "CLIENT GETREDIR", ":2\r\n");
+}
+
+Test(local, clients_of_other_users_cannot_be_redirected_to) {
+    struct local_rig *b = local_rig_start();
+    snprintf(b->other.user, sizeof(b->other.user), "somebody");
+    local_rig_expect(b, "CLIENT TRACKING ON REDIRECT 2",
+                     "-ERR The client ID you want redirect to does not exist\r\n");
     local_rig_expect(b, "CLIENT GETREDIR", ":-1\r\n");
 }
