@@ -155,9 +155,12 @@ bench-memory: $B/bin/bench_memory
 $B/tests/test_cache_eviction $B/tests/test_topk: $B/bench/draw.o
 .PHONY: bench-miss bench-memory
 
-# `make fuzz SECONDS_EACH=60`: each target for so long. A target's first line names the sources it needs.
+# `make fuzz SECONDS_EACH=60`: each target for so long, as many at a time as there are cores; RUNS=10000000: until it has run so often,
+# too. INPUT_BYTES: no longer inputs. A target's first line names the sources it needs; ONLY='link conf': only these.
 # What is found worth keeping goes to build/fuzz/corpus; tests/fuzz/corpus is where it starts.
 SECONDS_EACH ?= 60
+RUNS ?= -1
+INPUT_BYTES ?= 1024
 FUZZ_CC ?= clang-14
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -166,10 +169,11 @@ build/fuzz/%: tests/fuzz/fuzz_%.c $(wildcard common/*.[ch] node/*.[ch] proxy/*.[
 	$(FUZZ_CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined $< $(shell sed -n '1s,^// needs: ,,p' tests/fuzz/fuzz_$*.c) -o $@ -lxxhash -lm
 
-fuzz: $(FUZZ:%=build/fuzz/%)
-	@for t in $(FUZZ); do mkdir -p build/fuzz/corpus/$$t && echo "fuzz $$t" && \
-	    build/fuzz/$$t -max_total_time=$(SECONDS_EACH) -timeout=5 -rss_limit_mb=1024 -max_len=1024 -verbosity=0 \
-	    -print_final_stats=1 -artifact_prefix=build/fuzz/$$t- build/fuzz/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
+fuzz: $(patsubst %,build/fuzz/%,$(or $(ONLY),$(FUZZ)))
+	@printf '%s\n' $(or $(ONLY),$(FUZZ)) | xargs -P $(shell nproc) -I T sh -c 'mkdir -p build/fuzz/corpus/T && \
+	    { build/fuzz/T -max_total_time=$(SECONDS_EACH) -runs=$(RUNS) -timeout=5 -rss_limit_mb=1024 -max_len=$(INPUT_BYTES) -verbosity=0 \
+	    -print_final_stats=1 -artifact_prefix=build/fuzz/T- build/fuzz/corpus/T tests/fuzz/corpus/T >build/fuzz/T.log 2>&1; \
+	    rc=$$?; echo "fuzz T"; cat build/fuzz/T.log; exit $$rc; }'
 
 # `make bench-push`: from an edit with psql to the invalidation at every client that caches.
 .PHONY: bench-push
