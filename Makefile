@@ -214,7 +214,8 @@ $B/tests/chaos/test_chaos: $(CHAOS) $(HARNESS) $B/lib.a
 .PHONY: chaos
 chaos: all $B/tests/chaos/test_chaos
 	@CHAOS_SEED=$(or $(SEED),$(shell date +%s)) CHAOS_SECONDS=$(if $(filter file,$(origin SECONDS_EACH)),20,$(SECONDS_EACH)) \
-	    CHAOS_REGIME='$(REGIME)' CHAOS_FAULTS='$(FAULTS)' CHAOS_SHOW=$(SHOW) $B/tests/chaos/test_chaos
+	    CHAOS_REGIME='$(REGIME)' CHAOS_FAULTS='$(FAULTS)' CHAOS_SHOW=$(SHOW) CHAOS_REPEATS=$(if $(filter file,$(origin REPEATS)),1,$(REPEATS)) \
+	    CHAOS_CLIENTS=$(CLIENTS) $B/tests/chaos/test_chaos
 
 # `make reliability [FIGURE=s12*] [REPEATS=n]`: the figures of docs/reliability.md that are measured.
 $B/tests/figures/test_figures: $B/tests/figures/test_figures.o $(HARNESS) $B/lib.a

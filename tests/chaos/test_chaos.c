@@ -2,8 +2,8 @@
  * Real proxies, nodes and PostgreSQL, clients and editors at work, and faults from a seed: then
  * every answer is checked against what the table really held. docs/reliability.md says how.
  * From the environment: CHAOS_SEED, CHAOS_SECONDS (for each regime), CHAOS_REGIME (words: R0 R1 R2
- * R3 R4 all), CHAOS_FAULTS (a part of their names; default: all), CHAOS_FENCE_MS, CHAOS_SHOW=1 (the
- * faults, before they come).
+ * R3 R4 all), CHAOS_REPEATS (of them all, each with the next seed), CHAOS_CLIENTS, CHAOS_FAULTS (a
+ * part of their names; default: all), CHAOS_FENCE_MS, CHAOS_SHOW=1 (the faults, before they come).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,9 +76,45 @@ static void compare_at_rest(const struct field *f, const struct chaos_conf *conf
 
 /* ---- what is printed ---- */
 
-static void print(const struct chaos_conf *conf, const struct faults *faults,
-                  const struct judge_result *r, struct chaos_log *const logs[], int logs_count,
-                  const struct monitor *monitor) {
+/* Over all runs, for the scorecard. */
+struct sums {
+    int runs;
+    uint64_t replies, reads, reads_stable, acked, failed, unknown, kills, restarts, cuts, compared;
+    uint64_t violations;
+};
+
+static void add_up(struct sums *s, const struct judge_result *r, const struct faults *faults,
+                   uint64_t replies) {
+    s->runs++;
+    s->replies += replies;
+    s->reads += r->reads;
+    s->reads_stable += r->reads_stable;
+    s->acked += r->acked;
+    s->failed += r->failed;
+    s->unknown += r->unknown;
+    s->kills += faults->kills;
+    s->restarts += faults->restarts;
+    s->cuts += faults->cuts;
+    s->compared += r->compared;
+    s->violations += judge_total(r);
+}
+
+static void print_sums(const struct sums *s) {
+    fprintf(stderr,
+            "chaos, %d runs in all: replies=%llu reads=%llu reads_stable=%llu acked=%llu "
+            "failed=%llu unknown=%llu kills=%llu db_restarts=%llu cuts=%llu compared_at_rest=%llu "
+            "violations=%llu\n",
+            s->runs, (unsigned long long)s->replies, (unsigned long long)s->reads,
+            (unsigned long long)s->reads_stable, (unsigned long long)s->acked,
+            (unsigned long long)s->failed, (unsigned long long)s->unknown,
+            (unsigned long long)s->kills, (unsigned long long)s->restarts,
+            (unsigned long long)s->cuts, (unsigned long long)s->compared,
+            (unsigned long long)s->violations);
+}
+
+static uint64_t print(const struct chaos_conf *conf, const struct faults *faults,
+                      const struct judge_result *r, struct chaos_log *const logs[], int logs_count,
+                      const struct monitor *monitor) {
     uint64_t replies = 0, lost = 0, by_error[CHAOS_ERRORS] = {0};
     for (int i = 0; i < logs_count; i++) {
         replies += logs[i]->replies;
@@ -116,6 +152,7 @@ static void print(const struct chaos_conf *conf, const struct faults *faults,
     fprintf(stderr, "\n");
     for (int i = 0; i < r->texts_count; i++)
         fprintf(stderr, "  VIOLATION %s\n", r->texts[i]);
+    return replies;
 }
 
 /* ---- a run ---- */
@@ -140,7 +177,8 @@ static void reset(const struct field *f, const struct chaos_conf *conf) {
 }
 
 static void judge_run(struct field *f, const struct chaos_conf *conf, const struct faults *faults,
-                      struct clients *clients, struct editors *editors, struct monitor *monitor) {
+                      struct clients *clients, struct editors *editors, struct monitor *monitor,
+                      struct sums *sums) {
     struct chaos_log *logs[JUDGE_LOGS_MAX];
     struct judge_result *result = calloc(1, sizeof(*result));
     struct truth truth;
@@ -151,7 +189,8 @@ static void judge_run(struct field *f, const struct chaos_conf *conf, const stru
     PQfinish(sql);
     int logs_count = collect(conf, clients, editors, logs);
     judge(conf, &truth, logs, logs_count, monitor, result);
-    print(conf, faults, result, logs, logs_count, monitor);
+    uint64_t replies = print(conf, faults, result, logs, logs_count, monitor);
+    add_up(sums, result, faults, replies);
     cr_expect_eq(judge_total(result), 0, "%s, seed %llu: %llu violations",
                  chaos_regime_name(conf->regime), (unsigned long long)conf->seed,
                  (unsigned long long)judge_total(result));
@@ -160,7 +199,7 @@ static void judge_run(struct field *f, const struct chaos_conf *conf, const stru
     free(result);
 }
 
-static void run(struct field *f, const struct chaos_conf *conf) {
+static void run(struct field *f, const struct chaos_conf *conf, struct sums *sums) {
     struct faults *faults = calloc(1, sizeof(*faults));
     const uint16_t proxies[] = {f->proxies[0].port, f->proxies[1].port};
     const uint16_t nodes[] = {f->nodes[0].port, f->nodes[1].port, f->nodes[2].port};
@@ -183,7 +222,7 @@ static void run(struct field *f, const struct chaos_conf *conf) {
     editors_stop(editors);
     clients_stop(clients);
     monitor_stop(monitor);
-    judge_run(f, conf, faults, clients, editors, monitor);
+    judge_run(f, conf, faults, clients, editors, monitor, sums);
     clients_free(&clients);
     editors_free(&editors);
     monitor_free(&monitor);
@@ -202,9 +241,10 @@ static bool is_wanted(enum chaos_regime regime) {
 }
 
 Test(chaos, the_promises_hold_while_things_break) {
+    int repeats = atoi(setting("CHAOS_REPEATS", "1"));
     struct chaos_conf conf = {.seed = strtoull(setting("CHAOS_SEED", "1"), NULL, 10),
                               .seconds = atoi(setting("CHAOS_SECONDS", "4")),
-                              .clients = 6,
+                              .clients = atoi(setting("CHAOS_CLIENTS", "6")),
                               .keys = 48,
                               .calm_keys = 24,
                               .faults = setting("CHAOS_FAULTS", ""),
@@ -212,14 +252,19 @@ Test(chaos, the_promises_hold_while_things_break) {
     /* A ring counts as stable when it has not changed for longer than that. */
     conf.fence_ms = atoi(setting("CHAOS_FENCE_MS", conf.seconds < SHORT_SECONDS ? "1000" : "2000"));
     struct field *f = field_up(conf.fence_ms, conf.stale_ms, conf.seconds >= SHORT_SECONDS);
-    for (conf.regime = CHAOS_R0; conf.regime < CHAOS_REGIMES; conf.regime++) {
-        bool edits = conf.regime >= CHAOS_R3;
-        if (!is_wanted(conf.regime))
-            continue;
-        alarm((unsigned)conf.seconds + MORE_SECONDS);
-        conf.pure_keys = edits ? conf.keys / 4 : conf.keys;
-        conf.editors = edits ? 2 : 0;
-        run(f, &conf);
+    cr_assert(conf.clients > 0 && conf.clients <= CLIENTS_MAX, "CHAOS_CLIENTS");
+    struct sums sums = {0};
+    for (int i = 0; i < repeats; i++, conf.seed++) {
+        for (conf.regime = CHAOS_R0; conf.regime < CHAOS_REGIMES; conf.regime++) {
+            bool edits = conf.regime >= CHAOS_R3;
+            if (!is_wanted(conf.regime))
+                continue;
+            alarm((unsigned)conf.seconds + MORE_SECONDS);
+            conf.pure_keys = edits ? conf.keys / 4 : conf.keys;
+            conf.editors = edits ? 2 : 0;
+            run(f, &conf, &sums);
+        }
     }
+    print_sums(&sums);
     field_down(&f);
 }
