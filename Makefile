@@ -9,6 +9,7 @@ CFLAGS_planted := -O2 -g -DRINGFENCE_WITH_PLANTS
 CFLAGS_debug := -O1 -g -fno-omit-frame-pointer
 # Under the sanitizers gcc no longer sees the ranges of numbers, and warns of text that always fits.
 CFLAGS_asan := -O1 -g -Wno-format-truncation -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+CFLAGS_tsan := -O1 -g -Wno-format-truncation -fno-omit-frame-pointer -fsanitize=thread
 CFLAGS_all := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS_$(FLAVOUR)) $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
 LIBS := $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 AR := gcc-ar
@@ -21,7 +22,7 @@ PROGRAMS := $(patsubst %/main.c,$B/bin/ringfence-%,$(wildcard $(MAINS)))
 FAKES := $(wildcard tests/fakes/*.c)
 UNIT := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all unit tests test run up down check bench micro fuzz install uninstall clean
+.PHONY: all unit tests test tsan run up down check bench micro fuzz install uninstall clean
 .SECONDARY:
 all: $(PROGRAMS)
 
@@ -47,6 +48,13 @@ test:
 	@ctl/packages.sh test
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) all tests
 	@tests/run.sh $(TESTS)
+
+# `make tsan [TESTS=integration]`: the daemons under ThreadSanitizer. Criterion does not bear it, so the test programs are the usual ones.
+tsan:
+	@ctl/packages.sh test
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) FLAVOUR=tsan all
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) FLAVOUR=release all tests
+	@FLAVOUR=tsan PROGRAMS_FLAVOUR=release tests/run.sh $(or $(TESTS),integration)
 
 # What `make test` runs; each kind of test adds itself.
 tests: unit

@@ -1,19 +1,20 @@
 #!/bin/bash
 # Runs what `make tests` built and sums it up; the last line is `N passed, N failed`.
 #   tests/run.sh [unit] [sim] [integration] [chaos] [cli] [clients]     default: all of them
-# FLAVOUR chooses the build. A crash, a hang, a sanitizer's report and a program that ran nothing are failures.
+# FLAVOUR chooses the build; PROGRAMS_FLAVOUR that of the test programs, if theirs is another than the daemons'. A crash, a hang, a sanitizer's report and a program that ran nothing are failures.
 set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 flavour=${FLAVOUR:-release}
-built=build/$flavour
-logs=$built/test-logs
+built=build/${PROGRAMS_FLAVOUR:-$flavour}
+logs=build/$flavour/test-logs
 reports=$PWD/$logs/sanitizer
 rm -rf "$logs"
 mkdir -p "$reports"
 export FLAVOUR=$flavour
 export ASAN_OPTIONS="log_path=$reports/asan:detect_leaks=1:abort_on_error=0:exitcode=99"
 export UBSAN_OPTIONS="log_path=$reports/ubsan:print_stacktrace=1:halt_on_error=1"
+export TSAN_OPTIONS="log_path=$reports/tsan:halt_on_error=0:exitcode=66:second_deadlock_stack=1:suppressions=$PWD/tests/tsan.supp"
 passed=0 failed=0
 
 note() { # name passed failed why
