@@ -13,8 +13,9 @@ static const char *const MODULE_SUBCOMMANDS[] = {"LIST", "HELP", NULL};
 static const char *const PUBSUB_SUBCOMMANDS[] = {"CHANNELS", "NUMSUB", "NUMPAT", "HELP", NULL};
 static const char *const DEBUG_SUBCOMMANDS[] = {"SLEEP", "HELP", NULL};
 static const char *const CLIENT_SUBCOMMANDS[] = {
-    "ID",       "GETNAME",  "SETNAME",  "SETINFO", "INFO",         "LIST",     "KILL", "REPLY",
-    "NO-EVICT", "NO-TOUCH", "TRACKING", "CACHING", "TRACKINGINFO", "GETREDIR", "HELP", NULL};
+    "ID",       "GETNAME", "SETNAME",      "SETINFO",  "INFO",     "LIST",
+    "KILL",     "PAUSE",   "UNPAUSE",      "REPLY",    "NO-EVICT", "NO-TOUCH",
+    "TRACKING", "CACHING", "TRACKINGINFO", "GETREDIR", "HELP",     NULL};
 static const char *const COMMAND_SUBCOMMANDS[] = {"COUNT",   "INFO", "DOCS", "LIST",
                                                   "GETKEYS", "HELP", NULL};
 static const char *const CONFIG_SUBCOMMANDS[] = {"GET",     "SET",  "RESETSTAT",

@@ -52,8 +52,11 @@ static const char *const TEXTS[] = {
     [REPLY_NO_FREQUENCY] = "ERR access frequency is not tracked here",
     [REPLY_NO_IDLE_TIME] = "ERR idle time is not tracked here",
     [REPLY_SLOWLOG_COUNT] = "ERR count should be greater than or equal to -1",
-    [REPLY_SLOWLOG_ARGS] =
-        "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.",
+    [REPLY_SUBCOMMAND_ARGS] =
+        "ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
+    [REPLY_PAUSE_MODE] = "ERR CLIENT PAUSE mode must be WRITE or ALL",
+    [REPLY_TIMEOUT_RANGE] = "ERR timeout is not an integer or out of range",
+    [REPLY_TIMEOUT_NEGATIVE] = "ERR timeout is negative",
     [REPLY_CONFIG_SET] = "ERR CONFIG SET failed (possibly related to argument '%s') - %s",
     [REPLY_CONFIG_UNKNOWN] = "ERR Unknown option or number of arguments for CONFIG SET - '%s'",
     [REPLY_NO_CONFIG_FILE] = "ERR The server is running without a config file",

@@ -135,7 +135,7 @@ void client_list_drain(struct client_list *list, int64_t now_us) {
 
 static bool is_idle(const struct client *c, int64_t now_us, int64_t idle_us) {
     int64_t asked_us = (int64_t)stats_get(&c->local.last_mono_ms) * 1000;
-    return c->head == NULL && now_us - asked_us > idle_us;
+    return c->head == NULL && !c->stalled && now_us - asked_us > idle_us;
 }
 
 static void tick(struct client *c, int64_t now_us) {

@@ -48,6 +48,11 @@ void client_open(struct client_list *list, int fd);
  * password is no longer one of its user's, are closed behind what they asked for. */
 void client_list_renew(struct client_list *list);
 
+/** client_list_pause(list): the pause may have changed: what was held back is looked at again.
+ * Returns in how many microseconds it ends, 0: there is none. Cost: O(clients) if something was
+ * held back. */
+int64_t client_list_pause(struct client_list *list);
+
 /** client_list_sweep(list): close the clients that CLIENT KILL marked. Cost: O(clients). */
 void client_list_sweep(struct client_list *list);
 

@@ -1,6 +1,7 @@
 /*
  * client_private: what client.c (connections), client_read.c (requests in), client_multi.c and
- * client_watch.c (transactions), client_tracking.c, client_redirect.c, client_channels.c,
+ * client_watch.c (transactions), client_pause.c, client_tracking.c, client_redirect.c,
+ * client_channels.c,
  * client_hot.c (what is asked for most) and request.c (replies out) share. For these alone.
  */
 #ifndef RINGFENCE_CLIENT_PRIVATE_H
@@ -36,6 +37,7 @@ struct client_list {
     uint32_t pool_count;
     bool draining;
     int64_t drain_us; /* since when */
+    bool paused_any;  /* something is held back by CLIENT PAUSE */
     struct resp_limits limits, limits_before_auth;
     struct client *waiting_first, *waiting_last; /* have to authenticate; the oldest first */
     uint32_t waiting_count, waiting_max;
@@ -166,6 +168,9 @@ void client_on_watch(void *ctx, bool on);
 
 /** client_track(c, id, argv, argc): a request of a client that tracks is about to be sent. */
 void client_track(struct client *c, int id, const struct span *argv, uint32_t argc);
+
+/** client_is_paused(c, in): this request is held back by CLIENT PAUSE. */
+bool client_is_paused(struct client *c, const struct resp_request *in);
 
 /** client_redirect(c, key): another one is told of c's key (NULL: of all), behind the replies that
  * `c` waits for. client_pass_on(c, record): the same when it is its turn. client_redirect_hears(c):

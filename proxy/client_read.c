@@ -9,6 +9,7 @@
 #include "../common/reply.h"
 #include "../common/resp_write.h"
 #include "forward.h"
+#include "pause.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "timing.h"
@@ -155,14 +156,19 @@ static enum client_taken execute_local(struct client *c, const struct resp_reque
     return result == LOCAL_CLOSE ? CLIENT_TAKEN_LAST : CLIENT_TAKEN;
 }
 
-/* It has been given all that it may have waiting: requests, and replies that it has not read. */
-static bool is_full(const struct client *c) {
+/* It has been given all that it may have waiting: requests, and replies that it has not read; or
+ * there is a pause: the mask brings that into the same comparison. */
+static bool may_be_full(const struct client *c, size_t mask) {
     return c->queued >= c->env->conf->pipeline_max ||
-           conn_out_len(c->conn) + c->held_bytes > CLIENT_OUT_HIGH_BYTES;
+           ((conn_out_len(c->conn) + c->held_bytes) | mask) > CLIENT_OUT_HIGH_BYTES;
+}
+
+static bool is_held_back(struct client *c, const struct resp_request *in) {
+    return may_be_full(c, 0) || client_is_paused(c, in);
 }
 
 static enum client_taken execute(struct client *c, const struct resp_request *in, const char *raw) {
-    if (is_full(c))
+    if (may_be_full(c, pause_mask(c->env->pause)) && is_held_back(c, in))
         return CLIENT_NOT_YET;
     int id = command_find(in->argv[0]);
     const struct command *row = id < 0 ? NULL : command_row(id);

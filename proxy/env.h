@@ -15,6 +15,7 @@ struct evdns_base;
 struct hotkeys;
 struct local_server;
 struct near;
+struct pause;
 struct proxy_conf;
 struct slowlog;
 struct timing;
@@ -35,6 +36,7 @@ struct proxy_env {
     struct slowlog *slowlog; /* of all workers, or NULL */
     struct hotkeys *hotkeys; /* of all workers, or NULL */
     struct near *near;       /* copies of the hottest keys, or NULL */
+    struct pause *pause;     /* of all workers */
     unsigned worker;         /* its number there */
 };
 

@@ -22,6 +22,7 @@ struct proxy_conf;
 struct conf_row;
 struct hotkeys;
 struct inbox;
+struct pause;
 struct registry;
 struct slowlog;
 struct timing;
@@ -69,6 +70,8 @@ struct local_peers {
     /** Every worker is to change an option that may be changed; `worker`, which asks, has done so
      * when this returns. False when one cannot be told. */
     bool (*set_option)(void *ctx, unsigned worker, const struct conf_row *row, int64_t value);
+    /** Every worker is to look at the pause, which has changed. */
+    void (*pause)(void *ctx);
     /** The worker of an inbox is to look into it. False when it cannot be told. */
     bool (*wake)(void *ctx, struct inbox *inbox);
     /** Every worker is to begin its counters anew; `worker` at once. */
@@ -87,6 +90,7 @@ struct local_server {
     const struct timing *const *timings; /* of each worker, or NULL */
     struct slowlog *slowlog;             /* of all workers, or NULL */
     struct hotkeys *hotkeys;             /* of all workers, or NULL */
+    struct pause *pause;                 /* of all workers */
     const struct local_peers *peers;     /* NULL: there is nobody to be reached */
     struct topology *topology;           /* of this worker: ring and node states, for INFO */
     struct tracking *tracking;           /* of this worker */

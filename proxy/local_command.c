@@ -76,13 +76,20 @@ static void add_word(struct words *words, bool wanted, const char *word) {
         words->word[words->count++] = word;
 }
 
+/* What Redis calls so, of what is for admins here. */
+static bool is_admin(const struct local_entry *entry) {
+    return entry->id == COMMAND_CONFIG || (entry->row->flags & COMMAND_ADMIN) != 0 ||
+           (entry->id == COMMAND_CLIENT && entry->sub != NULL &&
+            (entry->sub->flags & LOCAL_ADMIN) != 0);
+}
+
 static struct words flags_of(const struct local_entry *entry) {
     struct words words = {.count = 0};
     unsigned flags = entry->row->flags;
-    bool is_config = entry->id == COMMAND_CONFIG;
     add_word(&words, (flags & COMMAND_WRITE) != 0, "write");
     add_word(&words, (flags & COMMAND_READ) != 0, "readonly");
-    add_word(&words, is_config && entry->sub != NULL, "admin");
+    add_word(&words, is_admin(entry) && (entry->id != COMMAND_CONFIG || entry->sub != NULL),
+             "admin");
     bool pubsub = strcmp(entry->row->group, "pubsub") == 0;
     add_word(&words, pubsub && (entry->row->subcommands == NULL || entry->sub != NULL), "pubsub");
     add_word(&words, pubsub && entry->row->subcommands == NULL && entry->id != COMMAND_PUBLISH,
@@ -97,14 +104,13 @@ static struct words categories_of(const struct local_entry *entry) {
     struct words words = {.count = 0};
     unsigned flags = entry->row->flags;
     const char *group = entry->row->group;
-    bool is_admin = entry->id == COMMAND_CONFIG || entry->id == COMMAND_INFO;
     add_word(&words, strcmp(group, "generic") == 0 || entry->id == COMMAND_DBSIZE, "@keyspace");
     add_word(&words, (flags & COMMAND_READ) != 0, "@read");
     add_word(&words, (flags & COMMAND_WRITE) != 0, "@write");
     add_word(&words, strcmp(group, "string") == 0, "@string");
-    add_word(&words, entry->id == COMMAND_CONFIG, "@admin");
+    add_word(&words, is_admin(entry), "@admin");
     add_word(&words, true, (flags & COMMAND_FAST) != 0 ? "@fast" : "@slow");
-    add_word(&words, is_admin, "@dangerous");
+    add_word(&words, is_admin(entry) || entry->id == COMMAND_INFO, "@dangerous");
     add_word(&words, strcmp(group, "connection") == 0 || entry->id == COMMAND_COMMAND,
              "@connection");
     add_word(&words, strcmp(group, "transactions") == 0, "@transaction");

@@ -38,7 +38,8 @@ static void slow_get(const struct local_call *call) {
     int64_t count = SLOW_DEFAULT;
     size_t found = 0;
     if (call->argc > 3) {
-        reply_error(call->out, REPLY_SLOWLOG_ARGS, NULL);
+        reply_error_with(call->out, REPLY_SUBCOMMAND_ARGS,
+                         (struct span[]){SPAN("GET"), SPAN("SLOWLOG")}, 2);
         return;
     }
     if (call->argc == 3 && (!span_to_int64(call->argv[2], &count) || count < -1)) {

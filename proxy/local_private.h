@@ -1,9 +1,9 @@
 /*
  * local_private: what local.c (connection and dispatch), local_auth.c (AUTH, HELLO), local_acl.c
- * (ACL), local_client.c and local_kill.c (CLIENT), local_command.c and local_docs.c (COMMAND),
- * local_pubsub.c (PUBSUB), local_config.c (CONFIG), local_config_set.c, local_latency.c (SLOWLOG,
- * LATENCY), local_hotkeys.c (RF.HOTKEYS), local_server.c (MEMORY and the rest) and local_info.c
- * (INFO) share. For these alone.
+ * (ACL), local_client.c, local_kill.c, local_tracking.c and local_pause.c (CLIENT), local_command.c
+ * and local_docs.c (COMMAND), local_pubsub.c (PUBSUB), local_config.c (CONFIG), local_config_set.c,
+ * local_latency.c (SLOWLOG, LATENCY), local_hotkeys.c (RF.HOTKEYS), local_server.c (MEMORY and the
+ * rest) and local_info.c (INFO) share. For these alone.
  */
 #ifndef RINGFENCE_LOCAL_PRIVATE_H
 #define RINGFENCE_LOCAL_PRIVATE_H
@@ -106,6 +106,9 @@ local_fn local_tracking, local_caching, local_trackinginfo, local_getredir;
  */
 enum { LOCAL_TRACKS_BYTES = 4 };
 int64_t local_tracks(const struct local_client *client, char flags[LOCAL_TRACKS_BYTES]);
+
+/** local_pause, local_unpause: CLIENT PAUSE and UNPAUSE. */
+local_fn local_pause, local_unpause;
 
 /** local_publish: PUBLISH. */
 local_fn local_publish;

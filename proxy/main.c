@@ -20,6 +20,7 @@
 #include "hotkeys.h"
 #include "inbox.h"
 #include "local.h"
+#include "pause.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "registry.h"
@@ -49,6 +50,8 @@ struct proxy {
     const struct timing *timing_of[WORKERS_MAX];
     struct slowlog *slowlog;
     struct hotkeys *hotkeys;
+    struct pause pause;
+    bool pause_made;
     stats_value (*stats)[PROXY_STAT_COUNT];
     const stats_value *stats_of[WORKERS_MAX];
     struct balance *balance;
@@ -84,6 +87,7 @@ static void drain(struct proxy *p) {
     p->draining = true;
     p->drain_until_ms = clock_mono_ms() + p->conf.drain_ms;
     service_listener_finish(&p->listener);
+    pause_finish(&p->pause); /* what was held back is asked for, and may be answered */
     for (unsigned i = 0; i < p->workers_count; i++)
         worker_drain(p->workers[i]);
     const struct timeval every = {.tv_usec = 10000};
@@ -151,6 +155,12 @@ static bool on_set_option(void *ctx, unsigned worker, const struct conf_row *row
     return all;
 }
 
+static void on_pause(void *ctx) {
+    struct proxy *p = ctx;
+    for (unsigned i = 0; i < p->workers_count; i++)
+        worker_pause(p->workers[i]);
+}
+
 static bool on_wake(void *ctx, struct inbox *inbox) {
     struct proxy *p = ctx;
     return worker_wake(p->workers[inbox_worker(inbox)], inbox);
@@ -165,6 +175,7 @@ static void on_reset_stats(void *ctx, unsigned worker) {
 static bool start_workers(struct proxy *p, const char *config_file) {
     p->peers = (struct local_peers){.sweep = on_sweep,
                                     .set_option = on_set_option,
+                                    .pause = on_pause,
                                     .wake = on_wake,
                                     .reset_stats = on_reset_stats,
                                     .ctx = p};
@@ -182,6 +193,7 @@ static bool start_workers(struct proxy *p, const char *config_file) {
                                               .timings = p->timing_of,
                                               .slowlog = p->slowlog,
                                               .hotkeys = p->hotkeys,
+                                              .pause = &p->pause,
                                               .config_file = config_file,
                                               .run_id = p->run_id,
                                               .port = service_listener_port(p->listener),
@@ -260,8 +272,10 @@ static bool start(struct proxy *p, const char *config_file) {
     p->slowlog = slowlog_new(p->workers_count);
     p->hotkeys = hotkeys_new(p->workers_count, hash_seed());
     p->drain_check = p->base == NULL ? NULL : event_new(p->base, -1, EV_PERSIST, on_drain_check, p);
-    if (p->signals == NULL || p->registry == NULL || p->board == NULL || p->stats == NULL ||
-        p->timings == NULL || p->slowlog == NULL || p->hotkeys == NULL || p->drain_check == NULL) {
+    p->pause_made = pause_init(&p->pause);
+    if (!p->pause_made || p->signals == NULL || p->registry == NULL || p->board == NULL ||
+        p->stats == NULL || p->timings == NULL || p->slowlog == NULL || p->hotkeys == NULL ||
+        p->drain_check == NULL) {
         fprintf(stderr, "ringfence-proxy: out of memory\n");
         return false;
     }
@@ -319,6 +333,8 @@ static void stop(struct proxy *p) {
     free(p->timings);
     slowlog_free(&p->slowlog);
     hotkeys_free(&p->hotkeys);
+    if (p->pause_made)
+        pause_release(&p->pause);
 }
 
 static int check(struct proxy *p) {

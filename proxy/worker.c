@@ -38,6 +38,7 @@ enum message {
     MESSAGE_USERS,
     MESSAGE_SWEEP,
     MESSAGE_INBOX,
+    MESSAGE_PAUSE,
     MESSAGE_OPTION,
     MESSAGE_RESET_STATS,
     MESSAGE_DRAIN,
@@ -52,6 +53,7 @@ struct worker {
     struct mailbox *mailbox;
     struct client_list *clients;
     struct event *second; /* a timer of 1 s, faster while draining */
+    struct event *pause;  /* the end of a pause */
     bool draining;
     pthread_t thread;
     bool thread_made;
@@ -63,6 +65,18 @@ static bool arm(struct worker *w, long ms) {
     return event_add(w->second, &in) == 0; /* which needs memory the first time only */
 }
 
+/* A message that a full mailbox kept away costs a second. */
+static void look_at_pause(struct worker *w) {
+    int64_t left_us = client_list_pause(w->clients);
+    const struct timeval in = {left_us / 1000000, left_us % 1000000};
+    if (left_us != 0)
+        event_add(w->pause, &in); /* without memory: by on_second() */
+}
+
+static void on_pause(evutil_socket_t fd, short what, void *arg) {
+    look_at_pause(arg);
+}
+
 static void on_second(evutil_socket_t fd, short what, void *arg) {
     struct worker *w = arg;
     if (w->draining && client_list_count(w->clients) == 0) {
@@ -72,6 +86,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg) {
     client_tracking_figures(&w->env);
     client_hot_figures(&w->env);
     client_list_tick(w->clients, conn_loop_now_us(w->env.loop));
+    look_at_pause(w);
     arm(w, w->draining ? 10 : 1000);
 }
 
@@ -115,6 +130,9 @@ static void on_message(void *ctx, const struct mailbox_message *message) {
         inbox_drop(&inbox);
         break;
     }
+    case MESSAGE_PAUSE:
+        look_at_pause(w);
+        break;
     case MESSAGE_OPTION:
         set_option(w, message->object, (int64_t)message->number);
         break;
@@ -123,6 +141,7 @@ static void on_message(void *ctx, const struct mailbox_message *message) {
         break;
     case MESSAGE_DRAIN:
         w->draining = true;
+        look_at_pause(w);
         client_list_drain(w->clients, conn_loop_now_us(w->env.loop));
         arm(w, 10);
         break;
@@ -173,6 +192,8 @@ static void release(struct worker *w) {
     rights_free(&w->rights);
     if (w->second != NULL)
         event_free(w->second);
+    if (w->pause != NULL)
+        event_free(w->pause);
     conn_loop_free(&w->env.loop);
     if (w->env.dns != NULL)
         evdns_base_free(w->env.dns, 0);
@@ -233,6 +254,7 @@ struct worker *worker_start(struct local_server *server, const char *ring_path, 
     w->env.slowlog = server->slowlog;
     w->env.hotkeys = server->hotkeys;
     w->env.worker = server->worker;
+    w->env.pause = server->pause;
     w->env.server = server;
     w->env.stats = stats;
     w->env.loop = conn_loop_new(w->env.base);
@@ -253,8 +275,9 @@ struct worker *worker_start(struct local_server *server, const char *ring_path, 
     w->clients = client_list_new(&w->env);
     w->mailbox = mailbox_new(w->env.base, on_message, w);
     w->second = evtimer_new(w->env.base, on_second, w);
+    w->pause = evtimer_new(w->env.base, on_pause, w);
     if (w->env.topology == NULL || w->clients == NULL || w->mailbox == NULL || w->second == NULL ||
-        !arm(w, 1000))
+        w->pause == NULL || !arm(w, 1000))
         goto fail;
     bool swapped = topology_swap(w->env.topology, ring, epoch);
     ring = NULL;
@@ -297,6 +320,10 @@ bool worker_give_users(struct worker *w, struct users *users) {
 
 void worker_sweep(struct worker *w) {
     mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_SWEEP, .fd = -1});
+}
+
+void worker_pause(struct worker *w) {
+    mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_PAUSE, .fd = -1});
 }
 
 bool worker_wake(struct worker *w, struct inbox *inbox) {

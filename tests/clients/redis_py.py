@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 """redis-py, Debian's (RESP2): its defaults, values of all kinds, pipelines, errors, a restart."""
+import contextlib
 import os
+import select
+import socket
 import subprocess
 import threading
 
@@ -231,6 +234,22 @@ def redirect(r):
         reader.close()
 
 
+def pause(r):
+    key = PREFIX + "paused"
+    r.set(key, "1")
+    with contextlib.closing(socket.create_connection((HOST, PORT))) as s:
+        check_equal("CLIENT PAUSE WRITE", r.execute_command("CLIENT", "PAUSE", "20000", "WRITE"), b"OK")
+        s.sendall(b"SET %s 2\r\nGET %s\r\n" % (key.encode(), key.encode()))
+        check_equal("reads go on", [r.get(key) for _ in range(20)], [b"1"] * 20)
+        check_equal("and a write waits, with all that its client said behind it", select.select([s], [], [], 0.2)[0], [])
+        check_equal("CLIENT UNPAUSE", r.client_unpause(), b"OK")
+        s.settimeout(20)
+        check_equal("then it is done", s.recv(5), b"+OK\r\n")
+        wait_until("the new value", lambda: r.get(key) == b"2")
+    check_equal("CLIENT PAUSE of everything", r.client_pause(200), True)
+    check_equal("ends by itself", r.ping(), True)
+
+
 def restart():
     with Proxy() as proxy:
         r = redis.Redis(HOST, proxy.port, retry_on_error=[redis.ConnectionError])
@@ -256,7 +275,7 @@ def restart():
 def main():
     r = redis.Redis(HOST, PORT)
     check_equal("PING with the library's defaults", r.ping(), True)
-    for part in (strings, values, many, pipelines, transactions, errors, connection, threads, events, redirect):
+    for part in (strings, values, many, pipelines, transactions, errors, connection, threads, events, redirect, pause):
         try:
             part(r)
         except Exception as e:  # pylint: disable=broad-except

@@ -45,16 +45,19 @@ struct bench *bench_new(unsigned nodes) {
     b->base = event_base_new_with_config(config);
     event_config_free(config);
     b->blocks[0] = b->stats;
+    must(pause_init(&b->pause), "bench: pause");
     b->server = (struct local_server){.conf = &b->conf,
                                       .registry = registry_new(),
                                       .worker_stats = b->blocks,
                                       .workers = 1,
+                                      .pause = &b->pause,
                                       .config_file = "",
                                       .run_id = "0123456789012345678901234567890123456789"};
     b->env = (struct proxy_env){.conf = &b->conf,
                                 .base = b->base,
                                 .loop = conn_loop_new(b->base),
                                 .server = &b->server,
+                                .pause = &b->pause,
                                 .stats = b->stats};
     b->env.tracking = b->server.tracking = tracking_new(1000, &CLIENT_TRACKING_HANDLERS, &b->env);
     b->server.board = board_new(8, 3);
@@ -97,6 +100,7 @@ void bench_free(struct bench **pointer) {
         node_fake_free(&b->nodes[i]);
     conn_loop_free(&b->env.loop);
     registry_free(&b->server.registry);
+    pause_release(&b->pause);
     event_free(b->pulse);
     event_base_free(b->base);
     size_t count;

@@ -12,6 +12,7 @@
 
 #include "../../proxy/env.h"
 #include "../../proxy/local.h"
+#include "../../proxy/pause.h"
 #include "../../proxy/proxy_conf.h"
 #include "../../proxy/proxy_stats.h"
 #include "node_fake.h"
@@ -28,6 +29,7 @@ struct bench {
     stats_value stats[PROXY_STAT_COUNT];
     const stats_value *blocks[1];
     struct local_server server;
+    struct pause pause;
     struct proxy_env env;
     struct client_list *clients; /* NULL before bench_open() */
     struct node_fake *nodes[BENCH_NODES_MAX];

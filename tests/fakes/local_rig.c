@@ -46,12 +46,14 @@ struct local_rig *local_rig_start(void) {
     b.me.tracking = &b.my_tracking;
     b.me.channels = &b.my_channels;
     b.other.channels = &b.other_channels;
+    cr_assert(pause_init(&b.pause));
     for (int i = 0; i < LOCAL_RIG_WORKERS; i++)
         b.blocks[i] = b.stats[i];
     b.server = (struct local_server){.conf = &CONF,
                                      .registry = registry_new(),
                                      .worker_stats = b.blocks,
                                      .workers = LOCAL_RIG_WORKERS,
+                                     .pause = &b.pause,
                                      .tracking = tracking_new(100, &TRACKING, NULL),
                                      .topology = topology_fake_new(3, 42, "rings/r.conf"),
                                      .config_file = "proxy.conf",

@@ -8,6 +8,7 @@
 #include "../../common/buf.h"
 #include "../../proxy/channels.h"
 #include "../../proxy/local.h"
+#include "../../proxy/pause.h"
 #include "../../proxy/proxy_stats.h"
 #include "../../proxy/tracking.h"
 
@@ -18,6 +19,7 @@ struct local_rig {
     stats_value stats[LOCAL_RIG_WORKERS][PROXY_STAT_COUNT];
     const stats_value *blocks[LOCAL_RIG_WORKERS];
     struct local_server server;
+    struct pause pause;
     struct local_client me, other;
     struct tracking_client my_tracking;
     struct channels_client my_channels, other_channels;

@@ -55,14 +55,16 @@ static void start(struct sim *sim, struct sim_proxy *p, unsigned ring) {
                                 .base = (struct event_base *)&p->process,
                                 .loop = conn_loop_new((struct event_base *)&p->process),
                                 .server = &p->server,
+                                .pause = &p->pause,
                                 .stats = p->stats};
     if (sim_profile(sim)->hot)
         keep_copies(sim, p);
     p->env.tracking = p->server.tracking = tracking_new(1000, &CLIENT_TRACKING_HANDLERS, &p->env);
     p->env.topology = p->server.topology = topology_new(&p->env, "");
     p->clients = client_list_new(&p->env);
-    if (p->server.registry == NULL || p->env.tracking == NULL || p->env.topology == NULL ||
-        p->clients == NULL || !topology_swap(p->env.topology, sim_ring(ring), 1))
+    if (!pause_init(&p->pause) || p->server.registry == NULL || p->env.tracking == NULL ||
+        p->env.topology == NULL || p->clients == NULL ||
+        !topology_swap(p->env.topology, sim_ring(ring), 1))
         abort();
     p->ring = ring;
     sim_net_listen(sim, sim_proxy_port(p->index), &p->process, on_accept, p);
@@ -86,6 +88,7 @@ static void stop(struct sim_proxy *p) {
     near_free(&p->env.near);
     hotkeys_free(&p->env.hotkeys);
     registry_free(&p->server.registry);
+    pause_release(&p->pause);
 }
 
 void sim_proxies_free(struct sim *sim) {

@@ -7,6 +7,7 @@
 
 #include "../../proxy/env.h"
 #include "../../proxy/local.h"
+#include "../../proxy/pause.h"
 #include "../../proxy/proxy_conf.h"
 #include "../../proxy/proxy_stats.h"
 #include "sim.h"
@@ -18,6 +19,7 @@ struct sim_proxy {
     unsigned index;
     struct proxy_conf conf;
     struct local_server server;
+    struct pause pause;
     struct proxy_env env;
     stats_value stats[PROXY_STAT_COUNT];
     struct client_list *clients;

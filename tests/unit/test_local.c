@@ -417,7 +417,7 @@ Test(local, help_names_every_subcommand) {
     struct local_rig *b = local_rig_start();
     local_rig_expect_has(
         b, "CLIENT HELP",
-        "*31\r\n+CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n"
+        "*35\r\n+CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n"
         "+ID\r\n+    ");
     local_rig_expect_has(b, "CLIENT HELP", "+SETNAME <name>\r\n");
     local_rig_expect_has(b, "COMMAND HELP", "+GETKEYS <command> [<arg> ...]\r\n");
@@ -647,6 +647,33 @@ Test(local, tracking_answers_as_redis) {
     local_rig_ask(b, "HELLO 3");
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
         local_rig_expect(b, CASES[i][0], CASES[i][1]);
+}
+
+Test(local, pause_answers_as_redis) {
+    static const char *const CASES[][2] = {
+        {"CLIENT PAUSE x", "-ERR timeout is not an integer or out of range\r\n"},
+        {"CLIENT PAUSE -1", "-ERR timeout is negative\r\n"},
+        {"CLIENT PAUSE 99999999999999999999", "-ERR timeout is not an integer or out of range\r\n"},
+        {"CLIENT PAUSE 3600001", "-ERR timeout is not an integer or out of range\r\n"},
+        {"CLIENT PAUSE 10 FOO", "-ERR CLIENT PAUSE mode must be WRITE or ALL\r\n"},
+        {"CLIENT PAUSE", "-ERR wrong number of arguments for 'client|pause' command\r\n"},
+        {"CLIENT PAUSE 10 WRITE X",
+         "-ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.\r\n"},
+        {"CLIENT PAUSE 0", "+OK\r\n"},
+        {"CLIENT UNPAUSE x", "-ERR wrong number of arguments for 'client|unpause' command\r\n"},
+        {"CLIENT UNPAUSE", "+OK\r\n"},
+        {"CLIENT PAUSE 1000 all", "+OK\r\n"},
+    };
+    struct local_rig *b = local_rig_start();
+    int64_t left_us, now_us = LOCAL_RIG_NOW_MS * INT64_C(1000);
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+        local_rig_expect(b, CASES[i][0], CASES[i][1]);
+    cr_assert_eq(pause_now(&b->pause, now_us, &left_us), PAUSE_ALL);
+    cr_assert_eq(left_us, 1000000);
+    local_rig_expect(b, "CLIENT UNPAUSE", "+OK\r\n");
+    local_rig_expect(b, "CLIENT PAUSE 500 WRITE", "+OK\r\n");
+    cr_assert_eq(pause_now(&b->pause, now_us, &left_us), PAUSE_WRITE);
+    cr_assert_eq(left_us, 500000);
 }
 
 Test(local, resp2_ends_tracking) {
