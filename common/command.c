@@ -403,6 +403,10 @@ static const struct command ROWS[] = {
         .name = "rf.version", .arity = 2, KEYS(1, 1, 1, "RO"), .flags = LINK | T, .args = "key",
         .group = "server", .since = "7.0.0", .complexity = "O(1), asks the table",
         .summary = "A row's version (0: no row) and whether it is live."},
+    [COMMAND_RF_SCOPE] = {
+        .name = "rf.scope", .arity = -4, .flags = LINK, .args = "numprefixes prefix [prefix ...] command [arg ...]",
+        .group = "server", .since = "7.0.0", .complexity = "by command",
+        .summary = "A command about all keys, for those with some prefixes alone."},
 };
 /* clang-format on */
 

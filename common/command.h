@@ -100,6 +100,7 @@ enum command_id {
     COMMAND_RF_WATCH,
     COMMAND_RF_EXEC,
     COMMAND_RF_VERSION,
+    COMMAND_RF_SCOPE,
     COMMAND_COUNT_OF /* number of rows; not a command */
 };
 

@@ -75,6 +75,8 @@ void handlers_execute(struct session *session, const struct span *argv, uint32_t
     }
     if (id == COMMAND_RF_EXEC)
         handlers_exec(session, argv[1], argv[2]);
+    else if (id == COMMAND_RF_SCOPE)
+        handlers_scoped(session, argv, argc);
     else if ((row->flags & COMMAND_TABLE) != 0)
         handlers_query(session, id, argv, argc);
     else if ((row->flags & COMMAND_WRITE) != 0)

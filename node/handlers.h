@@ -8,6 +8,7 @@
 
 #include "../common/span.h"
 
+struct scope;
 struct server;
 struct session;
 
@@ -33,8 +34,14 @@ void handlers_read(struct session *session, int id, const struct span *argv, uin
 /** handlers_query(session, id, argv, argc): a command that is answered past the cache. */
 void handlers_query(struct session *session, int id, const struct span *argv, uint32_t argc);
 
-/** handlers_scan(session, id, argv, argc): a command about all keys (but DBSIZE). */
-void handlers_scan(struct session *session, int id, const struct span *argv, uint32_t argc);
+/** handlers_scan(session, id, scope, argv, argc): a command about all keys that are in `scope`; of
+ * these, handlers_keys(session, id, scope, argv): those that go by the order of the keys.
+ * handlers_scoped(session, argv, argc): RF.SCOPE, which has the scope before the command. */
+void handlers_scan(struct session *session, int id, const struct scope *scope,
+                   const struct span *argv, uint32_t argc);
+void handlers_keys(struct session *session, int id, const struct scope *scope,
+                   const struct span *argv);
+void handlers_scoped(struct session *session, const struct span *argv, uint32_t argc);
 
 /** handlers_write(session, id, argv, argc): a command that writes. */
 void handlers_write(struct session *session, int id, const struct span *argv, uint32_t argc);

@@ -6,6 +6,7 @@
 #include "../common/resp_write.h"
 #include "handlers.h"
 #include "op.h"
+#include "scope.h"
 #include "server.h"
 #include "session.h"
 #include "store.h"
@@ -88,7 +89,7 @@ static enum store_question question_of(int id) {
 void handlers_query(struct session *session, int id, const struct span *argv, uint32_t argc) {
     struct span key = command_row(id)->first_key != 0 ? argv[1] : SPAN("");
     if (key.len == 0 && id != COMMAND_DBSIZE) {
-        handlers_scan(session, id, argv, argc);
+        handlers_scan(session, id, &(struct scope){0}, argv, argc);
         return;
     }
     struct asked *asked = calloc(1, sizeof(*asked) + key.len);

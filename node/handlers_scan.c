@@ -1,5 +1,5 @@
-/* Commands about all keys: SCAN, KEYS, RANDOMKEY, FLUSHDB, FLUSHALL. They ask the table, some of
- * them in several steps, each a statement of its own. */
+/* SCAN, FLUSHDB, FLUSHALL, and which file has the other commands about all keys. They ask the
+ * table, some of them in several steps. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -7,136 +7,20 @@
 
 #include "../common/buf.h"
 #include "../common/command.h"
-#include "../common/conn.h"
-#include "../common/glob.h"
-#include "../common/hash.h"
 #include "../common/reply.h"
 #include "../common/resp_write.h"
 #include "handlers.h"
 #include "node_conf.h"
-#include "op.h"
 #include "server.h"
 #include "session.h"
-#include "store.h"
 #include "through.h"
+#include "walk.h"
 
 enum {
-    SCAN_KEYS = 10,         /* without COUNT */
-    SCAN_KEYS_MAX = 10000,  /* COUNT is a hint */
-    LIST_KEYS = 5000,       /* KEYS asks for so many at once */
-    FLUSH_KEYS = 5000,      /* so many in a transaction */
-    RANDOM_KEYS = 8,        /* one of so many neighbours */
-    PREFIX_BYTES_MAX = 1024 /* as long as a key may be */
+    SCAN_KEYS = 10,        /* without COUNT */
+    SCAN_KEYS_MAX = 10000, /* COUNT is a hint */
+    FLUSH_KEYS = 5000,     /* so many in a transaction */
 };
-
-/* The last character, four bytes of UTF-8: a key that begins with a prefix is not behind the prefix
- * and as many of these as it may have characters. */
-static const struct span LAST_CHARACTER = SPAN("\xf4\x8f\xbf\xbf");
-
-/* A command on its way through the table. */
-struct walk {
-    struct store_query query;
-    struct op *op;
-    struct server *server;
-    struct span pattern; /* of what is kept; NULL: all keys */
-    struct buf keys;     /* bulk strings that were found */
-    uint32_t found;
-    struct buf from, until; /* what query.key and query.until borrow */
-    int64_t end_mono_ms;    /* KEYS: the time it may take */
-    bool again;             /* RANDOMKEY: from the beginning; FLUSH: rows have changed already */
-    char text[];            /* the pattern's */
-};
-
-static void on_answer(struct store_query *query, enum store_status status,
-                      const struct store_answer *answer);
-
-/* ---- beginning and end ---- */
-
-static struct walk *walk_new(struct session *session, int id, struct span pattern) {
-    struct walk *walk = calloc(1, sizeof(*walk) + pattern.len);
-    struct op *op = op_new(session, id);
-    if (walk == NULL || op == NULL) {
-        free(walk);
-        free(op);
-        return NULL;
-    }
-    walk->op = op;
-    walk->server = session_server(session);
-    walk->query.done = on_answer;
-    if (pattern.ptr != NULL) {
-        memcpy(walk->text, pattern.ptr, pattern.len);
-        walk->pattern = span_of(walk->text, pattern.len);
-    }
-    op->outlives_session = true;
-    return walk;
-}
-
-static void walk_free(struct walk *walk) {
-    walk->op->outlives_session = false;
-    op_free(walk->op);
-    buf_release(&walk->keys);
-    buf_release(&walk->from);
-    buf_release(&walk->until);
-    free(walk);
-}
-
-/* The first step. */
-static void start(struct session *session, struct walk *walk) {
-    enum store_status status = store_ask(session_server(session)->store, &walk->query);
-    if (status == STORE_OK) {
-        session_defer(session, walk->op);
-        return;
-    }
-    walk_free(walk);
-    handlers_fail(session, status == STORE_BUSY ? REPLY_BUSY : REPLY_DBDOWN, NULL);
-}
-
-/* Where the reply goes, once; NULL: nobody waits for it. Then finish(). */
-static struct buf *reply(struct walk *walk) {
-    return walk->op->session != NULL ? session_late(walk->op) : NULL;
-}
-
-static void finish(struct walk *walk) {
-    if (walk->op->session != NULL)
-        session_late_done(walk->op);
-    walk_free(walk);
-}
-
-static void fail(struct walk *walk, enum reply_error error) {
-    struct buf *out = reply(walk);
-    walk->server->errors++;
-    if (out != NULL)
-        reply_error(out, error, NULL);
-    finish(walk);
-}
-
-/* The keys of an answer that match. */
-static void collect(struct walk *walk, const struct store_answer *answer) {
-    for (uint32_t i = 0; i < answer->keys_count; i++) {
-        if (walk->pattern.ptr != NULL && !glob_match(walk->pattern, answer->keys[i], false))
-            continue;
-        resp_write_bulk(&walk->keys, answer->keys[i]);
-        walk->found++;
-    }
-}
-
-static void write_keys(struct walk *walk, struct buf *out) {
-    resp_write_array(out, walk->found);
-    out->failed = out->failed || walk->keys.failed;
-    buf_append(out, walk->keys.data + walk->keys.head, buf_len(&walk->keys));
-}
-
-/* From behind this key on, in byte order: no text is between the two. */
-static bool go_behind(struct walk *walk, struct span key) {
-    struct buf from;
-    buf_init(&from, 0);
-    buf_append_span(&from, key);
-    buf_append(&from, "\x01", 1);
-    buf_release(&walk->from);
-    walk->from = from;
-    walk->query.key = span_of(from.data, buf_len(&from));
-    return !from.failed;
-}
 
 /* ---- SCAN ---- */
 
@@ -148,14 +32,31 @@ static void write_scan(struct buf *out, uint64_t cursor) {
 }
 
 static void on_scan(struct walk *walk, const struct store_answer *answer) {
-    struct buf *out = reply(walk);
+    struct buf *out = walk_reply(walk);
     bool more = answer->keys_count >= walk->query.count_max;
-    collect(walk, answer);
+    walk_collect(walk, answer->keys, answer->keys_count);
     if (out != NULL) {
         write_scan(out, more ? answer->last_place + 1 : 0);
-        write_keys(walk, out);
+        walk_write_keys(walk, out);
     }
-    finish(walk);
+    walk_finish(walk);
+}
+
+/* One key more than wanted was asked for. What is at the last place is left for the next step,
+ * whose cursor then lies anywhere before it: the place of a key that is somebody else's tells what
+ * it may be called. */
+static void on_scan_scoped(struct walk *walk, const struct store_answer *answer) {
+    struct buf *out = walk_reply(walk);
+    bool more = answer->keys_count >= walk->query.count_max;
+    bool leaves = more && answer->keys_before != 0;
+    walk_collect(walk, answer->keys, leaves ? answer->keys_before : answer->keys_count);
+    if (out != NULL) {
+        write_scan(out, leaves ? scope_cursor(answer->place_before, answer->last_place)
+                        : more ? answer->last_place + 1
+                               : 0);
+        walk_write_keys(walk, out);
+    }
+    walk_finish(walk);
 }
 
 /* As Redis reads it: any number of 64 bits; none is 0. */
@@ -198,7 +99,8 @@ static int read_options(const struct span *argv, uint32_t argc, struct scan_opti
     return REPLY_ERROR_COUNT;
 }
 
-static void scan(struct session *session, const struct span *argv, uint32_t argc) {
+static void scan(struct session *session, const struct scope *scope, const struct span *argv,
+                 uint32_t argc) {
     struct scan_options options;
     uint64_t cursor;
     if (!read_cursor(argv[1], &cursor)) {
@@ -215,102 +117,15 @@ static void scan(struct session *session, const struct span *argv, uint32_t argc
         resp_write_array(session_out(session), 0);
         return;
     }
-    struct walk *walk = walk_new(session, COMMAND_SCAN, options.pattern);
-    if (walk == NULL) {
-        handlers_fail(session, REPLY_OOM, NULL);
+    struct walk *walk = walk_new(session, COMMAND_SCAN, scope, options.pattern);
+    if (walk == NULL)
         return;
-    }
     walk->query.question = STORE_SCAN;
     walk->query.place = cursor;
     walk->query.count_max = options.count < SCAN_KEYS_MAX ? (uint32_t)options.count : SCAN_KEYS_MAX;
-    start(session, walk);
-}
-
-/* ---- KEYS ---- */
-
-static void on_list(struct walk *walk, const struct store_answer *answer) {
-    collect(walk, answer);
-    if (walk->op->session == NULL) { /* nobody waits for the rest */
-        finish(walk);
-    } else if (walk->found > (uint64_t)walk->server->conf->keys_max) {
-        walk->server->errors++;
-        reply_error_number(reply(walk), REPLY_KEYS_MAX, (uint64_t)walk->server->conf->keys_max);
-        finish(walk);
-    } else if (answer->keys_count < walk->query.count_max) {
-        write_keys(walk, reply(walk));
-        finish(walk);
-    } else if (conn_loop_now_us(walk->server->loop) / 1000 >= walk->end_mono_ms) {
-        fail(walk, REPLY_TIMEOUT);
-    } else if (!go_behind(walk, answer->keys[answer->keys_count - 1])) {
-        fail(walk, REPLY_OOM);
-    } else if (store_ask(walk->server->store, &walk->query) != STORE_OK) {
-        fail(walk, REPLY_DBDOWN);
-    }
-}
-
-/* What all keys that match begin with, as far as that is text. */
-static struct span prefix_of(struct span pattern) {
-    size_t len = 0;
-    while (len < pattern.len && len < PREFIX_BYTES_MAX &&
-           memchr("*?[\\", pattern.ptr[len], 4) == NULL)
-        len++;
-    while (len != 0 && !span_is_text(span_of(pattern.ptr, len)))
-        len--;
-    return span_of(pattern.ptr, len);
-}
-
-static void list(struct session *session, struct span pattern) {
-    struct server *server = session_server(session);
-    struct walk *walk = walk_new(session, COMMAND_KEYS, pattern);
-    if (walk == NULL) {
-        handlers_fail(session, REPLY_OOM, NULL);
-        return;
-    }
-    struct span prefix = prefix_of(walk->pattern);
-    buf_append_span(&walk->until, prefix);
-    for (size_t bytes = 0; bytes < PREFIX_BYTES_MAX; bytes += LAST_CHARACTER.len)
-        buf_append_span(&walk->until, LAST_CHARACTER);
-    if (walk->until.failed) {
-        walk_free(walk);
-        handlers_fail(session, REPLY_OOM, NULL);
-        return;
-    }
-    walk->end_mono_ms = conn_loop_now_us(server->loop) / 1000 + server->conf->read_timeout_ms;
-    walk->query.question = STORE_LIST;
-    walk->query.key = prefix;
-    walk->query.until = span_of(buf_head(&walk->until), buf_len(&walk->until));
-    walk->query.count_max = LIST_KEYS;
-    start(session, walk);
-}
-
-/* ---- RANDOMKEY ---- */
-
-static void on_random(struct walk *walk, const struct store_answer *answer) {
-    if (answer->keys_count == 0 && !walk->again) { /* from there on there was none */
-        walk->again = true;
-        walk->query.place = 0;
-        if (store_ask(walk->server->store, &walk->query) != STORE_OK)
-            fail(walk, REPLY_DBDOWN);
-        return;
-    }
-    struct buf *out = reply(walk);
-    if (out != NULL && answer->keys_count != 0)
-        resp_write_bulk(out, answer->keys[hash_seed() % answer->keys_count]);
-    else if (out != NULL)
-        resp_write_null(out, walk->op->proto);
-    finish(walk);
-}
-
-static void random_key(struct session *session) {
-    struct walk *walk = walk_new(session, COMMAND_RANDOMKEY, span_of(NULL, 0));
-    if (walk == NULL) {
-        handlers_fail(session, REPLY_OOM, NULL);
-        return;
-    }
-    walk->query.question = STORE_SCAN;
-    walk->query.place = hash_seed() >> (64 - STORE_PLACE_BITS);
-    walk->query.count_max = RANDOM_KEYS;
-    start(session, walk);
+    if (scope->count != 0)
+        walk->query.count_max++;
+    walk_start(session, walk, scope->count != 0 ? on_scan_scoped : on_scan);
 }
 
 /* ---- FLUSHDB, FLUSHALL ---- */
@@ -319,16 +134,17 @@ static void random_key(struct session *session) {
 static void on_flush(struct walk *walk, const struct store_answer *answer) {
     walk->again = true;
     if (answer->count >= walk->query.count_max) {
-        if (!go_behind(walk, answer->last_key) ||
-            store_ask(walk->server->store, &walk->query) != STORE_OK)
-            fail(walk, REPLY_UNCERTAIN);
+        if (walk_go_behind(walk, answer->last_key))
+            walk_ask(walk);
+        else
+            walk_fail(walk, REPLY_UNCERTAIN);
         return;
     }
     through_everything(walk->server->through);
-    struct buf *out = reply(walk);
+    struct buf *out = walk_reply(walk);
     if (out != NULL)
         resp_write_status(out, "OK");
-    finish(walk);
+    walk_finish(walk);
 }
 
 static void flush(struct session *session, int id, const struct span *argv, uint32_t argc) {
@@ -341,65 +157,50 @@ static void flush(struct session *session, int id, const struct span *argv, uint
         handlers_fail(session, REPLY_FLUSH, NULL);
         return;
     }
-    struct walk *walk = walk_new(session, id, span_of(NULL, 0));
-    if (walk == NULL) {
-        handlers_fail(session, REPLY_OOM, NULL);
+    struct walk *walk = walk_new(session, id, &(struct scope){0}, span_of(NULL, 0));
+    if (walk == NULL)
         return;
-    }
     walk->query.question = STORE_FLUSH;
     walk->query.key = SPAN("");
     walk->query.count_max = FLUSH_KEYS;
-    start(session, walk);
+    walk_start(session, walk, on_flush);
 }
 
 /* ---- all of them ---- */
 
-static void on_answer(struct store_query *query, enum store_status status,
-                      const struct store_answer *answer) {
-    struct walk *walk = (struct walk *)query;
-    bool flushes = query->question == STORE_FLUSH;
-    if (status != STORE_OK) { /* of a statement that changes rows the outcome is not known */
-        bool unknown = flushes && (walk->again || status == STORE_FAILED);
-        if (unknown)
-            through_everything(walk->server->through);
-        fail(walk, unknown                  ? REPLY_UNCERTAIN
-                   : status == STORE_BUSY   ? REPLY_BUSY
-                   : status == STORE_LOCKED ? REPLY_LOCKED
-                                            : REPLY_DBDOWN);
-        return;
-    }
-    switch (walk->op->command) {
-    case COMMAND_SCAN:
-        on_scan(walk, answer);
-        return;
-    case COMMAND_KEYS:
-        on_list(walk, answer);
-        return;
-    case COMMAND_RANDOMKEY:
-        on_random(walk, answer);
-        return;
-    case COMMAND_FLUSHDB:
-    case COMMAND_FLUSHALL:
-        on_flush(walk, answer);
-        return;
-    }
-}
-
-void handlers_scan(struct session *session, int id, const struct span *argv, uint32_t argc) {
+void handlers_scan(struct session *session, int id, const struct scope *scope,
+                   const struct span *argv, uint32_t argc) {
     switch (id) {
     case COMMAND_SCAN:
-        scan(session, argv, argc);
+        scan(session, scope, argv, argc);
         return;
     case COMMAND_KEYS:
-        list(session, argv[1]);
-        return;
     case COMMAND_RANDOMKEY:
-        random_key(session);
+    case COMMAND_DBSIZE:
+        handlers_keys(session, id, scope, argv);
         return;
     case COMMAND_FLUSHDB:
     case COMMAND_FLUSHALL:
-        flush(session, id, argv, argc);
-        return;
+        if (scope->count == 0) {
+            flush(session, id, argv, argc);
+            return;
+        }
     }
     handlers_fail(session, REPLY_INTERNAL, NULL);
+}
+
+/* RF.SCOPE count prefix ... command ... */
+void handlers_scoped(struct session *session, const struct span *argv, uint32_t argc) {
+    int64_t count;
+    if (!span_to_int64(argv[1], &count) || count < 1 || count > (int64_t)argc - 3) {
+        handlers_fail(session, REPLY_SYNTAX, NULL);
+        return;
+    }
+    const struct scope scope = {.prefixes = argv + 2, .count = (uint32_t)count};
+    uint32_t before = 2 + scope.count;
+    int id = command_find(argv[before]);
+    if (id < 0 || command_row(id)->first_key != 0 || !command_arity_ok(id, argc - before))
+        handlers_fail(session, REPLY_SYNTAX, NULL);
+    else
+        handlers_scan(session, id, &scope, argv + before, argc - before);
 }

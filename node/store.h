@@ -191,6 +191,7 @@ enum store_question {
     STORE_ROWS,       /* the rows of `keys`, all of one moment */
     STORE_SCAN,       /* live keys from `place` on, in the order of their places */
     STORE_LIST,       /* live keys from `key` up to `until`, in byte order */
+    STORE_TALLY,      /* how many these are, of the first `count_max` */
     /* These change rows; each is a transaction of its own, and any node hears of it by the feed. */
     STORE_FLUSH, /* soft delete of live keys from `key` on, in byte order */
     STORE_SWEEP, /* soft delete of rows that have expired, if no other node is at it */
@@ -205,14 +206,16 @@ static inline bool store_question_changes(enum store_question question) {
 }
 
 struct store_answer {
-    int64_t
-        count; /* COUNT_ROWS; FLUSH, SWEEP: rows changed, fewer than asked for: no more are left */
+    int64_t count; /* COUNT_ROWS; TALLY; FLUSH, SWEEP: rows changed; of all but the first, fewer
+                      than asked for: no more are left */
     /* SCAN, LIST; borrowed during the callback. SCAN gives at least as many as asked for if there
        are, and never a part of those with one place. */
     const struct span *keys;
     uint32_t keys_count;
-    uint64_t last_place;  /* SCAN: of the last key */
-    struct span last_key; /* FLUSH: the last one, if any was changed */
+    uint64_t last_place;   /* SCAN: of the last key */
+    uint32_t keys_before;  /* SCAN: keys that are not at the last place */
+    uint64_t place_before; /* and the last place of these, if there are any */
+    struct span last_key;  /* FLUSH, TALLY: the last one, if there was any */
     /* WHOLE_ROW */
     bool found, live, active;
     struct span payload; /* borrowed during the callback */

@@ -40,6 +40,7 @@ enum store_statement {
     STORE_SQL_SCAN,
     STORE_SQL_SCAN_INDEX,
     STORE_SQL_LIST,
+    STORE_SQL_TALLY,
     STORE_SQL_FLUSH,
     STORE_SQL_SWEEP,
     /* one key each: eight parameters, one row */

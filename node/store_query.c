@@ -91,8 +91,14 @@ static struct span *read_keys(const PGresult *r, struct store_answer *a) {
         keys[i] = text(r, i, 0);
     a->keys = keys;
     a->keys_count = (uint32_t)count;
+    if (count == 0)
+        return keys;
+    a->last_place = place_of(pg_array_int64(PQgetvalue(r, count - 1, 1)));
+    while (count != 0 && place_of(pg_array_int64(PQgetvalue(r, count - 1, 1))) == a->last_place)
+        count--;
+    a->keys_before = (uint32_t)count;
     if (count != 0)
-        a->last_place = place_of(pg_array_int64(PQgetvalue(r, count - 1, 1)));
+        a->place_before = place_of(pg_array_int64(PQgetvalue(r, count - 1, 1)));
     return keys;
 }
 
@@ -104,6 +110,7 @@ static void answer(struct query_run *run) {
     struct span *keys = NULL;
     bool made = true;
     switch (query->question) {
+    case STORE_TALLY:
     case STORE_FLUSH:
     case STORE_SWEEP:
         a.last_key = PQgetisnull(r, 0, 1) ? SPAN("") : text(r, 0, 1);
@@ -166,6 +173,8 @@ static enum store_statement statement_of(const struct query_run *run) {
         return STORE_SQL_SCAN;
     case STORE_LIST:
         return STORE_SQL_LIST;
+    case STORE_TALLY:
+        return STORE_SQL_TALLY;
     case STORE_FLUSH:
         return STORE_SQL_FLUSH;
     case STORE_SWEEP:
@@ -205,6 +214,7 @@ static void make_params(const struct store_query *query, struct params *p) {
         add_number(p, query->count_max);
         return;
     case STORE_LIST:
+    case STORE_TALLY:
         add_text(p, query->key);
         add_text(p, query->until);
         add_number(p, query->count_max);

@@ -86,6 +86,9 @@ static const char *const TEXTS[] = {
     /* In byte order whatever the column's collation is. */
     [STORE_SQL_LIST] = "SELECT {K}, 0::bigint FROM {T} WHERE {L} AND {K} COLLATE \"C\" >= $1"
                        " AND {K} COLLATE \"C\" <= $2 ORDER BY {K} COLLATE \"C\" LIMIT $3",
+    [STORE_SQL_TALLY] = "SELECT count(*), max(k COLLATE \"C\") FROM (SELECT {K} AS k FROM {T}"
+                        " WHERE {L} AND {K} COLLATE \"C\" >= $1 AND {K} COLLATE \"C\" <= $2"
+                        " ORDER BY {K} COLLATE \"C\" LIMIT $3) AS counted",
     [STORE_SQL_FLUSH] =
         "WITH chosen AS MATERIALIZED (SELECT {K} AS k FROM {T} WHERE {L} AND {K} COLLATE \"C\" >= "
         "$1"

@@ -1,8 +1,12 @@
 /* Who may do what: requests are judged, and those who have not said who they are get little. */
+#include <stdio.h>
+
 #include "../common/command.h"
 #include "../common/log.h"
 #include "../common/reply.h"
+#include "../common/resp_write.h"
 #include "client_private.h"
+#include "forward.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "rights.h"
@@ -106,6 +110,33 @@ bool client_forbids(struct client *c, int id, const struct resp_request *in) {
         stats_add(&c->env->timing->rows[id].rejected, 1);
     client_close_reply(c, r, false);
     return true;
+}
+
+void client_forward_scoped(struct client *c, struct request *r, const struct resp_request *in,
+                           struct span raw) {
+    uint32_t count;
+    const struct span *prefixes = rights_prefixes(&c->local.rights, &count);
+    if (count == 0) {
+        forward_request(c->env, r, in, raw);
+        return;
+    }
+    char number[16];
+    int len = snprintf(number, sizeof(number), "%u", count);
+    struct buf scoped;
+    buf_init(&scoped, 0);
+    resp_write_array(&scoped, 2 + (uint64_t)count + in->argc);
+    resp_write_bulk(&scoped, SPAN("RF.SCOPE"));
+    resp_write_bulk(&scoped, span_of(number, (size_t)len));
+    for (uint32_t i = 0; i < count; i++)
+        resp_write_bulk(&scoped, prefixes[i]);
+    for (uint32_t i = 0; i < in->argc; i++)
+        resp_write_bulk(&scoped, in->argv[i]);
+    const struct resp_request whole = {.argv = in->argv, .argc = in->argc};
+    if (scoped.failed)
+        request_fail(r, REPLY_OOM);
+    else
+        forward_request(c->env, r, &whole, span_of(buf_head(&scoped), buf_len(&scoped)));
+    buf_release(&scoped);
 }
 
 /* ---- other users ---- */

@@ -105,6 +105,11 @@ void client_auth_tick(struct client_list *list, int64_t now_us);
 /** client_forbids(c, id, in): a client with `limited` may not do this; the error is written. */
 bool client_forbids(struct client *c, int id, const struct resp_request *in);
 
+/** client_forward_scoped(c, r, in, raw): forward_request() of a command about all keys, for those
+ * that the user of a client with `limited` may see. */
+void client_forward_scoped(struct client *c, struct request *r, const struct resp_request *in,
+                           struct span raw);
+
 /** client_finish(c): it was answered, and no more is taken from it: close once all is sent.
  * client_finish_drained(c): the same if we drain, it is owed nothing and in no transaction, and
  * nothing that it sent is unread: so close right behind a reply, where a client can see it before

@@ -225,7 +225,10 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
         c->open_writes++;
     else
         c->open_reads++;
-    forward_request(c->env, r, in, span_of(raw, in->size));
+    if (is_all && c->limited)
+        client_forward_scoped(c, r, in, span_of(raw, in->size));
+    else
+        forward_request(c->env, r, in, span_of(raw, in->size));
     return CLIENT_TAKEN;
 }
 

@@ -152,6 +152,11 @@ bool rights_covers_prefix(const struct rights_holder *holder, struct span prefix
     return holder->user == NULL || user_covers(holder->user, prefix);
 }
 
+const struct span *rights_prefixes(const struct rights_holder *holder, uint32_t *count_out) {
+    *count_out = holder->user == NULL ? 0 : holder->user->prefixes_count;
+    return holder->user == NULL ? NULL : holder->user->prefixes;
+}
+
 static bool is_before_auth(int id) {
     return id == COMMAND_AUTH || id == COMMAND_HELLO || id == COMMAND_QUIT || id == COMMAND_RESET;
 }
@@ -166,9 +171,9 @@ static bool covers_keys(const struct user *user, const struct command *row, cons
     return true;
 }
 
-/* A command over all keys: only the number of keys is for somebody who has some of them. */
-static bool covers_all(const struct user *user, int id) {
-    return user->prefixes_count == 0 || id == COMMAND_DBSIZE;
+/* A command over all keys: of those that read, somebody who has some of them sees these. */
+static bool covers_all(const struct user *user, const struct command *row) {
+    return user->prefixes_count == 0 || (row->flags & COMMAND_WRITE) == 0;
 }
 
 enum rights_verdict rights_judge(const struct rights_holder *holder, int id,
@@ -184,6 +189,6 @@ enum rights_verdict rights_judge(const struct rights_holder *holder, int id,
         return RIGHTS_NO_COMMAND;
     if (row->first_key != 0)
         return covers_keys(user, row, argv, argc) ? RIGHTS_FINE : RIGHTS_NO_KEY;
-    return (row->flags & COMMAND_LOCAL) != 0 || covers_all(user, id) ? RIGHTS_FINE
-                                                                     : RIGHTS_NO_COMMAND;
+    return (row->flags & COMMAND_LOCAL) != 0 || covers_all(user, row) ? RIGHTS_FINE
+                                                                      : RIGHTS_NO_COMMAND;
 }

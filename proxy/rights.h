@@ -68,6 +68,10 @@ enum rights_verdict rights_judge(const struct rights_holder *holder, int id,
 /** rights_is_admin(rights, holder): its user is an admin, or there are no users. */
 bool rights_is_admin(const struct rights *rights, const struct rights_holder *holder);
 
+/** rights_prefixes(holder, count_out): what its keys begin with; none: all keys are its own.
+ * Borrowed until the next swap. */
+const struct span *rights_prefixes(const struct rights_holder *holder, uint32_t *count_out);
+
 /** rights_covers_prefix(holder, prefix): all keys that begin with `prefix` are its own. */
 bool rights_covers_prefix(const struct rights_holder *holder, struct span prefix);
 

@@ -10,6 +10,7 @@
 
 #include "../harness/expect.h"
 #include "../harness/program.h"
+#include "../harness/sql.h"
 #include "../harness/stack.h"
 
 #define SECRET "sha256=2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
@@ -17,6 +18,9 @@
 #define NOAUTH "-NOAUTH Authentication required."
 #define WRONG  "-WRONGPASS invalid username-password pair or user is disabled."
 #define NOKEY  "-NOPERM this user has no permissions to access one of the keys used as arguments"
+
+/* How fast a busy machine is does not matter here. */
+#define PATIENT "--request-timeout-ms 18000 --write-timeout-ms 18000"
 
 enum { WAIT_MS = 15000, RUN_MS = 30000, EXIT_CONFIG = 6 };
 
@@ -44,7 +48,7 @@ static void open_all(void) {
     snprintf(users, sizeof(users), "%s/users", dir);
     write_users("user ops role=admin " SECRET "\nuser app role=write prefix=auth: " SECRET "\n"
                 "user reader role=read " SECRET "\n");
-    snprintf(args, sizeof(args), "--users-file %s --workers 2", users);
+    snprintf(args, sizeof(args), "--users-file %s --workers 2 " PATIENT, users);
     proxy = stack_proxy(s, args, &port);
     snprintf(log_path, sizeof(log_path), "%s/proxy.%u.log", s->dir, port);
 }
@@ -93,6 +97,82 @@ Test(auth, each_user_may_do_what_its_line_says) {
     caller_close(&app);
     caller_close(&reader);
     caller_close(&ops);
+}
+
+/* ---- commands about all keys ---- */
+
+enum { OWN = 40, STEPS_MAX = 5000 };
+
+/* All that a walk through two proxies shows, as one list of numbers behind auth:; each once. */
+static void expect_walk(struct caller *one, struct caller *other, const char *count) {
+    unsigned times[OWN] = {0}, steps = 0;
+    char cursor[32] = "0";
+    do {
+        struct caller *who = steps % 2 == 0 ? one : other;
+        caller_say_words(who, "SCAN", cursor, "COUNT", count, NULL);
+        expect_flush(who);
+        struct resp_reply *reply = caller_hear(who);
+        cr_assert(reply != NULL && reply->type == RESP_ARRAY && reply->count == 2, "%s",
+                  caller_show(reply));
+        snprintf(cursor, sizeof(cursor), "%s", reply->elements[0]->text);
+        for (size_t i = 0; i < reply->elements[1]->count; i++) {
+            const char *key = reply->elements[1]->elements[i]->text;
+            cr_assert_eq(strncmp(key, "auth:", 5), 0, "%s is somebody else's", key);
+            if (strncmp(key, "auth:own:", 9) == 0)
+                times[strtoul(key + 9, NULL, 10) % OWN]++;
+        }
+        resp_reply_free(&reply);
+        cr_assert_lt(steps++, STEPS_MAX);
+    } while (strcmp(cursor, "0") != 0);
+    for (int i = 0; i < OWN; i++)
+        cr_assert_eq(times[i], 1, "COUNT %s: auth:own:%d: %u times", count, i, times[i]);
+}
+
+static void expect_random(struct caller *who) {
+    caller_say_words(who, "RANDOMKEY", NULL);
+    expect_flush(who);
+    struct resp_reply *reply = caller_hear(who);
+    cr_assert(reply != NULL && reply->type == RESP_STRING);
+    cr_assert_eq(strncmp(reply->text, "auth:", 5), 0, "%s is somebody else's", reply->text);
+    resp_reply_free(&reply);
+}
+
+Test(auth, who_has_some_of_the_keys_sees_exactly_these) {
+    static const char *const COUNTS[] = {"1", "7", "1000"};
+    PGconn *sql = sql_open(s);
+    char args[256];
+    uint16_t second_port;
+    snprintf(args, sizeof(args), "--users-file %s " PATIENT, users);
+    pid_t second = stack_proxy(s, args, &second_port);
+    struct caller *app = logged_in("app"), *ops = logged_in("ops"),
+                  *other = expect_caller(second_port);
+    EXPECT(other, "+OK", "AUTH", "app", "secret");
+    sql_do(sql,
+           "DELETE FROM ringfence.entry WHERE key LIKE 'auth:%%';"
+           "INSERT INTO ringfence.entry (key, payload) SELECT 'auth:own:' || n, n FROM "
+           "generate_series(0, %d) AS n; INSERT INTO ringfence.entry (key, payload) SELECT "
+           "'authority:' || n, n FROM generate_series(0, 299) AS n ON CONFLICT DO NOTHING",
+           OWN - 1);
+    for (size_t i = 0; i < sizeof(COUNTS) / sizeof(COUNTS[0]); i++)
+        expect_walk(app, other, COUNTS[i]);
+    EXPECT(app, "[$auth:own:17 $auth:own:27 $auth:own:37 $auth:own:7]", "KEYS", "auth*7");
+    EXPECT(app, "[]", "KEYS", "authority:1");
+    EXPECT(ops, "[$authority:1]", "KEYS", "authority:1");
+    EXPECT(app, ":40", "DBSIZE");
+    for (int i = 0; i < 10; i++)
+        expect_random(app);
+    EXPECT(app, "-NOPERM this user has no permissions to run the 'flushall' command", "FLUSHALL");
+    EXPECT(app, "-ERR invalid cursor", "SCAN", "x");
+    EXPECT(app, "-ERR unknown command 'RF.SCOPE'*", "RF.SCOPE", "1", "a", "DBSIZE");
+    sql_do(sql, "DELETE FROM ringfence.entry WHERE key LIKE 'auth:own:%%'");
+    EXPECT(app, ":0", "DBSIZE");
+    EXPECT(app, "nil", "RANDOMKEY");
+    sql_do(sql, "DELETE FROM ringfence.entry WHERE key LIKE 'authority:%%'");
+    caller_close(&app);
+    caller_close(&ops);
+    caller_close(&other);
+    cr_assert_eq(program_stop(second, SIGTERM, WAIT_MS), 0);
+    PQfinish(sql);
 }
 
 Test(auth, an_edit_of_the_file_counts_at_once) {

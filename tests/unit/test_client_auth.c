@@ -185,6 +185,34 @@ Test(client_auth, a_user_that_is_gone_loses_its_connections_behind_their_answers
     stop(b, stays);
 }
 
+/* What a node was asked, behind what it was asked before; and its answer. */
+static bool asks(struct bench *b, struct bench_client *c, const char *says, const char *request) {
+    unsigned heard = node_fake_heard(b->nodes[0]);
+    bench_forget(c);
+    bench_say(c, says);
+    if (!BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == heard + 1))
+        return false;
+    bool same = strcmp(node_fake_request(b->nodes[0], heard), request) == 0;
+    node_fake_say(b->nodes[0], ":1\r\n");
+    return bench_hears(c, ":1\r\n") && same;
+}
+
+Test(client_auth, who_has_some_of_the_keys_is_shown_these) {
+    struct bench *b = start("user app role=write prefix=app: prefix=x " PLAIN
+                            "\nuser reader role=read " PLAIN "\n",
+                            100);
+    struct bench_client *c = bench_client_new(b);
+    cr_assert(bench_says(c, "AUTH app secret\r\n", "+OK\r\n"));
+    cr_assert(asks(b, c, "SCAN 7 MATCH *\r\n", "RF.SCOPE 2 app: x SCAN 7 MATCH *"));
+    cr_assert(asks(b, c, "KEYS *\r\n", "RF.SCOPE 2 app: x KEYS *"));
+    cr_assert(asks(b, c, "*1\r\n$9\r\nRANDOMKEY\r\n", "RF.SCOPE 2 app: x RANDOMKEY"));
+    cr_assert(asks(b, c, "DBSIZE\r\n", "RF.SCOPE 2 app: x DBSIZE"));
+    cr_assert(bench_says(c, "FLUSHALL\r\n", NOCOMMAND("flushall")));
+    cr_assert(bench_says(c, "AUTH reader secret\r\n", "+OK\r\n"));
+    cr_assert(asks(b, c, "SCAN 7\r\n", "SCAN 7"));
+    stop(b, c);
+}
+
 Test(client_auth, bcast_tells_of_no_keys_but_ones_own) {
     struct bench *b = start(USERS, 100);
     struct bench_client *c = bench_client_new(b);

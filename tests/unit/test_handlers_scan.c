@@ -128,6 +128,87 @@ Test(handlers_scan, takes_a_random_key_from_the_beginning_when_none_is_behind) {
     cr_assert(session_client_hears(c, "$-1\r\n"));
 }
 
+/* ---- for those with some prefixes ---- */
+
+static void answer_places(uint32_t count, uint32_t before, uint64_t place_before, uint64_t last) {
+    const struct store_answer answer = {.keys = KEYS,
+                                        .keys_count = count,
+                                        .keys_before = before,
+                                        .place_before = place_before,
+                                        .last_place = last,
+                                        .expires_ms = -1};
+    store_fake_answer(store, 0, STORE_OK, &answer);
+}
+
+/* The cursor is not the place of a key that may be somebody else's. */
+Test(handlers_scan, scoped_shows_no_other_key_and_not_its_place) {
+    struct store_query *query = ask("RF.SCOPE 1 a SCAN 0 COUNT 2\r\n");
+    cr_assert(query->question == STORE_SCAN && query->place == 0 && query->count_max == 3);
+    answer_places(3, 2, 0x1000, 0x2fff); /* b2 is not shown, a3 left for the next step */
+    cr_assert(session_client_hears(c, "*2\r\n$4\r\n8192\r\n*1\r\n$2\r\na1\r\n"));
+    ask("RF.SCOPE 2 b a3 SCAN 8192 COUNT 2 MATCH *3\r\n");
+    answer_places(3, 0, 0, 0x2fff); /* all at one place */
+    cr_assert(session_client_hears(c, "*2\r\n$5\r\n12288\r\n*1\r\n$2\r\na3\r\n"));
+    ask("RF.SCOPE 1 c SCAN 12288 COUNT 3\r\n");
+    answer_places(3, 2, 0x3000, 0x4000); /* three, where there would have been four */
+    cr_assert(session_client_hears(c, "*2\r\n$1\r\n0\r\n*0\r\n"));
+}
+
+Test(handlers_scan, scoped_lists_and_counts_range_by_range) {
+    struct store_query *query = ask("RF.SCOPE 3 x: a a:b KEYS *\r\n");
+    cr_assert(query->question == STORE_LIST && span_equal(query->key, SPAN("x:")));
+    cr_assert_eq(memcmp(query->until.ptr, "x:\xf4\x8f\xbf\xbf", 6), 0);
+    answer_keys(KEYS, 0, 0);
+    cr_assert(span_equal(asked()->key, SPAN("a")));
+    answer_keys(KEYS, 3, 0);
+    cr_assert(session_client_hears(c, "*2\r\n$2\r\na1\r\n$2\r\na3\r\n"));
+    session_client_say(c, "RF.SCOPE 1 x: KEYS a*\r\n");
+    cr_assert(session_client_hears(c, "*0\r\n"));
+    query = ask("RF.SCOPE 2 x: a DBSIZE\r\n");
+    cr_assert(query->question == STORE_TALLY && span_equal(query->key, SPAN("x:")));
+    store_fake_answer(store, 0, STORE_OK,
+                      &(struct store_answer){.count = query->count_max, .last_key = SPAN("x:m")});
+    cr_assert(span_equal(asked()->key, SPAN("x:m\x01")));
+    store_fake_answer(store, 0, STORE_OK, &(struct store_answer){.count = 2});
+    cr_assert(span_equal(asked()->key, SPAN("a")));
+    store_fake_answer(store, 0, STORE_OK, &(struct store_answer){.count = 3});
+    cr_assert(session_client_hears(c, ":20005\r\n"));
+}
+
+Test(handlers_scan, scoped_takes_a_random_key_of_its_own) {
+    cr_assert_eq(ask("RF.SCOPE 2 x b RANDOMKEY\r\n")->question, STORE_SCAN);
+    answer_keys(KEYS, 3, 7);
+    cr_assert(session_client_hears(c, "$2\r\nb2\r\n"));
+    ask("RF.SCOPE 2 x b RANDOMKEY\r\n");
+    answer_keys(KEYS, 1, 7); /* none among the neighbours: range by range */
+    cr_assert(asked()->question == STORE_LIST && span_equal(asked()->key, SPAN("x")));
+    answer_keys(KEYS, 0, 0);
+    cr_assert(span_equal(asked()->key, SPAN("b")));
+    answer_keys(KEYS + 1, 1, 0);
+    cr_assert(session_client_hears(c, "$2\r\nb2\r\n"));
+    ask("RF.SCOPE 1 x RANDOMKEY\r\n");
+    answer_keys(KEYS, 3, 7);
+    asked();
+    answer_keys(KEYS, 0, 0);
+    cr_assert(session_client_hears(c, "$-1\r\n"));
+}
+
+Test(handlers_scan, scoped_is_for_commands_about_all_keys) {
+    static const char *const BAD[] = {"RF.SCOPE 0 a DBSIZE\r\n", "RF.SCOPE 2 a DBSIZE\r\n",
+                                      "RF.SCOPE x a DBSIZE\r\n", "RF.SCOPE 1 a GET b\r\n",
+                                      "RF.SCOPE 1 a KEYS\r\n",   "RF.SCOPE 1 a NOSUCH\r\n"};
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+        session_client_say(c, BAD[i]);
+        cr_expect(session_client_hears(c, "-ERR syntax error\r\n"), "%s", BAD[i]);
+    }
+    session_client_say(c, "RF.SCOPE 1 a FLUSHALL\r\nRF.SCOPE 1 a PING\r\n");
+    cr_assert(SESSION_UNTIL(rig, strstr(session_client_listen(c), "PONG") != NULL ||
+                                     strstr(c->heard, "\r\n-") != NULL));
+    cr_assert_eq(strncmp(c->heard, "-ERR", 4), 0);
+    cr_assert_null(strstr(c->heard, "PONG"));
+    cr_assert_eq(store_fake_queries(store), 0);
+}
+
 /* ---- FLUSHALL ---- */
 
 static void expect_error(const char *begins) {

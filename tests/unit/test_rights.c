@@ -128,6 +128,11 @@ Test(rights, roles_and_prefixes_are_judged) {
         {"app", "DEL app:1 app", RIGHTS_NO_KEY},
         {"app", "SET app:1 y:", RIGHTS_FINE},
         {"app", "DBSIZE", RIGHTS_FINE},
+        {"app", "SCAN 0", RIGHTS_FINE}, /* the node shows its own keys alone */
+        {"app", "KEYS *", RIGHTS_FINE},
+        {"app", "RANDOMKEY", RIGHTS_FINE},
+        {"part", "FLUSHALL", RIGHTS_NO_COMMAND},
+        {"part", "FLUSHDB", RIGHTS_NO_COMMAND},
         {"app", "PING y:", RIGHTS_FINE},
         {"part", "SET app:1 1", RIGHTS_FINE},
         {"part", "SET y:1 1", RIGHTS_NO_KEY},

@@ -152,6 +152,48 @@ Test(store_query, what_waits_too_long_is_given_up) {
     cr_assert_eq(second->status, STORE_BUSY);
 }
 
+/* What SCAN needs to leave the last place out. */
+static uint32_t before;
+static uint64_t place_before, last_place;
+
+static void note_places(struct store_query *query, enum store_status status,
+                        const struct store_answer *answer) {
+    cr_assert_eq(status, STORE_OK);
+    before = answer->keys_before;
+    place_before = answer->place_before;
+    last_place = answer->last_place;
+    ((struct pg_rig_ask *)((char *)query - offsetof(struct pg_rig_ask, query)))->answered = true;
+}
+
+Test(store_query, a_scan_says_which_keys_are_before_the_last_place) {
+    static const struct {
+        int64_t hashes[3];
+        uint32_t before;
+        uint64_t places[2];
+    } CASES[] = {{{1, 2, 3}, 2, {2, 3}}, {{1, 3, 3}, 1, {1, 3}}, {{3, 3, 3}, 0, {0, 3}}};
+    const uint64_t middle = (uint64_t)1 << (STORE_PLACE_BITS - 1);
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct pg_rig_ask *ask = pg_rig_ask(rig, STORE_SCAN, "");
+        ask->query.done = note_places;
+        struct pg_fake_group *group = await_group();
+        pg_fake_begin(group, 2);
+        for (int k = 0; k < 3; k++)
+            pg_fake_row(group, "ti", "key", CASES[i].hashes[k]);
+        pg_fake_end(group);
+        if (i == 0) { /* whether there is the index */
+            pg_fake_begin(group, 1);
+            pg_fake_row(group, "b", 1);
+            pg_fake_end(group);
+        }
+        pg_fake_sync(group);
+        cr_assert(PG_UNTIL(rig, ask->answered));
+        cr_assert_eq(before, CASES[i].before, "case %zu: %u", i, before);
+        cr_assert_eq(last_place, middle + CASES[i].places[1]);
+        if (before != 0)
+            cr_assert_eq(place_before, middle + CASES[i].places[0]);
+    }
+}
+
 /* ---- those that change rows ---- */
 
 /* Its lock time-out is set before and taken back behind it. */
