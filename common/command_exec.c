@@ -35,10 +35,29 @@ bool command_in_exec(int id) {
     case COMMAND_INCRBYFLOAT:
     case COMMAND_APPEND:
     case COMMAND_SETRANGE:
+    case COMMAND_MSETNX:
+    case COMMAND_EXPIRETIME:
+    case COMMAND_PEXPIRETIME:
+    case COMMAND_RF_GET:
+    case COMMAND_RF_SETVER:
+    case COMMAND_RF_ENABLE:
+    case COMMAND_RF_DISABLE:
     case COMMAND_PING:
     case COMMAND_ECHO:
     case COMMAND_SELECT:
     case COMMAND_TIME:
+    /* these look at the proxy, and do nothing to the connection */
+    case COMMAND_INFO:
+    case COMMAND_ROLE:
+    case COMMAND_LASTSAVE:
+    case COMMAND_COMMAND:
+    case COMMAND_CONFIG:
+    case COMMAND_MODULE:
+    case COMMAND_SLOWLOG:
+    case COMMAND_LATENCY:
+    case COMMAND_ACL:
+    case COMMAND_PUBSUB:
+    case COMMAND_RF_HOTKEYS:
     case COMMAND_TX_UNWATCH:
         return true;
     }

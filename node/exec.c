@@ -11,14 +11,14 @@
 
 /* What there is room for, counted before anything is made. */
 struct sizes {
-    uint32_t steps, words, keys, watches;
+    uint32_t steps, words, keys, watches, pairs;
 };
 
 /* A transaction that is being made. */
 struct making {
     const struct node_conf *conf;
     struct exec *exec;
-    uint32_t words, edits, keys;
+    uint32_t words, edits, versions, keys, pairs;
     struct buf errors;
 };
 
@@ -69,6 +69,7 @@ static bool count_commands(const struct node_conf *conf, struct span left, struc
         sizes->steps++;
         sizes->words += in.argc;
         sizes->keys += fine ? command_key_end(command_row(id), in.argc) : 0;
+        sizes->pairs += id == COMMAND_MSETNX ? in.argc : 0;
     }
     resp_parser_release(&parser);
     return fine;
@@ -88,6 +89,7 @@ void exec_free(struct exec **pointer) {
     free(exec->edits);
     free(exec->mores);
     free(exec->watches);
+    free(exec->pairs);
     free(exec->holds);
     free(exec->errors);
     free(exec);
@@ -104,10 +106,11 @@ static struct exec *make(const struct sizes *sizes, struct span watches, struct 
     exec->edits = calloc(sizes->keys + 1, sizeof(*exec->edits));
     exec->mores = calloc(sizes->keys + 1, sizeof(*exec->mores));
     exec->watches = calloc(sizes->watches + 1, sizeof(*exec->watches));
+    exec->pairs = calloc(sizes->pairs + 1, sizeof(*exec->pairs));
     exec->holds = calloc(sizes->keys + 1, sizeof(*exec->holds));
     if (exec->steps == NULL || exec->keys == NULL || exec->bytes == NULL || exec->words == NULL ||
         exec->edits == NULL || exec->mores == NULL || exec->watches == NULL ||
-        exec->holds == NULL) {
+        exec->pairs == NULL || exec->holds == NULL) {
         exec_free(&exec);
         return NULL;
     }
@@ -148,21 +151,65 @@ static bool take_watches(struct making *m, struct span left) {
     return fine;
 }
 
+static void plan_edit(struct making *m, struct exec_step *step, const struct store_write *edit) {
+    step->edits++;
+    m->exec->edits[m->edits++] = *edit;
+    m->versions += edit->count;
+}
+
+struct pair {
+    struct span key, value;
+    uint32_t at;
+};
+
+static int by_key_and_place(const void *a, const void *b) {
+    const struct pair *x = a, *y = b;
+    int order = span_compare(x->key, y->key);
+    return order != 0 ? order : (x->at > y->at) - (x->at < y->at);
+}
+
+/* One edit of all its keys; of those that are repeated the last one counts. */
+static void plan_msetnx(struct making *m, struct exec_step *step, const struct wish *wish) {
+    struct pair *pairs = calloc(wish->count, sizeof(*pairs));
+    struct span *keys = m->exec->pairs + m->pairs, *values = keys + wish->count;
+    uint32_t count = 0;
+    if (pairs == NULL) {
+        m->errors.failed = true;
+        return;
+    }
+    for (uint32_t i = 0; i < wish->count; i++)
+        pairs[i] = (struct pair){wish->keys[i * wish->step], wish->values[i * wish->step], i};
+    qsort(pairs, wish->count, sizeof(*pairs), by_key_and_place);
+    for (uint32_t i = 0; i < wish->count; i++) {
+        if (i + 1 < wish->count && span_equal(pairs[i].key, pairs[i + 1].key))
+            continue;
+        keys[count] = pairs[i].key;
+        values[count++] = pairs[i].value;
+    }
+    free(pairs);
+    m->pairs += 2 * wish->count;
+    plan_edit(
+        m, step,
+        &(struct store_write){.op = wish->op, .count = count, .keys = keys, .values = values});
+}
+
 static void plan_edits(struct making *m, struct exec_step *step, const struct wish *wish) {
     struct exec *exec = m->exec;
-    step->first_edit = m->edits;
-    step->edits = wish->count;
+    if (step->command == COMMAND_MSETNX) {
+        plan_msetnx(m, step, wish);
+        return;
+    }
     step->want_old = wish->want_old;
     step->is_conditional = wish->is_conditional;
-    for (uint32_t i = 0; i < wish->count; i++, m->edits++) {
+    for (uint32_t i = 0; i < wish->count; i++) {
         exec->mores[m->edits] = wish->more;
-        exec->edits[m->edits] =
-            (struct store_write){.op = wish->op,
-                                 .want_old = wish->want_old,
-                                 .more = wish->has_more ? &exec->mores[m->edits] : NULL,
-                                 .count = 1,
-                                 .keys = &wish->keys[i * wish->step],
-                                 .values = &wish->values[i * wish->step]};
+        plan_edit(m, step,
+                  &(struct store_write){.op = wish->op,
+                                        .want_old = wish->want_old,
+                                        .more = wish->has_more ? &exec->mores[m->edits] : NULL,
+                                        .count = 1,
+                                        .keys = &wish->keys[i * wish->step],
+                                        .values = &wish->values[i * wish->step]});
     }
 }
 
@@ -181,7 +228,12 @@ static bool plan_step(struct making *m, struct exec_step *step) {
         reply_error(&m->errors, REPLY_NOT_INTEGER, NULL);
         return false;
     }
-    if ((row->flags & COMMAND_WRITE) != 0) {
+    step->first_edit = m->edits;
+    step->first_version = m->versions;
+    if ((row->flags & COMMAND_TABLE) != 0) {
+        plan_edit(m, step,
+                  &(struct store_write){.op = STORE_LOOK, .count = 1, .keys = step->argv + 1});
+    } else if ((row->flags & COMMAND_WRITE) != 0) {
         if (!wish_parse(m->conf, step->command, step->argv, step->argc, &wish, &m->errors))
             return false;
         if (!wish.is_read)
@@ -229,8 +281,8 @@ static void sort_keys(struct making *m) {
     }
 }
 
-static bool may_create(enum store_op op) {
-    switch (op) {
+static bool may_create(const struct store_write *edit) {
+    switch (edit->op) {
     case STORE_SET:
     case STORE_SET_NX:
     case STORE_ADD:
@@ -238,29 +290,40 @@ static bool may_create(enum store_op op) {
     case STORE_APPEND:
     case STORE_OVERLAY:
         return true;
+    case STORE_SET_VERSION:
+        return edit->more->number == 0;
     case STORE_DELETE:
     case STORE_SET_XX:
     case STORE_SET_IFEQ:
-    case STORE_SET_VERSION: /* of no row: is not for transactions, see command_in_exec() */
     case STORE_EXPIRE:
     case STORE_PERSIST:
     case STORE_ENABLE:
     case STORE_DISABLE:
+    case STORE_LOOK:
     case STORE_EXEC:
         break;
     }
     return false;
 }
 
+/* One that changes nothing leaves nothing behind: what it watches is checked in the end, too. */
+static void hold(struct making *m) {
+    struct exec *exec = m->exec;
+    for (uint32_t i = 0; i < m->edits; i++)
+        exec->plan.writes = exec->plan.writes || exec->edits[i].op != STORE_LOOK;
+    for (uint32_t i = 0; exec->plan.writes && i < exec->plan.watches_count; i++)
+        exec->holds[exec_place(exec, exec->watches[i].key)] = true;
+    for (uint32_t i = 0; i < m->edits; i++) {
+        const struct store_write *edit = &exec->edits[i];
+        for (uint32_t k = 0; k < edit->count && may_create(edit); k++)
+            exec->holds[exec_place(exec, edit->keys[k])] = true;
+    }
+}
+
 static void finish(struct making *m) {
     struct exec *exec = m->exec;
     sort_keys(m);
-    for (uint32_t i = 0; i < exec->plan.watches_count; i++)
-        exec->holds[exec_place(exec, exec->watches[i].key)] = true;
-    for (uint32_t i = 0; i < m->edits; i++) {
-        if (may_create(exec->edits[i].op))
-            exec->holds[exec_place(exec, exec->edits[i].keys[0])] = true;
-    }
+    hold(m);
     exec->errors = m->errors.data;
     size_t at = 0;
     for (uint32_t i = 0; i < exec->steps_count; i++) {

@@ -21,6 +21,7 @@ struct exec_step {
     uint32_t argc;
     struct span error; /* its reply, if it cannot be done; else empty */
     uint32_t first_edit, edits;
+    uint32_t first_version; /* of the edits' */
     bool want_old, is_conditional;
     struct range range;
 };
@@ -38,6 +39,7 @@ struct exec {
     struct store_write *edits;
     struct store_more *mores;
     struct store_watch *watches;
+    struct span *pairs; /* keys and values of MSETNX, once each */
     bool *holds;
     char *errors;
 };

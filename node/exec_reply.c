@@ -6,6 +6,7 @@
 #include "../common/command.h"
 #include "../common/resp_write.h"
 #include "exec.h"
+#include "look.h"
 #include "wish.h"
 
 bool exec_watched(const struct exec *exec, const struct store_row *rows) {
@@ -19,14 +20,28 @@ bool exec_watched(const struct exec *exec, const struct store_row *rows) {
 }
 
 /* What was written is what the commands behind it read. */
+static void apply(const struct exec *exec, const struct store_write *edit,
+                  const struct store_result *result, const uint64_t *versions,
+                  struct store_row *now) {
+    if (edit->count == 1) {
+        now[exec_place(exec, edit->keys[0])] = (struct store_row){
+            .present = result->live, .payload = result->payload, .ttl_ms = result->ttl_ms};
+        return;
+    }
+    for (uint32_t i = 0; versions[0] != 0 && i < edit->count; i++)
+        now[exec_place(exec, edit->keys[i])] =
+            (struct store_row){.present = true, .payload = edit->values[i], .ttl_ms = -1};
+}
+
 static void write_edits(const struct exec *exec, const struct exec_step *step, int proto,
                         const struct store_exec_ack *done, struct store_row *now, struct buf *out) {
-    struct store_ack ack = {.status = STORE_OK};
+    const uint64_t *versions = done->versions + step->first_version;
+    struct store_ack ack = {.status = STORE_OK, .versions = versions};
     for (uint32_t i = step->first_edit; i < step->first_edit + step->edits; i++) {
-        const struct store_result *result = &done->results[i];
-        now[exec_place(exec, exec->edits[i].keys[0])] = (struct store_row){
-            .present = result->live, .payload = result->payload, .ttl_ms = result->ttl_ms};
-        ack.changed += done->versions[i] != 0;
+        const struct store_write *edit = &exec->edits[i];
+        apply(exec, edit, &done->results[i], versions, now);
+        for (uint32_t k = 0; k < edit->count; k++)
+            ack.changed += *versions++ != 0;
     }
     if (step->edits == 1)
         ack.result = &done->results[step->first_edit];
@@ -102,6 +117,8 @@ bool exec_reply(const struct exec *exec, int proto, const struct store_exec_ack 
         const struct exec_step *step = &exec->steps[i];
         if (step->error.len != 0)
             buf_append_span(out, step->error);
+        else if (step->edits != 0 && exec->edits[step->first_edit].op == STORE_LOOK)
+            look_reply(step->command, proto, done->results[step->first_edit].row, out);
         else if (step->edits != 0)
             write_edits(exec, step, proto, done, now, out);
         else

@@ -73,6 +73,8 @@ static void answer(struct running *run, enum through_status status,
 static void on_done(struct through_write *write, enum through_status status,
                     const struct store_ack *ack) {
     struct running *run = (struct running *)((char *)write - offsetof(struct running, write));
+    if (status == THROUGH_UNCERTAIN && !run->exec->plan.writes)
+        status = THROUGH_DBDOWN; /* it changes nothing, done or not */
     answer(run, status, ack != NULL ? ack->exec : NULL, ack != NULL ? ack->detail : NULL);
 }
 

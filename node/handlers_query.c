@@ -5,6 +5,7 @@
 #include "../common/reply.h"
 #include "../common/resp_write.h"
 #include "handlers.h"
+#include "look.h"
 #include "op.h"
 #include "scope.h"
 #include "server.h"
@@ -18,51 +19,6 @@ struct asked {
     char key[];
 };
 
-static void write_expire_time(int command, const struct store_answer *a, struct buf *out) {
-    int64_t ms = !a->live ? -2 : a->expires_ms;
-    if (command == COMMAND_EXPIRETIME && ms >= 0)
-        ms = (ms + 500) / 1000;
-    resp_write_int(out, ms);
-}
-
-static void write_row(const struct store_answer *a, int proto, struct buf *out) {
-    if (!a->found) {
-        resp_write_null(out, proto);
-        return;
-    }
-    resp_write_map(out, 5, proto);
-    resp_write_bulk(out, SPAN("payload"));
-    resp_write_bulk(out, a->payload);
-    resp_write_bulk(out, SPAN("version"));
-    resp_write_int(out, (int64_t)a->version);
-    resp_write_bulk(out, SPAN("active"));
-    resp_write_int(out, a->active);
-    resp_write_bulk(out, SPAN("updated_at"));
-    resp_write_int(out, a->updated_ms);
-    resp_write_bulk(out, SPAN("expires_at"));
-    resp_write_int(out, a->expires_ms);
-}
-
-static void write_answer(const struct op *op, const struct store_answer *a, struct buf *out) {
-    switch (op->command) {
-    case COMMAND_DBSIZE:
-        resp_write_int(out, a->count);
-        return;
-    case COMMAND_EXPIRETIME:
-    case COMMAND_PEXPIRETIME:
-        write_expire_time(op->command, a, out);
-        return;
-    case COMMAND_RF_VERSION:
-        resp_write_array(out, 2);
-        resp_write_int(out, (int64_t)a->version);
-        resp_write_int(out, a->live);
-        return;
-    case COMMAND_RF_GET:
-        write_row(a, op->proto, out);
-        return;
-    }
-}
-
 static void on_answer(struct store_query *query, enum store_status status,
                       const struct store_answer *answer) {
     struct asked *asked = (struct asked *)query;
@@ -70,7 +26,10 @@ static void on_answer(struct store_query *query, enum store_status status,
     if (op->session != NULL) {
         struct buf *out = session_late(op);
         if (status == STORE_OK) {
-            write_answer(op, answer, out);
+            if (op->command == COMMAND_DBSIZE)
+                resp_write_int(out, answer->count);
+            else
+                look_reply(op->command, op->proto, answer, out);
         } else {
             session_server(op->session)->errors++;
             reply_error(out, status == STORE_BUSY ? REPLY_BUSY : REPLY_DBDOWN, NULL);

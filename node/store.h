@@ -66,6 +66,7 @@ enum store_op {
     STORE_OVERLAY,     /* write the value over it from byte more->number on */
     STORE_ENABLE,      /* make a row live again that is not; a past expiry goes */
     STORE_DISABLE,     /* make a row inactive, also one that has expired */
+    STORE_LOOK,        /* give the row back, live or not; only within a STORE_EXEC */
     /* Any number of keys. */
     STORE_EXEC, /* several one-key ops as one transaction: `exec` of the write */
 };
@@ -110,8 +111,10 @@ struct store_watch {
 struct store_exec {
     const struct store_watch *watches;
     uint32_t watches_count;
-    const struct store_write *edits; /* one key each, in the order in which they happen */
+    const struct store_write *edits; /* one key each, but for STORE_SET_NX of several; in the order
+                                        in which they happen */
     uint32_t edits_count;
+    bool writes;       /* one of them is not a STORE_LOOK */
     const bool *holds; /* per key of the write: it is locked even if there is no row, which leaves
                           an inactive row behind if no edit makes one: for keys that may be created,
                           and for watched ones */
@@ -121,7 +124,8 @@ struct store_exec_ack {
     bool refused; /* a watched row is not as it was: nothing was done; the rest is not set */
     const struct store_row *rows;       /* per key, before the edits; all of one moment */
     const struct store_result *results; /* per edit */
-    const uint64_t *versions;           /* per edit; 0: nothing was done */
+    const uint64_t *versions; /* per key of each edit, those of one behind those of the other; 0:
+                                 nothing was done */
 };
 
 /* What a one-key op came to. */
@@ -142,6 +146,7 @@ struct store_result {
     int64_t ttl_ms;      /* and until it expires, from the transaction's start; -1: never */
     bool had_old;        /* with want_old: there was a live row */
     struct span old;     /* its payload; borrowed during the callback */
+    const struct store_answer *row; /* of STORE_LOOK, else NULL; borrowed during the callback */
 };
 
 struct store_ack {

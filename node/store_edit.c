@@ -46,6 +46,7 @@ static enum store_statement statement_of(enum store_op op) {
         return STORE_SQL_EDIT_ENABLE;
     case STORE_DISABLE:
         return STORE_SQL_EDIT_DISABLE;
+    case STORE_LOOK:
     case STORE_EXEC:
         break;
     }

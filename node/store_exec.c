@@ -110,17 +110,45 @@ static void answer(struct run *run, enum store_status status, const struct store
     free(nothing);
 }
 
+/* What became of one edit: MSETNX gives no row, or one for each key. */
+static bool take_result(const struct store_write *edit, const PGresult *r, uint64_t *versions,
+                        struct store_result *result, struct store_answer *look) {
+    int count = r == NULL ? -1 : PQntuples(r);
+    if (edit->op == STORE_LOOK) {
+        if (count < 0)
+            return false;
+        store_whole_row(r, look);
+        result->row = look;
+    } else if (edit->count == 1) {
+        if (count != 1)
+            return false;
+        store_edit_result(r, versions, result);
+    } else {
+        if (count != 0 && count != (int)edit->count)
+            return false;
+        for (int i = 0; i < count; i++)
+            versions[i] = (uint64_t)pg_array_int64(PQgetvalue(r, i, 1));
+    }
+    return true;
+}
+
 static void answer_committed(struct run *run) {
     const struct store_write *write = run->base.first;
-    uint32_t edits = write->exec->edits_count;
+    const struct store_exec *done = write->exec;
+    uint32_t edits = done->edits_count, at = 0;
+    for (uint32_t i = 0; i < edits; i++)
+        at += done->edits[i].count;
     struct store_row *rows = calloc(write->count, sizeof(*rows));
     struct store_result *results = calloc(edits, sizeof(*results));
-    uint64_t *versions = calloc(edits, sizeof(*versions));
-    bool whole = rows != NULL && results != NULL && versions != NULL && run->rows != NULL;
+    struct store_answer *looks = calloc(edits, sizeof(*looks));
+    uint64_t *versions = calloc(at, sizeof(*versions));
+    bool whole =
+        rows != NULL && results != NULL && looks != NULL && versions != NULL && run->rows != NULL;
+    at = 0;
     for (uint32_t i = 0; whole && i < edits; i++) {
-        whole = run->results[i] != NULL && PQntuples(run->results[i]) == 1;
-        if (whole)
-            store_edit_result(run->results[i], &versions[i], &results[i]);
+        whole =
+            take_result(&done->edits[i], run->results[i], versions + at, &results[i], &looks[i]);
+        at += done->edits[i].count;
     }
     if (whole) {
         store_rows_match(run->rows, write->keys, write->count, rows);
@@ -131,6 +159,7 @@ static void answer_committed(struct run *run) {
     }
     free(rows);
     free(results);
+    free(looks);
     free(versions);
 }
 
@@ -244,6 +273,34 @@ static bool send_check(struct store_lane *lane, const struct store_exec *exec) {
     return sent;
 }
 
+/* MSETNX: one statement of all its keys, which may do nothing. */
+static bool send_put_nx(struct store_lane *lane, const struct store_write *edit) {
+    struct buf arrays[2];
+    for (int i = 0; i < 2; i++) {
+        buf_init(&arrays[i], 0);
+        pg_array_begin(&arrays[i], edit->count);
+        for (uint32_t k = 0; k < edit->count; k++)
+            pg_array_add(&arrays[i], i == 0 ? edit->keys[k] : edit->values[k]);
+    }
+    bool sent = send_arrays(lane, STORE_SQL_PUT_NX, arrays, 2);
+    buf_release(&arrays[0]);
+    buf_release(&arrays[1]);
+    return sent;
+}
+
+static bool send_edit(struct store_lane *lane, const struct store_write *edit) {
+    if (edit->count > 1)
+        return send_put_nx(lane, edit);
+    if (edit->op != STORE_LOOK)
+        return store_edit_statement_send(lane, edit);
+    struct buf key;
+    buf_init(&key, 0);
+    buf_append_span(&key, edit->keys[0]);
+    bool sent = send_arrays(lane, STORE_SQL_ROW, &key, 1);
+    buf_release(&key);
+    return sent;
+}
+
 /* All of the group; notes where its statements are. */
 static bool send_all(struct run *run, int lock_timeout_ms) {
     const struct store_write *write = run->base.first;
@@ -265,7 +322,7 @@ static bool send_all(struct run *run, int lock_timeout_ms) {
     }
     run->at.edits = at;
     for (uint32_t i = 0; i < exec->edits_count && sent; i++)
-        sent = store_edit_statement_send(lane, &exec->edits[i]);
+        sent = send_edit(lane, &exec->edits[i]);
     run->at.guard = at + exec->edits_count;
     return sent && send_arrays(lane, STORE_SQL_EXEC_GUARD, NULL, 0) &&
            store_lock_timeout_send(lane, 0);

@@ -158,6 +158,9 @@ void store_exec_send(struct store_lane *lane);
 bool store_edit_statement_send(struct store_lane *lane, const struct store_write *write);
 void store_edit_result(const void *result, uint64_t *version, struct store_result *out);
 
+/** store_whole_row(result, out): what STORE_SQL_ROW gave; borrows from `result` (PGresult *). */
+void store_whole_row(const void *result, struct store_answer *out);
+
 /** store_rows_match(result, keys, count, rows): the rows of `result` (PGresult *) in the order of
  * `keys`, which are sorted. Borrows from it. store_keys_send(lane, statement, keys, count): a
  * statement that takes keys. */

@@ -62,7 +62,9 @@ static struct span text(const PGresult *r, int row, int column) {
     return span_of(PQgetvalue(r, row, column), (size_t)PQgetlength(r, row, column));
 }
 
-static void read_row(const PGresult *r, struct store_answer *a) {
+void store_whole_row(const void *result, struct store_answer *a) {
+    const PGresult *r = result;
+    *a = (struct store_answer){.expires_ms = -1};
     a->found = PQntuples(r) == 1;
     if (!a->found)
         return;
@@ -120,7 +122,7 @@ static void answer(struct query_run *run) {
         a.count = PQntuples(r) == 1 ? int_or(r, 0, 0) : 0;
         break;
     case STORE_WHOLE_ROW:
-        read_row(r, &a);
+        store_whole_row(r, &a);
         break;
     case STORE_SCAN:
     case STORE_LIST:

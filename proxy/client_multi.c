@@ -286,7 +286,8 @@ static enum client_taken multi(struct client *c) {
 }
 
 static bool reads_keys(int id) {
-    return ((command_row(id)->flags & COMMAND_READ) != 0 || id == COMMAND_GETEX) &&
+    unsigned flags = command_row(id)->flags;
+    return ((flags & COMMAND_READ) != 0 || id == COMMAND_GETEX) && (flags & COMMAND_TABLE) == 0 &&
            command_in_exec(id);
 }
 

@@ -16,7 +16,7 @@ ROWS = [
         "proxy/client_tracking", "proxy/client_pause", "proxy/client_redirect", "proxy/client_channels", "proxy/client_auth", "proxy/client_hot", "proxy/request.c", "node/session.c"]),
     ("what a command means", [
         "proxy/local", "proxy/local_*", "proxy/registry", "proxy/forward",
-        "node/handlers", "node/handlers_*", "node/exec", "node/exec_reply", "node/wish", "node/wish_*", "node/status", "node/op.c", "node/walk"]),
+        "node/handlers", "node/handlers_*", "node/exec", "node/exec_reply", "node/look", "node/wish", "node/wish_*", "node/status", "node/op.c", "node/walk"]),
     ("policy", ["proxy/gather", "proxy/transaction", "proxy/topology", "proxy/request.h", "node/through", "node/through_*", "node/op.h", "node/session.h", "node/sweep"]),
     ("one resource each", ["proxy/upstream", "proxy/upstream_*", "node/cache", "node/cache_*", "node/store", "node/store_*",
                            "node/feed_pg", "node/scout"]),

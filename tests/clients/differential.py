@@ -380,8 +380,8 @@ class Draw:
         while True:
             args = self.rng.choices([self.keyed, self.local, self.wrong], [88, 10, 2])[0]()
             name = args[0].upper()
-            if name in (b"CLIENT", b"CONFIG", b"COMMAND", b"INFO", b"AUTH", b"RESET", b"HELLO", b"TIME", b"ACL", b"MSETNX",
-                        b"EXPIRETIME", b"PEXPIRETIME", b"SLOWLOG", b"LATENCY", b"MEMORY", b"OBJECT", b"MODULE", b"ROLE", b"LASTSAVE", b"DEBUG",
+            if name in (b"CLIENT", b"CONFIG", b"COMMAND", b"INFO", b"AUTH", b"RESET", b"HELLO", b"TIME", b"ACL",
+                        b"LATENCY", b"MEMORY", b"OBJECT", b"LASTSAVE", b"DEBUG",
                         b"SCAN", b"KEYS", b"RANDOMKEY", b"DBSIZE", b"FLUSHALL", b"FLUSHDB"):
                 continue
             return args

@@ -118,6 +118,91 @@ Test(transactions, run_over_several_nodes_and_answer_as_redis) {
     caller_close(&c);
 }
 
+Test(transactions, msetnx_does_all_or_nothing_over_several_nodes) {
+    const struct stack *s = stack_shared();
+    struct caller *c = expect_caller(s->proxy_port);
+    PGconn *sql = sql_open(s);
+    char a[KEY_BYTES], b[KEY_BYTES], d[KEY_BYTES];
+    stack_key_of(s, 0, "tx:nx:a", a, sizeof(a));
+    stack_key_of(s, 1, "tx:nx:b", b, sizeof(b));
+    stack_key_of(s, 2 % s->nodes, "tx:nx:d", d, sizeof(d));
+    EXPECT(c, "+OK", "MULTI");
+    EXPECT(c, "+QUEUED", "MSETNX", a, "1", b, "2", a, "3");
+    EXPECT(c, "+QUEUED", "MGET", a, b);
+    EXPECT(c, "+QUEUED", "MSETNX", d, "4", b, "5");
+    EXPECT(c, "+QUEUED", "EXISTS", d);
+    EXPECT(c, "+QUEUED", "DEL", b);
+    EXPECT(c, "+QUEUED", "MSETNX", d, "6", b, "7");
+    EXPECT(c, "[:1 [$3 $2] :0 :0 :1 :1]", "EXEC");
+    EXPECT(c, "[$3 $7 $6]", "MGET", a, b, d);
+    sql_expect(sql, "1",
+               "SELECT count(DISTINCT xmin::text) FROM ringfence.entry WHERE key IN ('%s', '%s', "
+               "'%s') AND active",
+               a, b, d);
+    /* What only kept a place is none. */
+    EXPECT(c, ":3", "DEL", a, b, d);
+    sql_do(sql, "DELETE FROM ringfence.entry WHERE key IN ('%s', '%s', '%s')", a, b, d);
+    EXPECT(c, "+OK", "WATCH", a);
+    EXPECT(c, "+OK", "MULTI");
+    EXPECT(c, "+QUEUED", "SET", b, "x", "XX");
+    EXPECT(c, "+QUEUED", "MSETNX", d, "1", b, "2");
+    EXPECT(c, "+QUEUED", "DEL", d, b);
+    EXPECT(c, "+QUEUED", "MSETNX", a, "1", b, "2");
+    EXPECT(c, "[nil :1 :2 :1]", "EXEC");
+    PQfinish(sql);
+    caller_close(&c);
+}
+
+Test(transactions, know_versions_and_switches) {
+    const struct stack *s = stack_shared();
+    struct caller *c = expect_caller(s->proxy_port);
+    PGconn *sql = sql_open(s);
+    char a[KEY_BYTES], b[KEY_BYTES], last[ANSWER_BYTES];
+    long long version, again;
+    stack_key_of(s, 0, "tx:ver:a", a, sizeof(a));
+    stack_key_of(s, 1, "tx:ver:b", b, sizeof(b));
+    cr_assert(ask(c, last,
+                  "MULTI\nRF.GET %s\nRF.SETVER %s 0 one\nRF.SETVER %s 0 two\nRF.GET %s\nEXEC", a, a,
+                  a, a));
+    cr_assert_eq(
+        sscanf(last, "[nil :%lld nil [$payload $one $version :%lld $active :1", &version, &again),
+        2, "%s", last);
+    cr_assert_eq(version, again);
+    cr_assert_eq(version, sql_int(sql, "SELECT version FROM ringfence.entry WHERE key = '%s'", a));
+    cr_assert(ask(c, last,
+                  "MULTI\nRF.DISABLE %s\nGET %s\nRF.ENABLE %s\nGET %s\nPEXPIREAT %s 4102444800123\n"
+                  "PEXPIRETIME %s\nEXPIRETIME %s\nRF.ENABLE %s\nRF.DISABLE %s\nRF.GET %s\nEXEC",
+                  a, a, a, a, a, a, a, b, b, b));
+    cr_assert_str_eq(last, "[:1 nil :1 $one :1 :4102444800123 :4102444800 :0 :0 nil]");
+    cr_assert(ask(c, last, "MULTI\nRF.GET %s\nPEXPIRETIME %s\nEXEC", a, b)); /* only reads */
+    cr_assert_eq(sscanf(last, "[[$payload $one $version :%lld", &again), 1, "%s", last);
+    cr_assert_gt(again, version);
+    cr_assert_not_null(strstr(last, "$expires_at :4102444800123] :-2]"), "%s", last);
+    sql_expect(sql, "0", "SELECT count(*) FROM ringfence.entry WHERE key = '%s'", b);
+    PQfinish(sql);
+    caller_close(&c);
+}
+
+/* Of one moment: no RF.GET is of another than the GETs beside it. */
+Test(transactions, that_only_look_leave_nothing_and_heed_a_watch) {
+    const struct stack *s = stack_shared();
+    struct caller *c = expect_caller(s->proxy_port), *other = expect_caller(s->proxy_port);
+    PGconn *sql = sql_open(s);
+    char a[KEY_BYTES], b[KEY_BYTES], last[ANSWER_BYTES];
+    stack_key_of(s, 0, "tx:look:a", a, sizeof(a));
+    stack_key_of(s, 1, "tx:look:b", b, sizeof(b));
+    cr_assert(ask(c, last, "WATCH %s %s\nMULTI\nRF.GET %s\nEXEC", a, b, a));
+    cr_assert_str_eq(last, "[nil]");
+    sql_expect(sql, "0", "SELECT count(*) FROM ringfence.entry WHERE key IN ('%s', '%s')", a, b);
+    cr_assert(ask(c, last, "WATCH %s", b));
+    cr_assert(ask(other, last, "SET %s x", b));
+    cr_assert(ask(c, last, "MULTI\nRF.GET %s\nEXEC", a));
+    cr_assert_str_eq(last, "nil");
+    PQfinish(sql);
+    caller_close(&other);
+    caller_close(&c);
+}
+
 Test(transactions, are_written_by_one_commit) {
     const struct stack *s = stack_shared();
     struct caller *c = expect_caller(s->proxy_port);

@@ -61,6 +61,18 @@ static void expect_reply(struct exec *exec, const struct store_row *rows,
     buf_release(&out);
 }
 
+/* ---- rows ---- */
+
+static struct store_row live(const char *payload, int64_t ttl_ms) {
+    return (struct store_row){
+        .present = true, .payload = span_str(payload), .version = 7, .ttl_ms = ttl_ms};
+}
+
+static struct store_result now_is(const char *payload) {
+    return (struct store_result){
+        .live = payload != NULL, .payload = span_str(payload != NULL ? payload : ""), .ttl_ms = -1};
+}
+
 /* ---- what is asked ---- */
 
 Test(exec, keys_are_distinct_and_in_the_order_of_their_bytes) {
@@ -91,6 +103,76 @@ Test(exec, many_keys_of_one_command_are_an_edit_each) {
     exec_free(&exec);
 }
 
+Test(exec, msetnx_is_one_edit_of_each_key_once) {
+    struct exec *exec = fine("", "MSETNX c 1 a 2 c 3\nMSETNX b 4 b 5\nSET d 6");
+    const struct store_write *e = exec->plan.edits;
+    cr_assert_eq(exec->plan.edits_count, 3);
+    cr_assert(e[0].op == STORE_SET_NX && e[0].count == 2);
+    cr_assert(span_equal(e[0].keys[0], SPAN("a")) && span_equal(e[0].values[0], SPAN("2")));
+    cr_assert(span_equal(e[0].keys[1], SPAN("c")) && span_equal(e[0].values[1], SPAN("3")));
+    cr_assert(e[1].op == STORE_SET_NX && e[1].count == 1);
+    cr_assert(span_equal(e[1].keys[0], SPAN("b")) && span_equal(e[1].values[0], SPAN("5")));
+    for (uint32_t i = 0; i < exec->keys_count; i++)
+        cr_expect(exec->plan.holds[i], "%u may be made", i);
+    const struct store_row rows[4] = {0};
+    const struct store_result results[] = {{0}, now_is("4"), now_is("6")};
+    const uint64_t versions[] = {7, 8, 0, 9};
+    expect_reply(exec, rows, results, versions, "*3\r\n:1\r\n:0\r\n+OK\r\n");
+    exec_free(&exec);
+}
+
+Test(exec, what_msetnx_wrote_is_read_behind_it_and_what_it_did_not_is_not) {
+    struct exec *exec = fine("", "MSETNX a 1 b 2\nMGET a b\nTTL a");
+    const struct store_row rows[] = {{.ttl_ms = -1}, live("old", 5000)};
+    const struct store_result results[1] = {0};
+    const uint64_t done[] = {7, 8}, not_done[] = {0, 0};
+    expect_reply(exec, rows, results, done, "*3\r\n:1\r\n*2\r\n$1\r\n1\r\n$1\r\n2\r\n:-1\r\n");
+    expect_reply(exec, rows, results, not_done, "*3\r\n:0\r\n*2\r\n_\r\n$3\r\nold\r\n:-2\r\n");
+    exec_free(&exec);
+}
+
+/* A row as it is at its place in the transaction is asked for there; to look holds no place. */
+Test(exec, rows_are_looked_at_in_their_turn) {
+    struct exec *exec = fine("w 3 1", "RF.GET a\nEXPIRETIME a\nPEXPIRETIME b");
+    cr_assert_eq(exec->plan.edits_count, 3);
+    cr_assert_not(exec->plan.writes);
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_expect_eq(exec->plan.edits[i].op, STORE_LOOK);
+        cr_expect_not(exec->plan.holds[i]);
+    }
+    const struct store_answer row = {.found = true,
+                                     .live = true,
+                                     .active = true,
+                                     .payload = SPAN("x"),
+                                     .version = 7,
+                                     .expires_ms = 2600,
+                                     .updated_ms = 5},
+                              none = {.expires_ms = -1};
+    const struct store_result results[] = {{.row = &row}, {.row = &row}, {.row = &none}};
+    const struct store_row rows[3] = {0};
+    const uint64_t versions[3] = {0};
+    expect_reply(exec, rows, results, versions,
+                 "*3\r\n%5\r\n$7\r\npayload\r\n$1\r\nx\r\n$7\r\nversion\r\n:7\r\n$6\r\n"
+                 "active\r\n:1\r\n$10\r\nupdated_at\r\n:5\r\n$10\r\nexpires_at\r\n:2600\r\n"
+                 ":3\r\n:-2\r\n");
+    exec_free(&exec);
+}
+
+Test(exec, versions_are_set_and_switches_turned) {
+    struct exec *exec =
+        fine("", "RF.SETVER a 0 x\nRF.SETVER b 7 y\nRF.DISABLE c\nRF.ENABLE d\nGET a\nGET c");
+    static const bool HELD[] = {true, false, false, false};
+    for (uint32_t i = 0; i < 4; i++)
+        cr_expect_eq(exec->plan.holds[i], HELD[i], "%u", i);
+    cr_assert(exec->plan.writes);
+    cr_assert_eq(exec->plan.edits[1].more->number, 7);
+    const struct store_row rows[] = {{.ttl_ms = -1}, live("b", -1), live("c", -1), {.ttl_ms = -1}};
+    const struct store_result results[] = {now_is("x"), now_is("b"), now_is(NULL), now_is("d")};
+    const uint64_t versions[] = {11, 0, 12, 13};
+    expect_reply(exec, rows, results, versions, "*6\r\n:11\r\n_\r\n:1\r\n:1\r\n$1\r\nx\r\n_\r\n");
+    exec_free(&exec);
+}
+
 Test(exec, watches_are_taken_as_they_are) {
     struct exec *exec = fine("a 7 1\nb 0 0", "GET a");
     const struct store_watch *w = exec->plan.watches;
@@ -104,10 +186,10 @@ Test(exec, watches_are_taken_as_they_are) {
 static const struct {
     const char *watches, *commands;
 } WRONG[] = {
-    {"", "PING"},       {"", "NOSUCH a"},    {"", "GET"},        {"", "DBSIZE"},
-    {"", "RF.DROP a"},  {"", "GET a\nEXEC"}, {"a 7", "GET a"},   {"a 7 1 1", "GET a"},
-    {"a x 1", "GET a"}, {"a -1 1", "GET a"}, {"~ 1 1", "GET a"}, {"", "EXPIRETIME a"},
-    {"", "MSET a 1 b"}, {"", "WATCH a"},
+    {"", "PING"},       {"", "NOSUCH a"},    {"", "GET"},          {"", "DBSIZE"},
+    {"", "RF.DROP a"},  {"", "GET a\nEXEC"}, {"a 7", "GET a"},     {"a 7 1 1", "GET a"},
+    {"a x 1", "GET a"}, {"a -1 1", "GET a"}, {"~ 1 1", "GET a"},   {"", "OBJECT ENCODING a"},
+    {"", "MSET a 1 b"}, {"", "WATCH a"},     {"", "MSETNX a 1 b"}, {"", "INFO"},
 };
 
 Test(exec, what_no_proxy_sends_is_refused) {
@@ -129,16 +211,6 @@ Test(exec, what_no_proxy_sends_is_refused) {
 }
 
 /* ---- what is answered ---- */
-
-static struct store_row live(const char *payload, int64_t ttl_ms) {
-    return (struct store_row){
-        .present = true, .payload = span_str(payload), .version = 7, .ttl_ms = ttl_ms};
-}
-
-static struct store_result now_is(const char *payload) {
-    return (struct store_result){
-        .live = payload != NULL, .payload = span_str(payload != NULL ? payload : ""), .ttl_ms = -1};
-}
 
 Test(exec, reads_are_answered_from_the_rows) {
     struct exec *exec =
