@@ -18,6 +18,7 @@ struct seen {
     bool read[SIM_OP_KEYS_MAX];
     uint32_t values[SIM_OP_KEYS_MAX];
     uint32_t count; /* of keys that it read */
+    bool refused;   /* its MSETNX did nothing: one of those keys was there */
 };
 
 static const struct sim_state *state_at(const struct sim_history *h, uint64_t moment) {
@@ -36,6 +37,12 @@ static bool was_at(struct sim *sim, unsigned key, uint32_t value, uint64_t momen
 
 static bool were_at(struct sim *sim, const struct sim_op *op, const struct seen *seen,
                     uint64_t moment) {
+    bool there = !seen->refused;
+    for (uint32_t i = 0; i < op->count; i++)
+        there = there || (op->acts[i] == SIM_ACT_NX &&
+                          state_at(sim_db_history(sim, op->keys[i]), moment)->value != ABSENT);
+    if (!there)
+        return false;
     for (uint32_t i = 0; i < op->count; i++) {
         if (seen->read[i] && !was_at(sim, op->keys[i], seen->values[i], moment))
             return false;
@@ -46,8 +53,9 @@ static bool were_at(struct sim *sim, const struct sim_op *op, const struct seen 
 /* The moment of the commit that wrote it; 0: it wrote no value. */
 static uint64_t own_moment(const struct sim *sim, const struct sim_op *op) {
     for (uint32_t i = 0; i < op->count; i++) {
-        if (op->values[i] != 0)
-            return sim_db_moment_of(sim, op->values[i]);
+        uint64_t moment = op->values[i] != 0 ? sim_db_moment_of(sim, op->values[i]) : 0;
+        if (moment != 0)
+            return moment;
     }
     return 0;
 }
@@ -123,6 +131,24 @@ static struct span element(struct span *left) {
     return one;
 }
 
+/* All of its keys were absent right before it and are written, or one was not, and none is. */
+static bool take_msetnx(struct sim *sim, const struct sim_op *op, uint32_t from, struct span answer,
+                        struct seen *seen) {
+    char text[64];
+    bool done = span_equal(answer, SPAN(":1\r\n"));
+    seen->refused = !done;
+    seen->count += op->count - from;
+    for (uint32_t i = from; i < op->count; i++) {
+        seen->read[i] = done;
+        if (done)
+            sim_wrote(sim, op, i);
+        else if (sim_db_commits(sim, op->values[i]) != 0)
+            sim_violation(sim, "MSETNX: %s: it says 0, and v%u was written",
+                          sim_op_name(sim, op, i, text), op->values[i]);
+    }
+    return done || span_equal(answer, SPAN(":0\r\n"));
+}
+
 /* One command's answer. */
 static bool take(struct sim *sim, const struct sim_op *op, uint32_t i, struct span answer,
                  struct seen *seen) {
@@ -141,6 +167,8 @@ static bool take(struct sim *sim, const struct sim_op *op, uint32_t i, struct sp
     case SIM_ACT_SET:
         sim_wrote(sim, op, i);
         return span_equal(answer, SPAN("+OK\r\n"));
+    case SIM_ACT_NX:
+        return take_msetnx(sim, op, i, answer, seen);
     case SIM_ACT_DEL:
         sim_observed(sim, op, i, false);
         return span_equal(answer, SPAN(":0\r\n")) || span_equal(answer, SPAN(":1\r\n"));
@@ -156,8 +184,11 @@ void sim_check_exec(struct sim *sim, const struct sim_op *op, struct span reply)
     }
     const char *line = (const char *)memchr(reply.ptr, '\n', reply.len) + 1;
     struct span left = span_of(line, (size_t)(reply.ptr + reply.len - line));
-    bool fine = reply.ptr[0] == '*' && strtoul(reply.ptr + 1, NULL, 10) == op->count;
-    for (uint32_t i = 0; fine && i < op->count; i++) {
+    uint32_t commands = 0; /* an MSETNX is one, and the last */
+    while (commands < op->count && (commands == 0 || op->acts[commands - 1] != SIM_ACT_NX))
+        commands++;
+    bool fine = reply.ptr[0] == '*' && strtoul(reply.ptr + 1, NULL, 10) == commands;
+    for (uint32_t i = 0; fine && i < commands; i++) {
         struct span one = element(&left);
         fine = one.ptr != NULL && take(sim, op, i, one, &seen);
     }
@@ -192,8 +223,13 @@ void sim_check_whole(struct sim *sim, const struct sim_op *op) {
     char text[64];
     uint64_t own = own_moment(sim, op);
     bool several = op->kind == SIM_OP_EXEC || op->kind == SIM_OP_MSET || op->kind == SIM_OP_MSETNX;
+    uint64_t together = own; /* of an MSETNX in a transaction, which may have done nothing */
     for (uint32_t i = 0; several && i < op->count; i++) {
-        if (op->values[i] != 0 && sim_db_moment_of(sim, op->values[i]) != own)
+        uint64_t moment = op->values[i] != 0 ? sim_db_moment_of(sim, op->values[i]) : own;
+        bool begins = op->acts[i] == SIM_ACT_NX && (i == 0 || op->acts[i - 1] != SIM_ACT_NX);
+        if (begins && moment == 0)
+            together = 0;
+        if (moment != (op->acts[i] == SIM_ACT_NX ? together : own))
             sim_violation(sim, "TORN WRITE: %s: v%u has another moment, or none",
                           sim_op_name(sim, op, i, text), op->values[i]);
     }

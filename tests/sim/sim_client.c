@@ -201,7 +201,7 @@ static void ask(struct sim_client *c, struct sim_op *op) {
     op->sent_us = sim_now_us(sim);
     op->moment = sim_db_moment(sim);
     for (uint32_t i = 0; i < op->count; i++) {
-        if (sets(op->kind) || op->acts[i] == SIM_ACT_SET)
+        if (sets(op->kind) || op->acts[i] == SIM_ACT_SET || op->acts[i] == SIM_ACT_NX)
             op->values[i] = sim_db_value(sim, op->keys[i]);
     }
     sim_check_ask(sim, op);
@@ -228,6 +228,11 @@ static void draw_acts(struct sim *sim, struct sim_op *op) {
         op->acts[i] = reads || sim_chance(sim, 250) ? SIM_ACT_GET
                       : sim_chance(sim, 800)        ? SIM_ACT_SET
                                                     : SIM_ACT_DEL;
+    uint32_t together = !reads && op->count > 1 && sim_chance(sim, 300)
+                            ? 2 + (uint32_t)sim_random(sim, op->count - 1)
+                            : 0;
+    for (uint32_t i = op->count - together; i < op->count; i++)
+        op->acts[i] = SIM_ACT_NX;
     op->kind = SIM_OP_EXEC_READ;
     for (uint32_t i = 0; i < op->count; i++) {
         if (op->acts[i] != SIM_ACT_GET)
@@ -241,6 +246,21 @@ static void queue(struct sim_client *c, const struct span *argv, uint32_t argc) 
     op->kind = SIM_OP_QUEUE;
     ask(c, op);
     resp_write_request(conn_out(c->conn), argv, argc);
+}
+
+static void queue_msetnx(struct sim_client *c, const struct sim_op *op, uint32_t from) {
+    struct sim *sim = c->process.sim;
+    struct span argv[1 + 2 * SIM_OP_KEYS_MAX] = {SPAN("MSETNX")};
+    size_t room = sim_profile(sim)->value_bytes + SIM_TEXT_BYTES;
+    char *texts = sim_alloc(sim, op->count * room);
+    uint32_t argc = 1;
+    for (uint32_t i = from; i < op->count; i++) {
+        argv[argc++] = sim_key(sim, op->keys[i]);
+        argv[argc++] = sim_value_text(sim, op->values[i], texts + i * room);
+        sim_trace(sim, "%s: queues MSETNX ... %.*s v%u", c->name, (int)argv[argc - 2].len,
+                  argv[argc - 2].ptr, op->values[i]);
+    }
+    queue(c, argv, argc);
 }
 
 static void transact(struct sim_client *c, struct sim_op *op) {
@@ -259,6 +279,10 @@ static void transact(struct sim_client *c, struct sim_op *op) {
     c->open--;
     char *text = sim_alloc(sim, sim_profile(sim)->value_bytes + SIM_TEXT_BYTES);
     for (uint32_t i = 0; i < op->count; i++) {
+        if (op->acts[i] == SIM_ACT_NX) {
+            queue_msetnx(c, op, i);
+            break;
+        }
         struct span argv[3] = {span_str(NAMES[op->acts[i]]), sim_key(sim, op->keys[i])};
         if (op->acts[i] == SIM_ACT_SET)
             argv[2] = sim_value_text(sim, op->values[i], text);

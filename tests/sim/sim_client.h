@@ -31,8 +31,9 @@ enum sim_op_kind {
     SIM_OP_KINDS
 };
 
-/* What a transaction does to a key. */
-enum sim_act { SIM_ACT_GET, SIM_ACT_SET, SIM_ACT_DEL };
+/* What a transaction does to a key. NX: all keys of this kind, which are the last ones, are set by
+ * one MSETNX. */
+enum sim_act { SIM_ACT_GET, SIM_ACT_SET, SIM_ACT_DEL, SIM_ACT_NX };
 
 /* One request. */
 struct sim_op {

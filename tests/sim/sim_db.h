@@ -64,7 +64,7 @@ struct sim_exec {
     uint32_t watches_count, keys_count, edits_count;
     uint8_t keys[SIM_KEYS_MAX];
     bool holds[SIM_KEYS_MAX];
-    struct sim_statement edits[SIM_OP_KEYS_MAX]; /* of one key each */
+    struct sim_statement edits[SIM_OP_KEYS_MAX]; /* of one key each, or an MSETNX */
     bool refused;
     struct sim_row before[SIM_KEYS_MAX]; /* `exists`: it was live */
 };

@@ -73,9 +73,11 @@ struct sim_exec *store_copy_exec(struct sim *sim, const struct store_write *writ
         const struct store_write *edit = &from->edits[i];
         struct sim_statement *st = &exec->edits[i];
         st->op = edit->op;
-        st->count = 1;
-        st->keys[0] = (uint8_t)sim_key_index(edit->keys[0]);
-        st->values[0] = store_op_takes_value(edit->op) ? sim_value_id(edit->values[0]) : 0;
+        st->count = edit->count;
+        for (uint32_t k = 0; k < edit->count; k++) {
+            st->keys[k] = (uint8_t)sim_key_index(edit->keys[k]);
+            st->values[k] = store_op_takes_value(edit->op) ? sim_value_id(edit->values[k]) : 0;
+        }
     }
     return exec;
 }
@@ -91,8 +93,9 @@ void store_finish_exec(struct store *s, struct store_write *write,
     char *texts = sim_alloc(s->sim, SIM_KEYS_MAX * room);
     for (uint32_t i = 0; i < exec->keys_count; i++)
         rows[i] = sim_exec_row(s->sim, &exec->before[i], texts + i * room);
-    for (uint32_t i = 0; i < exec->edits_count; i++) {
-        versions[i] = exec->edits[i].versions[0];
+    for (uint32_t i = 0, at = 0; i < exec->edits_count; i++) {
+        for (uint32_t k = 0; k < exec->edits[i].count; k++)
+            versions[at++] = exec->edits[i].versions[k];
         results[i] = (struct store_result){
             .live = exec->edits[i].live, .had_old = exec->edits[i].had_old, .ttl_ms = -1};
     }
