@@ -346,6 +346,10 @@ static const struct command ROWS[] = {
         .group = "server", .since = "1.0.0", .complexity = "by subcommand",
         .summary = "For tests; needs allow-debug yes.",
         .subcommands = DEBUG_SUBCOMMANDS},
+    [COMMAND_MONITOR] = {
+        .name = "monitor", .arity = 1, .flags = L | A, .args = "",
+        .group = "server", .since = "1.0.0", .complexity = "O(1), and something for each request",
+        .summary = "Shows what clients ask for, as it comes; needs allow-monitor yes."},
     [COMMAND_RF_HOTKEYS] = {
         .name = "rf.hotkeys", .arity = -1, .flags = L, .args = "[COUNT count]",
         .group = "server", .since = "7.0.0", .complexity = "O(workers)",

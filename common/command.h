@@ -77,6 +77,7 @@ enum command_id {
     COMMAND_ROLE,
     COMMAND_LASTSAVE,
     COMMAND_DEBUG,
+    COMMAND_MONITOR,
     COMMAND_TIME,
     COMMAND_RF_HOTKEYS,
     /* channels: the proxy keeps who is subscribed */

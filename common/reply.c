@@ -49,6 +49,9 @@ static const char *const TEXTS[] = {
     [REPLY_NO_PASSWORD] = "ERR AUTH <password> called without any password configured for the "
                           "default user. Are you sure your configuration is correct?",
     [REPLY_DEBUG] = "ERR DEBUG command not allowed: it needs allow-debug yes in the configuration",
+    [REPLY_MONITOR] =
+        "ERR MONITOR is not allowed here: it needs allow-monitor yes in the configuration",
+    [REPLY_MONITORS] = "ERR at most %s clients can monitor",
     [REPLY_NO_FREQUENCY] = "ERR access frequency is not tracked here",
     [REPLY_NO_IDLE_TIME] = "ERR idle time is not tracked here",
     [REPLY_SLOWLOG_COUNT] = "ERR count should be greater than or equal to -1",

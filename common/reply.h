@@ -51,6 +51,8 @@ enum reply_error {
     REPLY_INTERNAL,        /* ERR internal error; a bug of ours, logged */
     /* connection and server commands, in Redis' words where it has any; the texts are in reply.c */
     REPLY_DEBUG,
+    REPLY_MONITOR,
+    REPLY_MONITORS,
     REPLY_NO_FREQUENCY,
     REPLY_NO_IDLE_TIME,
     REPLY_SLOWLOG_COUNT,

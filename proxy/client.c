@@ -75,6 +75,7 @@ void client_leave(struct client *c) {
         return;
     c->dead = c->ended = true;
     client_auth_forget(c);
+    local_monitor_end(c->env->server, &c->local);
     registry_remove(c->env->server->registry, &c->local);
     tracking_stop(c->env->tracking, &c->tracking);
     channels_leave_all(c->env->channels, &c->channels);
@@ -146,7 +147,8 @@ static void tick(struct client *c, int64_t now_us) {
         c->finish_us = now_us;
     } else if (c->finishing && now_us - c->finish_us > CLIENT_LINGER_US) {
         client_leave(c);
-    } else if (idle_us != 0 && channels_of(&c->channels) == 0 && is_idle(c, now_us, idle_us)) {
+    } else if (idle_us != 0 && channels_of(&c->channels) == 0 && c->local.monitor == NULL &&
+               is_idle(c, now_us, idle_us)) {
         client_finish(c);
     } else if (list->draining && now_us - list->drain_us > CLIENT_DRAIN_IDLE_US &&
                is_idle(c, now_us, CLIENT_DRAIN_IDLE_US)) {
@@ -249,4 +251,6 @@ static void on_drained(void *ctx) {
     struct client *c = ctx;
     if (c->stalled)
         conn_read_again(c->conn);
+    if (c->local.monitor != NULL)
+        client_hear_lines(c, c->local.monitor);
 }

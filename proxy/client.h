@@ -53,6 +53,10 @@ void client_list_renew(struct client_list *list);
  * held back. */
 int64_t client_list_pause(struct client_list *list);
 
+/** client_list_monitor(list): who monitors has changed, or whether one may. Cost: O(clients) if one
+ * may not. */
+void client_list_monitor(struct client_list *list);
+
 /** client_list_sweep(list): close the clients that CLIENT KILL marked. Cost: O(clients). */
 void client_list_sweep(struct client_list *list);
 

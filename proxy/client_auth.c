@@ -156,7 +156,8 @@ static bool is_told_too_much(const struct client *c) {
 void client_list_renew(struct client_list *list) {
     for (struct client *c = list->first, *next; c != NULL; c = next) {
         next = c->next;
-        bool stays = local_renew(list->env->server, &c->local) && !is_told_too_much(c);
+        bool stays = local_renew(list->env->server, &c->local) && !is_told_too_much(c) &&
+                     (c->local.monitor == NULL || local_may_monitor(list->env->server, &c->local));
         c->limited = rights_limited(list->env->server->rights, &c->local.rights);
         if (stays || c->dead)
             continue;

@@ -1,5 +1,5 @@
 /* What is asked for most: a sample of the requests goes to hotkeys, and the values of the hottest
- * keys are kept in near. */
+ * keys are kept in near. Another sample is shown to those who monitor; both share one count. */
 #include <stdlib.h>
 
 #include "../common/hash.h"
@@ -7,6 +7,7 @@
 #include "../common/resp_write.h"
 #include "client_private.h"
 #include "hotkeys.h"
+#include "monitor.h"
 #include "near.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
@@ -29,13 +30,9 @@ static void count(struct client *c, const struct command *row, struct span key, 
         near_want(env->near, key, hash_ring(key), now_us);
 }
 
-void client_sample(struct client *c, const struct command *row, const struct resp_request *in) {
+static void count_keys(struct client *c, const struct command *row, const struct resp_request *in,
+                       uint32_t mean) {
     const struct proxy_env *env = c->env;
-    uint32_t mean = (uint32_t)env->conf->hotkeys_sample;
-    c->list->until_sample = UNCOUNTED_REQUESTS;
-    if (mean == 0 || env->hotkeys == NULL)
-        return;
-    c->list->until_sample = hotkeys_gap(env->hotkeys, env->worker, mean) - 1;
     if (row->subcommands != NULL) /* who looks at a key does not use it */
         return;
     uint32_t end = command_key_end(row, in->argc), counted = 0;
@@ -45,6 +42,47 @@ void client_sample(struct client *c, const struct command *row, const struct res
         if (in->argv[i].len <= (size_t)env->conf->key_bytes_max)
             count(c, row, in->argv[i], mean);
     }
+}
+
+/* Returns in how many requests the next one is counted. */
+static uint32_t take_hot(struct client *c, const struct command *row,
+                         const struct resp_request *in) {
+    const struct proxy_env *env = c->env;
+    uint32_t mean = (uint32_t)env->conf->hotkeys_sample;
+    if (mean == 0 || env->hotkeys == NULL)
+        return UNCOUNTED_REQUESTS;
+    if (!c->seen)
+        count_keys(c, row, in, mean);
+    return hotkeys_gap(env->hotkeys, env->worker, mean);
+}
+
+static uint32_t take_show(struct client *c, const struct command *row,
+                          const struct resp_request *in) {
+    const struct proxy_env *env = c->env;
+    uint32_t mean = (uint32_t)env->conf->monitor_sample;
+    if (monitor_count(env->monitor) == 0)
+        return UINT32_MAX; /* client_list_monitor() says when there is one */
+    if (!c->seen)
+        client_show(c, row, in);
+    return mean > 1 && env->hotkeys != NULL ? hotkeys_gap(env->hotkeys, env->worker, mean) : mean;
+}
+
+static uint32_t less(uint32_t until, uint32_t passed) {
+    return until > passed ? until - passed : 0;
+}
+
+void client_sample(struct client *c, const struct command *row, const struct resp_request *in) {
+    struct client_list *list = c->list;
+    uint32_t passed = list->gap + 1;
+    list->until_hot = less(list->until_hot, passed);
+    list->until_show = less(list->until_show, passed);
+    if (list->until_hot == 0)
+        list->until_hot = take_hot(c, row, in);
+    if (list->until_show == 0)
+        list->until_show = take_show(c, row, in);
+    c->seen = false;
+    list->gap = (list->until_hot < list->until_show ? list->until_hot : list->until_show) - 1;
+    list->until_sample = list->gap;
 }
 
 /* ---- copies ---- */

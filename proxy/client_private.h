@@ -1,8 +1,8 @@
 /*
  * client_private: what client.c (connections), client_read.c (requests in), client_multi.c and
- * client_watch.c (transactions), client_pause.c, client_tracking.c, client_redirect.c,
- * client_channels.c,
- * client_hot.c (what is asked for most) and request.c (replies out) share. For these alone.
+ * client_watch.c (transactions), client_monitor.c, client_pause.c, client_tracking.c,
+ * client_redirect.c, client_channels.c, client_hot.c (what is asked for most) and request.c
+ * (replies out) share. For these alone.
  */
 #ifndef RINGFENCE_CLIENT_PRIVATE_H
 #define RINGFENCE_CLIENT_PRIVATE_H
@@ -27,11 +27,16 @@ enum {
     CLIENT_DRAIN_IDLE_US = 250 * 1000, /* while draining: silent for so long, so it is closed */
 };
 
+struct inbox;
+
 struct client_list {
     const struct proxy_env *env;
     struct client *first;
     uint32_t count;
-    uint32_t until_sample; /* requests until one is counted by hotkeys; 0: now */
+    uint32_t until_sample; /* requests until one goes to client_sample(); 0: now */
+    uint32_t gap;          /* how many that were, and then: */
+    uint32_t until_hot;    /* until one is counted by hotkeys, */
+    uint32_t until_show;   /* and until one is shown to those who monitor */
     uint32_t waiting;      /* clients that wait for an answer */
     struct request *pool;  /* idle objects */
     uint32_t pool_count;
@@ -60,6 +65,7 @@ struct client {
     bool dead;        /* on its way out: replies go nowhere */
     bool waits;       /* has to authenticate: it is in the list's waiting ones */
     bool limited;     /* its requests have to be judged */
+    bool seen;        /* client_sample() has seen the request that waits */
     bool missed;      /* it could not be told of what others read (client_redirect.c) */
     int64_t waits_us; /* since when */
     struct client *waiting_next, *waiting_prev;
@@ -157,8 +163,12 @@ enum client_taken client_multi(struct client *c, const struct resp_request *in, 
 /** client_watch(c, in): WATCH, outside of MULTI, with nothing unanswered before it. */
 enum client_taken client_watch(struct client *c, const struct resp_request *in);
 
-/** client_sample(c, row, in): the request that was just read is one that hotkeys counts. */
+/** client_sample(c, row, in): the request that was just read is one that hotkeys counts, or that is
+ * shown. client_show(c, row, in): it is shown, if it may be. client_hear_lines(c, inbox): it
+ * monitors, and has lines there. */
 void client_sample(struct client *c, const struct command *row, const struct resp_request *in);
+void client_show(struct client *c, const struct command *row, const struct resp_request *in);
+void client_hear_lines(struct client *c, struct inbox *inbox);
 
 /** client_gives_copy(c, in, hash): a GET, answered from near. client_asks(c, r, in): what near has
  * to know of a request that is about to be sent. client_passed(c, r): its answer was not kept. Only

@@ -279,8 +279,10 @@ size_t client_on_read(void *ctx, const char *data, size_t len) {
         }
         if (in.argc != 0)
             taken = execute(c, &in, data + used);
-        if (taken == CLIENT_NOT_YET)
+        if (taken == CLIENT_NOT_YET) {
+            c->seen = !(may_be_full(c, pause_mask(env->pause)) && is_held_back(c, &in));
             break;
+        }
         used += in.size;
         commands++;
         if (c->local.reply >= LOCAL_REPLY_SKIP) /* SKIP, SKIPS, ON */

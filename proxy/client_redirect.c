@@ -85,6 +85,10 @@ void client_inbox(struct inbox *inbox) {
     uint64_t lost;
     if (local == NULL)
         return;
+    if (inbox_kind(inbox) == INBOX_LINES) {
+        client_hear_lines(client_of(local), inbox);
+        return;
+    }
     if (inbox_take(inbox, &records, &lost)) {
         struct span left = span_of(buf_head(&records), buf_len(&records));
         if (lost != 0) {
@@ -102,6 +106,8 @@ void client_redirect_tick(struct client_list *list) {
         struct inbox *inbox = atomic_load(&c->local.inbox);
         if (inbox != NULL)
             client_inbox(inbox);
+        if (c->local.monitor != NULL)
+            client_inbox(c->local.monitor);
     }
 }
 

@@ -14,6 +14,7 @@ struct event_base;
 struct evdns_base;
 struct hotkeys;
 struct local_server;
+struct monitor;
 struct near;
 struct pause;
 struct proxy_conf;
@@ -37,6 +38,7 @@ struct proxy_env {
     struct hotkeys *hotkeys; /* of all workers, or NULL */
     struct near *near;       /* copies of the hottest keys, or NULL */
     struct pause *pause;     /* of all workers */
+    struct monitor *monitor; /* of all workers, or NULL: nobody can */
     unsigned worker;         /* its number there */
 };
 

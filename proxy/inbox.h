@@ -17,7 +17,7 @@ struct buf;
 struct inbox;
 
 /* What the owner is told of; the owner's business. */
-enum inbox_kind { INBOX_INVALIDATIONS };
+enum inbox_kind { INBOX_INVALIDATIONS, INBOX_LINES /* of MONITOR */ };
 
 enum inbox_put {
     INBOX_WAITS, /* its worker was woken before and has yet to look */

@@ -110,6 +110,7 @@ static void reset(const struct local_call *call) {
     tracking_stop(call->server->tracking, call->client->tracking);
     local_show_tracking(call->client);
     channels_leave_all(call->server->channels, call->client->channels);
+    local_monitor_end(call->server, call->client);
     local_store_proto(call, 2);
     local_store_name(call, span_of(NULL, 0));
     local_store_user(call->server, call->client, true);
@@ -215,6 +216,7 @@ enum local_result local_execute(const struct local_server *server, struct local_
                                                       [COMMAND_PUBLISH] = local_publish,
                                                       [COMMAND_ROLE] = local_role,
                                                       [COMMAND_LASTSAVE] = local_lastsave,
+                                                      [COMMAND_MONITOR] = local_monitor,
                                                       [COMMAND_RF_HOTKEYS] = local_hotkeys};
     const struct local_call call = {server, client, now_mono_ms, argv, argc, out};
     if (id == COMMAND_QUIT) {

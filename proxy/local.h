@@ -22,6 +22,7 @@ struct proxy_conf;
 struct conf_row;
 struct hotkeys;
 struct inbox;
+struct monitor;
 struct pause;
 struct registry;
 struct slowlog;
@@ -49,6 +50,8 @@ struct local_client {
     unsigned worker;                  /* that serves it */
     _Atomic(struct inbox *) inbox;    /* of what others are to be told and it is told instead; the
                                          registry's, or NULL */
+    struct inbox *monitor;            /* it monitors, and lines come from there; or NULL */
+    stats_value monitors;             /* the same, for CLIENT LIST */
     stats_value tracks;               /* for CLIENT LIST: see local_show_tracking() */
     stats_value last_mono_ms;         /* of its last request */
     stats_value last_command;         /* command_id */
@@ -70,6 +73,8 @@ struct local_peers {
     /** Every worker is to change an option that may be changed; `worker`, which asks, has done so
      * when this returns. False when one cannot be told. */
     bool (*set_option)(void *ctx, unsigned worker, const struct conf_row *row, int64_t value);
+    /** Every worker is to know that who monitors has changed. */
+    void (*monitor)(void *ctx);
     /** Every worker is to look at the pause, which has changed. */
     void (*pause)(void *ctx);
     /** The worker of an inbox is to look into it. False when it cannot be told. */
@@ -91,6 +96,7 @@ struct local_server {
     struct slowlog *slowlog;             /* of all workers, or NULL */
     struct hotkeys *hotkeys;             /* of all workers, or NULL */
     struct pause *pause;                 /* of all workers */
+    struct monitor *monitor;             /* of all workers, or NULL */
     const struct local_peers *peers;     /* NULL: there is nobody to be reached */
     struct topology *topology;           /* of this worker: ring and node states, for INFO */
     struct tracking *tracking;           /* of this worker */
@@ -109,6 +115,11 @@ bool local_takes(int id, const struct span *argv, uint32_t argc);
 
 /** local_show_tracking(client): how it tracks has changed, and CLIENT LIST is to show it. */
 void local_show_tracking(struct local_client *client);
+
+/** local_may_monitor(server, client): its user may. local_monitor_end(server, client): it monitors
+ * no more; allowed when it did not. */
+bool local_may_monitor(const struct local_server *server, const struct local_client *client);
+void local_monitor_end(const struct local_server *server, struct local_client *client);
 
 /** local_begin(server, client): who it is when it connects. Before it is in the registry. */
 void local_begin(const struct local_server *server, struct local_client *client);

@@ -66,21 +66,20 @@ static size_t write_line(const struct local_call *call, const struct local_clien
     bool subscribed = channels_of(c->channels) != 0;
     char tracks[LOCAL_TRACKS_BYTES];
     int64_t redir = local_tracks(c, tracks);
+    bool monitors = stats_get(&c->monitors) != 0;
     /* The asker's command is not counted yet. */
     int n = snprintf(
         line, size,
-        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s%s db=0 sub=%llu "
+        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s%s%s db=0 sub=%llu "
         "psub=%llu "
         "ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 "
         "tot-mem=0 events=r cmd=%s user=%s redir=%lld resp=%d lib-name=%s lib-ver=%s "
         "tot-cmds=%llu\n",
         (unsigned long long)c->id, c->addr, c->laddr, c->fd, c->name,
         (long long)(age_ms > 0 ? age_ms / 1000 : 0),
-        (long long)(idle_ms > 0 && c != call->client ? idle_ms / 1000 : 0),
-        subscribed          ? "P"
-        : tracks[0] == '\0' ? "N"
-                            : "",
-        tracks, (unsigned long long)stats_get(&c->channels->count[BOARD_CHANNELS]),
+        (long long)(idle_ms > 0 && c != call->client ? idle_ms / 1000 : 0), monitors ? "O" : "",
+        subscribed ? "P" : "", tracks[0] == '\0' && !subscribed && !monitors ? "N" : tracks,
+        (unsigned long long)stats_get(&c->channels->count[BOARD_CHANNELS]),
         (unsigned long long)stats_get(&c->channels->count[BOARD_PATTERNS]),
         asked ? command_row((int)stats_get(&c->last_command))->name : "NULL", c->user,
         (long long)redir, c->proto, c->lib_name, c->lib_ver, (unsigned long long)commands);

@@ -107,6 +107,9 @@ local_fn local_tracking, local_caching, local_trackinginfo, local_getredir;
 enum { LOCAL_TRACKS_BYTES = 4 };
 int64_t local_tracks(const struct local_client *client, char flags[LOCAL_TRACKS_BYTES]);
 
+/** local_monitor: MONITOR. */
+local_fn local_monitor;
+
 /** local_pause, local_unpause: CLIENT PAUSE and UNPAUSE. */
 local_fn local_pause, local_unpause;
 

@@ -20,6 +20,7 @@
 #include "hotkeys.h"
 #include "inbox.h"
 #include "local.h"
+#include "monitor.h"
 #include "pause.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
@@ -51,6 +52,7 @@ struct proxy {
     struct slowlog *slowlog;
     struct hotkeys *hotkeys;
     struct pause pause;
+    struct monitor *monitor;
     bool pause_made;
     stats_value (*stats)[PROXY_STAT_COUNT];
     const stats_value *stats_of[WORKERS_MAX];
@@ -161,6 +163,15 @@ static void on_pause(void *ctx) {
         worker_pause(p->workers[i]);
 }
 
+/* Also while the workers are freed, one after the other: their clients leave. */
+static void on_monitor(void *ctx) {
+    struct proxy *p = ctx;
+    for (unsigned i = 0; i < p->workers_count; i++) {
+        if (p->workers[i] != NULL)
+            worker_monitor(p->workers[i]);
+    }
+}
+
 static bool on_wake(void *ctx, struct inbox *inbox) {
     struct proxy *p = ctx;
     return worker_wake(p->workers[inbox_worker(inbox)], inbox);
@@ -176,6 +187,7 @@ static bool start_workers(struct proxy *p, const char *config_file) {
     p->peers = (struct local_peers){.sweep = on_sweep,
                                     .set_option = on_set_option,
                                     .pause = on_pause,
+                                    .monitor = on_monitor,
                                     .wake = on_wake,
                                     .reset_stats = on_reset_stats,
                                     .ctx = p};
@@ -194,6 +206,7 @@ static bool start_workers(struct proxy *p, const char *config_file) {
                                               .slowlog = p->slowlog,
                                               .hotkeys = p->hotkeys,
                                               .pause = &p->pause,
+                                              .monitor = p->monitor,
                                               .config_file = config_file,
                                               .run_id = p->run_id,
                                               .port = service_listener_port(p->listener),
@@ -273,9 +286,10 @@ static bool start(struct proxy *p, const char *config_file) {
     p->hotkeys = hotkeys_new(p->workers_count, hash_seed());
     p->drain_check = p->base == NULL ? NULL : event_new(p->base, -1, EV_PERSIST, on_drain_check, p);
     p->pause_made = pause_init(&p->pause);
-    if (!p->pause_made || p->signals == NULL || p->registry == NULL || p->board == NULL ||
-        p->stats == NULL || p->timings == NULL || p->slowlog == NULL || p->hotkeys == NULL ||
-        p->drain_check == NULL) {
+    p->monitor = monitor_new();
+    if (!p->pause_made || p->monitor == NULL || p->signals == NULL || p->registry == NULL ||
+        p->board == NULL || p->stats == NULL || p->timings == NULL || p->slowlog == NULL ||
+        p->hotkeys == NULL || p->drain_check == NULL) {
         fprintf(stderr, "ringfence-proxy: out of memory\n");
         return false;
     }
@@ -333,6 +347,7 @@ static void stop(struct proxy *p) {
     free(p->timings);
     slowlog_free(&p->slowlog);
     hotkeys_free(&p->hotkeys);
+    monitor_free(&p->monitor);
     if (p->pause_made)
         pause_release(&p->pause);
 }

@@ -51,6 +51,8 @@ struct proxy_conf {
         hot_cache_bytes;    /* 0: of each worker, for values of its hottest keys; 0: none is kept */
     int64_t hot_cache_rate; /* 1000 requests a second for one key: then it is hot */
     int64_t hot_cache_ms;   /* 100: a value is kept no longer */
+    bool allow_monitor;     /* false */
+    int64_t monitor_sample; /* 1: one request in so many is shown by MONITOR */
     bool allow_debug;       /* false */
     int64_t log_level;      /* index into debug, info, warn, error */
     char *compat_redis_version; /* "7.4.0": what HELLO and INFO say for clients that ask */

@@ -87,6 +87,8 @@ static const struct stats_row ROWS[] = {
     [PROXY_STAT_EVENT_GAPS] = {"stats", "keyspace_gaps", STATS_COUNTER, "",
                                "times that a worker's subscribers were told that events may be "
                                "lost"},
+    [PROXY_STAT_MONITOR_LOST] = {"stats", "monitor_lines_lost", STATS_COUNTER, "",
+                                 "lines of MONITOR that a client was too slow for"},
     [PROXY_STAT_RELOADS] = {"ring", "ring_adoptions", STATS_COUNTER, "",
                             "rings taken into use, the first included"},
 };

@@ -50,6 +50,7 @@ enum proxy_stat {
     PROXY_STAT_PUBSUB_CLIENTS, /* gauge */
     PROXY_STAT_EVENTS_TOLD,
     PROXY_STAT_EVENT_GAPS,
+    PROXY_STAT_MONITOR_LOST,
     PROXY_STAT_RELOADS, /* rings adopted */
     PROXY_STAT_COUNT    /* number of rows; not a counter */
 };

@@ -39,6 +39,7 @@ enum message {
     MESSAGE_SWEEP,
     MESSAGE_INBOX,
     MESSAGE_PAUSE,
+    MESSAGE_MONITOR,
     MESSAGE_OPTION,
     MESSAGE_RESET_STATS,
     MESSAGE_DRAIN,
@@ -94,6 +95,8 @@ static void set_option(struct worker *w, const struct conf_row *row, int64_t val
     conf_put_number(row, &w->conf, value);
     if (row->offset == offsetof(struct proxy_conf, log_level))
         log_set_level((enum log_level)value);
+    if (row->offset == offsetof(struct proxy_conf, allow_monitor))
+        client_list_monitor(w->clients);
 }
 
 /* But for what main hands out connections by, and which ring it is. */
@@ -132,6 +135,9 @@ static void on_message(void *ctx, const struct mailbox_message *message) {
     }
     case MESSAGE_PAUSE:
         look_at_pause(w);
+        break;
+    case MESSAGE_MONITOR:
+        client_list_monitor(w->clients);
         break;
     case MESSAGE_OPTION:
         set_option(w, message->object, (int64_t)message->number);
@@ -255,6 +261,7 @@ struct worker *worker_start(struct local_server *server, const char *ring_path, 
     w->env.hotkeys = server->hotkeys;
     w->env.worker = server->worker;
     w->env.pause = server->pause;
+    w->env.monitor = server->monitor;
     w->env.server = server;
     w->env.stats = stats;
     w->env.loop = conn_loop_new(w->env.base);
@@ -324,6 +331,10 @@ void worker_sweep(struct worker *w) {
 
 void worker_pause(struct worker *w) {
     mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_PAUSE, .fd = -1});
+}
+
+void worker_monitor(struct worker *w) {
+    mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_MONITOR, .fd = -1});
 }
 
 bool worker_wake(struct worker *w, struct inbox *inbox) {

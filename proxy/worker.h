@@ -41,6 +41,9 @@ bool worker_give_users(struct worker *worker, struct users *users);
 /** worker_sweep(worker): it is to close the clients that CLIENT KILL marked. From any thread. */
 void worker_sweep(struct worker *worker);
 
+/** worker_monitor(worker): it is to know that who monitors has changed. From any thread. */
+void worker_monitor(struct worker *worker);
+
 /** worker_pause(worker): it is to look at the pause, which has changed. From any thread. */
 void worker_pause(struct worker *worker);
 

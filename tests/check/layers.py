@@ -13,7 +13,7 @@ ROWS = [
     ("a worker, an operator's command", ["proxy/worker", "proxy/reload", "proxy/users_reload", "proxy/balance", "ctl/ctl", "ctl/ring_command", "ctl/user_command", "ctl/purge_command"]),
     ("one connection and its reply queue", [
         "proxy/client", "proxy/client_private", "proxy/client_read", "proxy/client_multi", "proxy/client_watch",
-        "proxy/client_tracking", "proxy/client_pause", "proxy/client_redirect", "proxy/client_channels", "proxy/client_auth", "proxy/client_hot", "proxy/request.c", "node/session.c"]),
+        "proxy/client_tracking", "proxy/client_monitor", "proxy/client_pause", "proxy/client_redirect", "proxy/client_channels", "proxy/client_auth", "proxy/client_hot", "proxy/request.c", "node/session.c"]),
     ("what a command means", [
         "proxy/local", "proxy/local_*", "proxy/registry", "proxy/forward",
         "node/handlers", "node/handlers_*", "node/exec", "node/exec_reply", "node/look", "node/wish", "node/wish_*", "node/status", "node/op.c", "node/walk"]),
@@ -24,7 +24,7 @@ ROWS = [
     ("no event loop", [
         "common/buf", "common/change", "common/cli", "common/clock", "common/command", "common/command_exec", "common/command_find", "common/conf", "common/glob", "common/hash", "common/lines", "common/log", "common/pace", "common/plant", "common/random", "common/resp_*",
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
-        "proxy/env", "proxy/health", "proxy/inbox", "proxy/mailbox", "proxy/multi", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/board", "proxy/channels", "proxy/names", "proxy/pause", "proxy/window",
+        "proxy/env", "proxy/health", "proxy/inbox", "proxy/mailbox", "proxy/multi", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/board", "proxy/channels", "proxy/names", "proxy/monitor", "proxy/pause", "proxy/window",
         "common/digest", "common/users", "proxy/rights", "proxy/slowlog", "proxy/timing", "proxy/topk", "proxy/hotkeys", "proxy/near",
         "node/backoff", "node/db_clock", "node/feed", "node/hosts", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/range", "node/scope", "node/server", "ctl/ctl.h"]),
 ]

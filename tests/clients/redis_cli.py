@@ -72,6 +72,26 @@ def mass_insertion():
     check_equal("and the last is there", cli("GET", PREFIX + "bulk999"), "0999")
 
 
+def monitor():
+    """MONITOR shows what the connections of all workers ask for, once it is allowed."""
+    check_equal("MONITOR is off, and says by which option", cli("MONITOR"),
+                "ERR MONITOR is not allowed here: it needs allow-monitor yes in the configuration\n")
+    check_equal("CONFIG SET allow-monitor", cli("CONFIG", "SET", "allow-monitor", "yes"), "OK")
+    with subprocess.Popen(["redis-cli", "-p", str(PORT), "MONITOR"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as shown:
+        check_equal("MONITOR begins", shown.stdout.readline(), b"OK\n")
+        ask = "\n".join('SET %sm%d "a b\\n\\x01"' % (PREFIX, i) for i in range(20)).encode()
+        seen, deadline = "", time.monotonic() + 20
+        while '"%sm19"' % PREFIX not in seen and time.monotonic() < deadline:
+            check_equal("a connection writes", cli(stdin=ask), "\n".join(["OK"] * 20))
+            while select.select([shown.stdout], [], [], 0.3)[0]:
+                seen += os.read(shown.stdout.fileno(), 65536).decode()
+        check("its lines are Redis' own", re.search(
+            r'^\d+\.\d{6} \[0 127\.0\.0\.1:\d+\] "SET" "%sm7" "a b\\n\\x01"$' % PREFIX, seen, re.M) is not None, seen[:500])
+        check_equal("what ends it is CONFIG SET allow-monitor no", cli("CONFIG", "SET", "allow-monitor", "no"), "OK")
+        check("then its connection ends", lambda: shown.wait(20) is not None)
+
+
 class Terminal:
     """redis-cli on a terminal of 120 columns."""
 
@@ -147,7 +167,7 @@ def benchmark():
 
 
 def main():
-    for part in (plain, all_keys, mass_insertion, terminal, benchmark):
+    for part in (plain, all_keys, mass_insertion, monitor, terminal, benchmark):
         try:
             part()
         except Exception as e:  # pylint: disable=broad-except

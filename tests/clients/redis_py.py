@@ -6,6 +6,7 @@ import select
 import socket
 import subprocess
 import threading
+import time
 
 import redis
 
@@ -250,6 +251,22 @@ def pause(r):
     check_equal("ends by itself", r.ping(), True)
 
 
+def monitor(r):
+    key = PREFIX + "monitored"
+    check_equal("CONFIG SET allow-monitor", r.config_set("allow-monitor", "yes"), True)
+    time.sleep(0.2)  # the other worker has yet to hear of it, and the pool has connections there too
+    with r.monitor() as m:
+        r.set(key, "one two")
+        for _ in range(50):  # its worker may hear of it a turn later
+            r.get(key)
+        command = m.next_command()
+        while key not in command["command"]:
+            command = m.next_command()
+        check("MONITOR is read by the library", command["client_type"] == "tcp" and command["db"] == 0 and
+              command["command"] in ("SET %s one two" % key, "GET " + key), repr(command))
+    check_equal("CONFIG SET allow-monitor no", r.config_set("allow-monitor", "no"), True)
+
+
 def restart():
     with Proxy() as proxy:
         r = redis.Redis(HOST, proxy.port, retry_on_error=[redis.ConnectionError])
@@ -275,7 +292,7 @@ def restart():
 def main():
     r = redis.Redis(HOST, PORT)
     check_equal("PING with the library's defaults", r.ping(), True)
-    for part in (strings, values, many, pipelines, transactions, errors, connection, threads, events, redirect, pause):
+    for part in (strings, values, many, pipelines, transactions, errors, connection, threads, events, redirect, pause, monitor):
         try:
             part(r)
         except Exception as e:  # pylint: disable=broad-except

@@ -18,6 +18,7 @@
 #include "../../proxy/board.h"
 #include "../../proxy/channels.h"
 #include "../../proxy/client.h"
+#include "../../proxy/monitor.h"
 #include "../../proxy/registry.h"
 #include "../../proxy/topology.h"
 #include "../../proxy/tracking.h"
@@ -51,6 +52,7 @@ struct bench *bench_new(unsigned nodes) {
                                       .worker_stats = b->blocks,
                                       .workers = 1,
                                       .pause = &b->pause,
+                                      .monitor = monitor_new(),
                                       .config_file = "",
                                       .run_id = "0123456789012345678901234567890123456789"};
     b->env = (struct proxy_env){.conf = &b->conf,
@@ -58,6 +60,7 @@ struct bench *bench_new(unsigned nodes) {
                                 .loop = conn_loop_new(b->base),
                                 .server = &b->server,
                                 .pause = &b->pause,
+                                .monitor = b->server.monitor,
                                 .stats = b->stats};
     b->env.tracking = b->server.tracking = tracking_new(1000, &CLIENT_TRACKING_HANDLERS, &b->env);
     b->server.board = board_new(8, 3);
@@ -101,6 +104,7 @@ void bench_free(struct bench **pointer) {
     conn_loop_free(&b->env.loop);
     registry_free(&b->server.registry);
     pause_release(&b->pause);
+    monitor_free(&b->server.monitor);
     event_free(b->pulse);
     event_base_free(b->base);
     size_t count;

@@ -113,6 +113,54 @@ Test(inspect, hot_keys_of_all_workers_are_in_one_list) {
     cr_assert_eq(ask_number3(c[0], "OBJECT", "FREQ", "greeting"), 0);
 }
 
+/* ---- MONITOR ---- */
+
+/* Reads lines until one has this in it; true if none before it has `not`. */
+static bool hears_line(struct caller *m, const char *want, const char * not ) {
+    for (;;) {
+        struct resp_reply *r = caller_hear(m);
+        cr_assert(r != NULL && r->type == RESP_STATUS, "no %s", want);
+        bool found = strstr(r->text, want) != NULL, bad = strstr(r->text, not ) != NULL;
+        resp_reply_free(&r);
+        if (found || bad)
+            return !bad;
+    }
+}
+
+Test(inspect, monitor_shows_what_all_workers_are_asked_for) {
+    char word[32], want[40];
+    struct caller *m = expect_caller(port);
+    EXPECT(m, "-ERR MONITOR is not allowed here: it needs allow-monitor yes*", "MONITOR");
+    EXPECT(c[0], "+OK", "CONFIG", "SET", "allow-monitor", "yes");
+    EXPECT_WITHIN(10000, m, "+OK", "MONITOR"); /* the other worker has yet to hear of it */
+    for (int i = 0; i < CLIENTS; i++) {
+        snprintf(word, sizeof(word), "inspect:monitor:%d", i);
+        snprintf(want, sizeof(want), "\"GET\" \"%s\"", word);
+        /* Its worker may hear of it a turn later: so until it is seen, by this client alone. */
+        int64_t until_ms = clock_mono_ms() + 10000;
+        for (bool seen = false; !seen;) {
+            cr_assert_lt(clock_mono_ms(), until_ms);
+            EXPECT(c[i], "nil", "GET", word);
+            EXPECT(c[i], "-*", "AUTH", "geheim");
+            caller_say_words(m, "ECHO", "end", NULL);
+            expect_flush(m);
+            for (bool ended = false; !ended;) {
+                struct resp_reply *r = caller_hear(m);
+                cr_assert_not_null(r);
+                ended = r->type == RESP_STRING;
+                seen = seen || strstr(r->text, want) != NULL;
+                cr_assert_null(strstr(r->text, "geheim"));
+                resp_reply_free(&r);
+            }
+        }
+    }
+    EXPECT(c[0], "-*", "AUTH", "geheim");
+    cr_assert(hears_line(m, "\"AUTH\" \"(redacted)\"", "geheim"));
+    EXPECT(c[0], "+OK", "CONFIG", "SET", "allow-monitor", "no");
+    cr_assert(caller_ended(m));
+    caller_close(&m);
+}
+
 Test(inspect, what_a_key_takes_is_asked_of_its_node) {
     EXPECT(c[0], "+OK", "SET", "inspect:key", "0123456789");
     int64_t ten = 0, hundred = 0;

@@ -157,6 +157,7 @@ static const struct {
     {COMMAND_ROLE, 1, 0, 0, 0, NULL},
     {COMMAND_LASTSAVE, 1, 0, 0, 0, NULL},
     {COMMAND_DEBUG, -2, 0, 0, 0, NULL},
+    {COMMAND_MONITOR, 1, 0, 0, 0, NULL},
     {COMMAND_TIME, 1, 0, 0, 0, NULL},
     {COMMAND_SUBSCRIBE, -2, 0, 0, 0, NULL},
     {COMMAND_UNSUBSCRIBE, -1, 0, 0, 0, NULL},
