@@ -226,7 +226,8 @@ chaos: all $B/tests/chaos/test_chaos
 	    CHAOS_CLIENTS=$(CLIENTS) $B/tests/chaos/test_chaos
 
 # `make reliability [FIGURE=s12*] [REPEATS=n]`: the figures of docs/reliability.md that are measured.
-$B/tests/figures/test_figures: $B/tests/figures/test_figures.o $(HARNESS) $B/lib.a
+FIGURES := $(patsubst %.c,$B/%.o,$(wildcard tests/figures/*.c))
+$B/tests/figures/test_figures: $(FIGURES) $(HARNESS) $B/lib.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_all) -fno-lto $^ -o $@ $(LIBS) -lcriterion
 

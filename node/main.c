@@ -212,13 +212,17 @@ static bool make_parts(struct node *n) {
         .read_connections = conf->read_connections,
         .write_connections = conf->write_connections,
         .transaction_connections = conf->transaction_connections,
+        .fills_max = conf->fills_max,
+        .fill_rate_max = conf->fill_rate_max,
         .read_deadline_ms = 2000,
         .write_deadline_ms = conf->write_timeout_ms > 2000 ? conf->write_timeout_ms : 2000};
     const struct through_conf through_conf = {.fence_after_ms = conf->fence_after_ms,
                                               .stale_max_ms = conf->stale_max_ms,
                                               .read_timeout_ms = conf->read_timeout_ms,
                                               .write_timeout_ms = conf->write_timeout_ms,
-                                              .pending_max = (uint32_t)conf->pending_max};
+                                              .pending_max = (uint32_t)conf->pending_max,
+                                              .pending_bytes_max =
+                                                  (uint64_t)conf->pending_bytes_max};
     s->conf = conf;
     s->started_mono_ms = n->starting_mono_ms = clock_mono_ms();
     s->starting = true;

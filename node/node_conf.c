@@ -60,8 +60,16 @@ const struct conf_row *node_conf_rows(size_t *count_out) {
          "old."},
         {"stale-max-ms", CONF_INT, FIELD(stale_max_ms), "3600000", 0, 24 * HOUR_MS, "ms", NULL, 0,
          "While PostgreSQL cannot be reached, cached values are served this long."},
+        {"fills-max", CONF_INT, FIELD(fills_max), "512", 1, 8192, "rows", NULL, 0,
+         "Rows that this node asks PostgreSQL for at once, as after the loss of another node; "
+         "further "
+         "misses wait, within read-timeout-ms."},
+        {"fill-rate-max", CONF_INT, FIELD(fill_rate_max), "0", 0, 100 * MB, "rows/s", NULL, 0,
+         "Rows that this node asks PostgreSQL for per second; 0: as many as it answers."},
         {"pending-max", CONF_INT, FIELD(pending_max), "65536", 1, MB, "", NULL, 0,
-         "Requests that may wait for PostgreSQL; one more is answered BUSY."},
+         "Reads that may wait for PostgreSQL, and as many writes; one more is answered BUSY."},
+        {"pending-bytes-max", CONF_BYTES, FIELD(pending_bytes_max), "64mb", 16 * MB, TB, "bytes",
+         NULL, 0, "Keys and values of the reads that wait, and as much of writes; beyond: BUSY."},
         {"clients-max", CONF_INT, FIELD(clients_max), "1024", 1, 65536, "", NULL, 0,
          "Connections."},
         {"output-bytes-max", CONF_BYTES, FIELD(output_bytes_max), "64mb", MB, TB, "bytes", NULL, 0,

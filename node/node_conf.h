@@ -20,6 +20,7 @@ struct node_conf {
     int64_t cache_bytes_max, key_bytes_max, value_bytes_max, args_max, payload_format;
     int64_t read_connections, write_connections, transaction_connections;
     int64_t read_timeout_ms, write_timeout_ms, fence_after_ms, stale_max_ms;
+    int64_t fills_max, fill_rate_max, pending_bytes_max;
     int64_t pending_max, clients_max, output_bytes_max, log_level;
     int64_t keys_max, expiry_sweep_ms, expiry_batch;
     bool allow_flush;

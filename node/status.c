@@ -35,6 +35,8 @@ static void collect(const struct server *s, uint64_t *v) {
     v[NODE_STAT_STALE] = t->stale_served;
     v[NODE_STAT_FILLS] = t->fills;
     v[NODE_STAT_OVERTAKEN] = t->fills_overtaken;
+    v[NODE_STAT_FILLS_UNWANTED] = t->fills_unwanted;
+    v[NODE_STAT_BUSY] = t->refused_busy;
     v[NODE_STAT_WRITES] = t->writes;
     v[NODE_STAT_UNCERTAIN] = t->writes_uncertain;
     v[NODE_STAT_ACKS_DROPPED] = t->acks_dropped;

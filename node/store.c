@@ -69,6 +69,8 @@ static void refuse_reads(struct store *s) {
     struct store_get *get = s->first_get;
     s->first_get = s->last_get = NULL;
     s->gets_waiting = 0;
+    for (struct store_get *each = get; each != NULL; each = each->next)
+        each->sent = true; /* in no queue, whatever their answers set off */
     for (struct store_get *next; get != NULL; get = next) {
         next = get->next;
         get->done(get, STORE_DOWN, NULL, NULL);
@@ -125,6 +127,10 @@ struct store *store_pg_new(struct event_base *base, const struct store_pg_conf *
     }
     s->base = base;
     s->conf = *conf;
+    s->gate = (struct fill_gate){.rows_max = (uint32_t)conf->fills_max,
+                                 .lanes = (uint32_t)conf->read_connections,
+                                 .rate_max = conf->fill_rate_max,
+                                 .bytes_max = STORE_BATCH_BYTES_MAX};
     s->pump = event_new(base, -1, 0, on_pump, s);
     bool made = s->pump != NULL && store_sql_make(s);
     if (!made)
@@ -192,12 +198,23 @@ enum store_status store_get(struct store *store, struct store_get *get) {
         return STORE_DOWN;
     if (store->gets_waiting >= STORE_WAITING_MAX)
         return STORE_BUSY;
+    get->sent = false;
     get->next = NULL;
+    get->prev = store->last_get;
     *(store->last_get != NULL ? &store->last_get->next : &store->first_get) = get;
     store->last_get = get;
     store->gets_waiting++;
     store_pump_later(store);
     return STORE_OK;
+}
+
+bool store_get_cancel(struct store *store, struct store_get *get) {
+    if (get->sent)
+        return false;
+    *(get->prev != NULL ? &get->prev->next : &store->first_get) = get->next;
+    *(get->next != NULL ? &get->next->prev : &store->last_get) = get->prev;
+    store->gets_waiting--;
+    return true;
 }
 
 /* Where a write waits that was not sent. */
@@ -259,6 +276,7 @@ static bool takes_questions(const struct store *s, int64_t lane) {
 }
 
 static void on_pump(evutil_socket_t fd, short what, void *arg) {
+    static const struct timeval SLICE = {.tv_usec = FILL_GATE_SLICE_MS * 1000};
     struct store *s = arg;
     for (int64_t i = 0; i < s->conf.read_connections; i++) {
         struct store_lane *lane = &s->reads[i];
@@ -267,6 +285,8 @@ static void on_pump(evutil_socket_t fd, short what, void *arg) {
         if (lane->ready && lane->busy == 0 && s->first_get != NULL)
             store_read_send(lane);
     }
+    if (s->first_get != NULL && s->conf.fill_rate_max != 0) /* its time comes, not an answer */
+        event_add(s->pump, &SLICE);
     for (int64_t i = 0; i < s->conf.write_connections; i++) {
         if (s->writes[i].ready && s->writes[i].busy == 0 && s->queue.first != NULL)
             store_write_send(&s->writes[i]);

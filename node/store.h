@@ -40,12 +40,17 @@ struct store_get {
     struct span key;
     void (*done)(struct store_get *get, enum store_status status, const struct store_row *row,
                  const char *detail);
-    struct store_get *next; /* the store's */
+    bool sent;                     /* set by the store: it is not in the queue any more */
+    struct store_get *next, *prev; /* the store's */
 };
 
 /** store_get(store, get): fetch one row, batched with others. STORE_OK: `get->done` will run.
  * STORE_DOWN, STORE_BUSY: it never will. */
 enum store_status store_get(struct store *store, struct store_get *get);
+
+/** store_get_cancel(store, get): nobody wants it any more: take it back if it was not sent; its
+ * `done` will not run. False if it was sent: `done` will run. */
+bool store_get_cancel(struct store *store, struct store_get *get);
 
 /* ---- writing, one transaction each ---- */
 

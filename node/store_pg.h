@@ -20,6 +20,8 @@ struct store_pg_conf {
     int64_t read_connections, write_connections; /* at most 16 each */
     int64_t transaction_connections;             /* likewise; 0: there are no transactions */
     int64_t read_deadline_ms, write_deadline_ms; /* a connection silent for longer is closed */
+    int64_t fills_max;     /* rows that store_get() has asked for at once; 0: as many as fit */
+    int64_t fill_rate_max; /* rows a second; 0: any number */
 };
 
 struct store_figures {

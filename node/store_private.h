@@ -6,6 +6,7 @@
 #define RINGFENCE_STORE_PRIVATE_H
 
 #include "../common/buf.h"
+#include "fill_gate.h"
 #include "pg_conn.h"
 #include "store.h"
 #include "store_pg.h"
@@ -91,6 +92,7 @@ struct store {
     unsigned lent; /* turn of store_pg_lend() */
     struct store_get *first_get, *last_get;
     uint32_t gets_waiting;
+    struct fill_gate gate;
     struct store_queries queries, chores; /* chores: those that change rows */
     bool scan_index_known;                /* whether there is one was looked up, and logged */
     struct store_queue queue, alone;      /* writes to send; writes to try again one by one */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/clock.h"
 #include "pg_array.h"
 #include "store_private.h"
 
@@ -55,6 +56,14 @@ static uint32_t position(const struct read_batch *batch, struct span key) {
     return low;
 }
 
+/* Its values, all of them. */
+static uint64_t bytes_of(const struct read_batch *batch) {
+    uint64_t bytes = 0;
+    for (int row = 0, rows = batch->rows == NULL ? 0 : PQntuples(batch->rows); row < rows; row++)
+        bytes += (uint64_t)PQgetlength(batch->rows, row, 1);
+    return bytes;
+}
+
 static void give_row(const struct read_batch *batch, const struct wanted *wanted, bool trusted) {
     struct store_row row = {.ttl_ms = -1, .cacheable = trusted};
     if (wanted->row >= 0) {
@@ -73,6 +82,7 @@ static void on_end(struct pg_group *group, enum pg_group_end end) {
     bool whole = end == PG_GROUP_SYNCED && !batch->failed && batch->rows != NULL;
     bool trusted = whole && store_lane_trusted(lane); /* lost for good, it has no connection */
     lane->busy--;
+    fill_gate_give(&lane->store->gate, batch->count, bytes_of(batch));
     int rows = whole ? PQntuples(batch->rows) : 0;
     lane->store->figures.rows += (uint64_t)rows;
     for (int i = 0; i < rows; i++) {
@@ -98,15 +108,20 @@ void store_read_send(struct store_lane *lane) {
     struct store *s = lane->store;
     uint32_t count =
         s->gets_waiting < STORE_BATCH_ROWS_MAX ? s->gets_waiting : STORE_BATCH_ROWS_MAX;
+    count = fill_gate_take(&s->gate, count, clock_mono_ms());
+    if (count == 0)
+        return;
     struct read_batch *batch = calloc(1, sizeof(*batch) + count * sizeof(struct wanted));
-    if (batch == NULL)
-        return; /* they wait for their time-out, or for memory */
+    if (batch == NULL) { /* they wait for their time-out, or for memory */
+        fill_gate_give(&s->gate, count, s->gate.row_bytes * count);
+        return;
+    }
     for (uint32_t i = 0; i < count; i++) {
         batch->wanted[i] = (struct wanted){s->first_get, -1};
+        s->first_get->sent = true;
         s->first_get = s->first_get->next;
     }
-    if (s->first_get == NULL)
-        s->last_get = NULL;
+    *(s->first_get == NULL ? &s->last_get : &s->first_get->prev) = NULL;
     s->gets_waiting -= count;
     batch->count = count;
     batch->lane = lane;

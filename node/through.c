@@ -52,6 +52,24 @@ void through_free(struct through **pointer) {
     free(t);
 }
 
+/* ---- room ---- */
+
+bool through_room_for(const struct through *t, const struct through_room *room, uint64_t bytes) {
+    return room->count < t->conf.pending_max &&
+           (room->count == 0 || t->conf.pending_bytes_max == 0 ||
+            room->bytes + bytes <= t->conf.pending_bytes_max);
+}
+
+void through_room_take(struct through_room *room, uint64_t bytes) {
+    room->count++;
+    room->bytes += bytes;
+}
+
+void through_room_leave(struct through_room *room, uint64_t bytes) {
+    room->count--;
+    room->bytes -= bytes;
+}
+
 /* ---- trust (rule 9) ---- */
 
 uint32_t through_entry_epoch(const struct through *t) {
@@ -131,7 +149,7 @@ static void wait_for(struct through *t, struct through_fill *fill, struct throug
     read->older = t->newest_read;
     *(t->newest_read != NULL ? &t->newest_read->newer : &t->oldest_read) = read;
     t->newest_read = read;
-    t->pending++;
+    through_room_take(&t->reading, read->key.len);
 }
 
 static int64_t asked_mono_ms(const struct through *t, const struct through_read *read) {
@@ -145,7 +163,26 @@ static void stop_waiting(struct through *t, struct through_read *read) {
     *(read->older != NULL ? &read->older->newer : &t->oldest_read) = read->newer;
     *(read->newer != NULL ? &read->newer->older : &t->newest_read) = read->older;
     read->fill = NULL;
-    t->pending--;
+    through_room_leave(&t->reading, read->key.len);
+}
+
+static void unlink_fill(struct through_fill *fill) {
+    struct through_fill **link = &fill->flight->fills;
+    while (*link != fill)
+        link = &(*link)->next;
+    *link = fill->next;
+}
+
+/* Its last waiter left: what has not been sent need not be. Under overload the database then works
+ * only for those who still wait. */
+static void give_up(struct through *t, struct through_fill *fill) {
+    if (fill->waiters != NULL || !store_get_cancel(t->store, &fill->get))
+        return;
+    struct through_flight *flight = fill->flight;
+    t->counters.fills_unwanted++;
+    unlink_fill(fill);
+    free(fill);
+    through_flight_leave(t, flight);
 }
 
 /* A new SELECT for the key. Returns why not. */
@@ -171,13 +208,19 @@ static enum store_status start_fill(struct through *t, struct through_flight *fl
     return STORE_OK;
 }
 
+/* No room to wait. It answers, only not us: no reason for old copies. */
+static enum through_status too_much(struct through *t) {
+    t->counters.refused_busy++;
+    return THROUGH_BUSY;
+}
+
 enum through_status through_fetch(struct through *t, int64_t now_mono_ms, struct through_read *read,
                                   struct span *value) {
     t->counters.misses++;
-    if (t->pending >= t->conf.pending_max)
-        return THROUGH_BUSY;
     if (!store_up(t->store))
         return without_database(t, read, now_mono_ms, THROUGH_DBDOWN, value);
+    if (!through_room_for(t, &t->reading, read->key.len))
+        return too_much(t);
     struct through_flight *flight = through_flight_take(t, read->key, read->hash);
     if (flight == NULL)
         return THROUGH_BUSY;
@@ -188,8 +231,8 @@ enum through_status through_fetch(struct through *t, int64_t now_mono_ms, struct
         enum store_status status = start_fill(t, flight, now_mono_ms, &fill);
         if (status != STORE_OK) {
             through_flight_leave(t, flight);
-            if (status == STORE_BUSY) /* it answers, only not us: no reason for old copies */
-                return THROUGH_BUSY;
+            if (status == STORE_BUSY)
+                return too_much(t);
             return without_database(t, read, now_mono_ms, THROUGH_DBDOWN, value);
         }
     }
@@ -216,8 +259,11 @@ enum through_status through_get(struct through *t, int64_t now_mono_ms, struct t
 }
 
 void through_get_cancel(struct through *t, struct through_read *read) {
-    if (read->fill != NULL)
-        stop_waiting(t, read);
+    struct through_fill *fill = read->fill;
+    if (fill == NULL)
+        return;
+    stop_waiting(t, read);
+    give_up(t, fill);
 }
 
 /* ---- rows ---- */
@@ -272,13 +318,6 @@ static void invalidate_by(struct through *t, const struct through_fill *fill,
         cache_drop(t->cache, fill->get.key, fill->flight->hash);
     if (!PLANTED(overtaken_row_marks_no_fills))
         through_flight_mark(fill->flight);
-}
-
-static void unlink_fill(struct through_fill *fill) {
-    struct through_fill **link = &fill->flight->fills;
-    while (*link != fill)
-        link = &(*link)->next;
-    *link = fill->next;
 }
 
 /* It joined a fill whose row was over before it asked (rule 15). Its deadline stays. */
@@ -341,10 +380,15 @@ static void on_row(struct store_get *get, enum store_status status, const struct
 static void tick_reads(struct through *t, int64_t now_mono_ms) {
     while (t->oldest_read != NULL && t->oldest_read->deadline_mono_ms <= now_mono_ms) {
         struct through_read *read = t->oldest_read;
+        struct through_fill *fill = read->fill;
         struct span value = SPAN("");
+        bool our_queue =
+            !fill->get.sent && through_lag_ms(t, now_mono_ms) <= t->conf.fence_after_ms;
         enum through_status answer =
-            without_database(t, read, now_mono_ms, THROUGH_TIMEOUT, &value);
+            our_queue ? THROUGH_TIMEOUT
+                      : without_database(t, read, now_mono_ms, THROUGH_TIMEOUT, &value);
         stop_waiting(t, read);
+        give_up(t, fill);
         read->done(read, answer, value, NULL);
     }
 }
@@ -360,7 +404,7 @@ uint32_t through_epoch(const struct through *t) {
 }
 
 uint32_t through_pending(const struct through *t) {
-    return t->pending;
+    return t->reading.count + t->writing.count;
 }
 
 const struct through_counters *through_counters(const struct through *t) {

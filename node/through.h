@@ -22,9 +22,10 @@ struct through_conf {
     int64_t fence_after_ms; /* entries are trusted while the feed's lag is at most this */
     int64_t stale_max_ms; /* PostgreSQL unreachable: suspect entries are served while the lag is at
                              most this */
-    int64_t read_timeout_ms;  /* a read waits for its row this long */
-    int64_t write_timeout_ms; /* a write waits for its outcome this long */
-    uint32_t pending_max;     /* reads and writes that wait; beyond: BUSY */
+    int64_t read_timeout_ms;    /* a read waits for its row this long */
+    int64_t write_timeout_ms;   /* a write waits for its outcome this long */
+    uint32_t pending_max;       /* reads that wait, and as many writes; beyond: BUSY */
+    uint64_t pending_bytes_max; /* of keys and values of the same; 0: any number */
 };
 
 enum through_status {
@@ -42,7 +43,9 @@ enum through_status {
 
 struct through_counters {
     uint64_t hits, misses, negative_hits, coalesced, stale_served, fills, fills_overtaken, writes,
-        writes_uncertain, acks_dropped, invalidations, everything, epochs;
+        writes_uncertain, acks_dropped, invalidations, everything, epochs,
+        fills_unwanted /* given up before they were sent: nobody waited any more */,
+        refused_busy /* no room to wait */;
 };
 
 /* ---- reads ---- */
@@ -69,6 +72,10 @@ void through_free(struct through **through);
  * through_get(through, now_mono_ms, read, value): THROUGH_VALUE with `value` borrowed until the
  * next call into through, THROUGH_ABSENT, THROUGH_PENDING (read->done will run), or a refusal
  * (BUSY, DBDOWN: it will not). Cost of a hit: one cache lookup, no allocation.
+ *
+ * When too much waits already the answer is BUSY: PostgreSQL answers, only not us, which is no
+ * reason for an old copy. No more is it that a read's time ended before PostgreSQL was even asked,
+ * unless the heartbeat is late too.
  */
 enum through_status through_get(struct through *through, int64_t now_mono_ms,
                                 struct through_read *read, struct span *value);

@@ -1,6 +1,6 @@
 /*
- * through_private: what through.c (reads, what is heard), through_write.c and through_flight.c
- * share. For these three alone.
+ * through_private: what through.c (reads), through_write.c, through_heard.c (what is heard) and
+ * through_flight.c share. For these alone.
  */
 #ifndef RINGFENCE_THROUGH_PRIVATE_H
 #define RINGFENCE_THROUGH_PRIVATE_H
@@ -51,6 +51,12 @@ struct through_flights {
     size_t count;
 };
 
+/* What waits: reads and writes each have their own, so that neither keeps the other out. */
+struct through_room {
+    uint32_t count;
+    uint64_t bytes;
+};
+
 struct through {
     struct through_conf conf;
     struct cache *cache;
@@ -62,7 +68,7 @@ struct through {
     bool ever_heard, heard_since_up;
     int64_t heard_mono_ms; /* when the newest heartbeat heard was sent */
     int64_t now_mono_ms;   /* some ms old: for what happens between calls that say it */
-    uint32_t pending;
+    struct through_room reading, writing;
     struct through_read *oldest_read, *newest_read;
     struct through_own *oldest_own, *newest_own;
     struct through_own *ready, *last_ready; /* first in all their queues, to be sent */
@@ -85,6 +91,12 @@ void through_flight_mark(struct through_flight *flight);
 /** through_flight_raise(flight, version): something of this version was met while an own write may
  * be in flight. */
 void through_flight_raise(struct through_flight *flight, uint64_t version);
+
+/** through_room_for(t, room, bytes): one more of so many bytes may wait there; one may always.
+ * through_room_take() / through_room_leave(): it does / it does not any more. */
+bool through_room_for(const struct through *t, const struct through_room *room, uint64_t bytes);
+void through_room_take(struct through_room *room, uint64_t bytes);
+void through_room_leave(struct through_room *room, uint64_t bytes);
 
 /** through_entry_epoch(t): the epoch that what is cached now gets: 0 (suspect) while there is no
  * feed. */

@@ -22,6 +22,7 @@ struct through_own {
     uint32_t epoch;     /* at the time of sending */
     uint32_t waits_for; /* turns that are not the first of their queue */
     uint32_t turns_count;
+    uint64_t bytes; /* of keys and values: what it makes wait */
     bool in_store;
     bool owed;         /* answered by time-out while sent: out of the list, the store's answer ends
                           it */
@@ -89,7 +90,7 @@ static void release(struct through_own *own) {
     struct through *t = own->through;
     if (!own->owed)
         list_remove(t, own);
-    t->pending--;
+    through_room_leave(&t->writing, own->bytes);
     free(own->turn_of);
     free(own);
     write->released(write);
@@ -224,6 +225,17 @@ static void leave_queues(struct through *t, struct through_own *own, bool was_fi
 
 /* ---- asking ---- */
 
+static uint64_t bytes_of(const struct through_write *write) {
+    uint64_t bytes = write->more != NULL ? write->more->compare.len : 0;
+    for (uint32_t i = 0; i < write->count; i++)
+        bytes += write->keys[i].len + (write->values != NULL ? write->values[i].len : 0);
+    for (uint32_t i = 0; write->exec != NULL && i < write->exec->edits_count; i++) {
+        const struct store_write *edit = &write->exec->edits[i];
+        bytes += edit->values != NULL ? edit->values[0].len : 0;
+    }
+    return bytes;
+}
+
 static struct through_own *make(struct through *t, int64_t now_mono_ms,
                                 struct through_write *write) {
     struct through_own *own = calloc(1, sizeof(*own) + write->count * sizeof(struct through_turn));
@@ -231,6 +243,7 @@ static struct through_own *make(struct through *t, int64_t now_mono_ms,
         return NULL;
     own->through = t;
     own->asker = own->write = write;
+    own->bytes = bytes_of(write);
     own->deadline_mono_ms = now_mono_ms + t->conf.write_timeout_ms;
     own->turn_of = write->count > 1 ? calloc(write->count, sizeof(*own->turn_of)) : NULL;
     if (write->count > 1 && own->turn_of == NULL) {
@@ -270,10 +283,12 @@ static bool take_turns(struct through *t, struct through_own *own) {
 enum through_status through_write(struct through *t, int64_t now_mono_ms,
                                   struct through_write *write) {
     t->now_mono_ms = now_mono_ms;
-    if (t->pending >= t->conf.pending_max)
-        return THROUGH_BUSY;
     if (!store_up(t->store))
         return THROUGH_DBDOWN;
+    if (!through_room_for(t, &t->writing, bytes_of(write))) {
+        t->counters.refused_busy++;
+        return THROUGH_BUSY;
+    }
     struct through_own *own = make(t, now_mono_ms, write);
     if (own == NULL)
         return THROUGH_BUSY;
@@ -293,7 +308,7 @@ enum through_status through_write(struct through *t, int64_t now_mono_ms,
         return status_of(status);
     }
     list_add(t, own);
-    t->pending++;
+    through_room_take(&t->writing, own->bytes);
     return THROUGH_PENDING;
 }
 

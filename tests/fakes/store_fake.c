@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 struct store {
-    bool reads_up, writes_up, closing;
+    bool reads_up, writes_up, closing, hold;
     enum store_status refuse_next; /* STORE_OK: nothing is refused */
     struct store_get *gets[STORE_FAKE_MAX];
     struct store_write *writes[STORE_FAKE_MAX];
@@ -44,6 +44,10 @@ void store_fake_up(struct store *s, bool reads, bool writes) {
     s->writes_up = writes;
 }
 
+void store_fake_hold(struct store *s, bool hold) {
+    s->hold = hold;
+}
+
 void store_fake_refuse_next(struct store *s, enum store_status status) {
     s->refuse_next = status;
 }
@@ -65,9 +69,31 @@ static enum store_status admit(struct store *s, bool up, unsigned count) {
 
 enum store_status store_get(struct store *s, struct store_get *get) {
     enum store_status status = admit(s, s->reads_up, s->gets_count);
-    if (status == STORE_OK)
+    if (status == STORE_OK) {
+        get->sent = !s->hold;
         s->gets[s->gets_count++] = get;
+    }
     return status;
+}
+
+static struct store_get *take_get(struct store *s, unsigned i) {
+    struct store_get *get = store_fake_get(s, i);
+    s->gets_count--;
+    for (; i < s->gets_count; i++)
+        s->gets[i] = s->gets[i + 1];
+    return get;
+}
+
+bool store_get_cancel(struct store *s, struct store_get *get) {
+    for (unsigned i = 0; i < s->gets_count; i++) {
+        if (s->gets[i] != get)
+            continue;
+        if (!get->sent)
+            take_get(s, i);
+        return !get->sent;
+    }
+    fail("a get is cancelled that does not wait");
+    return false;
 }
 
 static bool shares_a_key(const struct store_write *a, const struct store_write *b) {
@@ -170,10 +196,7 @@ void store_fake_send(struct store *s, unsigned i) {
 
 static void answer_get(struct store *s, unsigned i, enum store_status status,
                        const struct store_row *row) {
-    struct store_get *get = store_fake_get(s, i);
-    s->gets_count--;
-    for (; i < s->gets_count; i++)
-        s->gets[i] = s->gets[i + 1];
+    struct store_get *get = take_get(s, i);
     get->done(get, status, row, NULL);
 }
 

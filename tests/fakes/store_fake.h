@@ -28,6 +28,10 @@ void store_fake_refuse_next(struct store *store, enum store_status status);
 unsigned store_fake_gets(const struct store *store);
 unsigned store_fake_writes(const struct store *store);
 
+/** store_fake_hold(store, hold): gets wait in the queue from now on: they can be taken back. Else
+ * they are sent at once. */
+void store_fake_hold(struct store *store, bool hold);
+
 /** store_fake_get(store, i) / store_fake_write(store, i): the i-th that waits, in the order of
  * asking. */
 struct store_get *store_fake_get(struct store *store, unsigned i);

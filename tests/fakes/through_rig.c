@@ -14,12 +14,13 @@ static void fail(const char *why) {
     abort();
 }
 
-static struct rig *make(uint32_t pending_max) {
+static struct rig *make(uint32_t pending_max, uint64_t pending_bytes_max) {
     const struct through_conf conf = {.fence_after_ms = RIG_FENCE_MS,
                                       .stale_max_ms = RIG_STALE_MS,
                                       .read_timeout_ms = RIG_READ_MS,
                                       .write_timeout_ms = RIG_WRITE_MS,
-                                      .pending_max = pending_max};
+                                      .pending_max = pending_max,
+                                      .pending_bytes_max = pending_bytes_max};
     struct rig *rig = calloc(1, sizeof(*rig));
     if (rig == NULL)
         abort();
@@ -33,14 +34,21 @@ static struct rig *make(uint32_t pending_max) {
 }
 
 struct rig *rig_new_cold(void) {
-    return make(1024);
+    return make(1024, 0);
 }
 
-struct rig *rig_new_small(uint32_t pending_max) {
-    struct rig *rig = make(pending_max);
+static struct rig *heard(struct rig *rig) {
     through_feed_up(rig->through);
     rig_beat(rig);
     return rig;
+}
+
+struct rig *rig_new_small(uint32_t pending_max) {
+    return heard(make(pending_max, 0));
+}
+
+struct rig *rig_new_narrow(uint64_t pending_bytes_max) {
+    return heard(make(1024, pending_bytes_max));
 }
 
 struct rig *rig_new(void) {

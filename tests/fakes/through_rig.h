@@ -56,6 +56,9 @@ struct rig *rig_new(void);
 struct rig *rig_new_cold(void);
 struct rig *rig_new_small(uint32_t pending_max);
 
+/** rig_new_narrow(pending_bytes_max): with room for so many bytes of them. */
+struct rig *rig_new_narrow(uint64_t pending_bytes_max);
+
 /** rig_free(rig): as the daemon ends: store, through, cache; every write must have been released.
  */
 void rig_free(struct rig **rig);

@@ -1,15 +1,12 @@
 /*
  * Figures of the scorecard in docs/reliability.md that are measured, not checked: `make
  * reliability`. Each prints a line that begins with its number; nothing here fails because the
- * machine is slow. FIGURES_REPEATS: how often things are killed.
+ * machine is slow. FIGURES_REPEATS: how often things are killed. overload.c has those of overload.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "../harness/expect.h"
 #include "../harness/load.h"
@@ -17,90 +14,9 @@
 #include "../harness/sql.h"
 #include "../harness/stack.h"
 #include "../harness/wire.h"
+#include "measure.h"
 
-enum { PATIENCE_MS = 60000, CROWD = 10000, SLOW = 200, READERS = 1000, ASKS = 4000, KEYS = 32 };
-
-static int repeats(void) {
-    const char *value = getenv("FIGURES_REPEATS");
-    return value != NULL && atoi(value) > 0 ? atoi(value) : 10;
-}
-
-static int by_size(const void *a, const void *b) {
-    const double *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
-static double percentile(double *values, int count, int percent) {
-    qsort(values, (size_t)count, sizeof(*values), by_size);
-    int at = count * percent / 100;
-    return values[at < count ? at : count - 1];
-}
-
-/* ---- /proc ---- */
-
-static int64_t status_kb(pid_t pid, const char *field) {
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    char *text = program_file_text(path), *at = strstr(text, field);
-    int64_t kb = at == NULL ? -1 : atoll(at + strlen(field) + 1);
-    free(text);
-    return kb;
-}
-
-static double cpu_seconds(pid_t pid) {
-    char path[64];
-    unsigned long long user = 0, system = 0;
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    char *text = program_file_text(path), *at = strrchr(text, ')');
-    if (at != NULL)
-        sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system);
-    free(text);
-    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
-}
-
-static void may_open(rlim_t files) {
-    struct rlimit limit;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = files < limit.rlim_max ? files : limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-/* ---- S10: memory of many clients ---- */
-
-Test(figures, s10_idle_and_slow_clients) {
-    may_open(CROWD * 2 + 1000);
-    struct stack *s = stack_private((struct stack_conf){.nodes = 1});
-    struct caller **crowd = calloc(CROWD, sizeof(*crowd));
-    struct caller *c = expect_caller(s->proxy_port);
-    char *big = malloc((1 << 20) + 1);
-    int count = 0;
-    EXPECT(c, "+PONG", "PING");
-    int64_t base_kb = status_kb(s->proxy_pid, "VmRSS:");
-    for (; count < CROWD - 100 && (crowd[count] = caller_open(s->proxy_port)) != NULL; count++)
-        ;
-    EVENTUALLY(PATIENCE_MS, stack_info(s->proxy_port, "connected_clients") >= count);
-    EXPECT(c, "+PONG", "PING");
-    printf("S10 idle_clients=%d proxy_rss_mib_base=%.1f with_them=%.1f\n", count,
-           (double)base_kb / 1024, (double)status_kb(s->proxy_pid, "VmRSS:") / 1024);
-    memset(big, 'v', 1 << 20);
-    big[1 << 20] = '\0';
-    EXPECT(c, "+OK", "SET", "big", big);
-    for (int i = 0; i < SLOW && i < count; i++) {
-        caller_say_words(crowd[i], "GET", "big", NULL);
-        caller_flush(crowd[i]);
-    }
-    EXPECT(c, "+OK", "SET", "small", "value"); /* the others are served */
-    EXPECT(c, "$value", "GET", "small");
-    printf("S10 slow_clients=%d each_owed_mib=1 proxy_rss_mib=%.1f peak=%.1f\n", SLOW,
-           (double)status_kb(s->proxy_pid, "VmRSS:") / 1024,
-           (double)status_kb(s->proxy_pid, "VmHWM:") / 1024);
-    for (int i = 0; i < count; i++)
-        caller_close(&crowd[i]);
-    free(crowd);
-    free(big);
-    caller_close(&c);
-    stack_down(&s);
-}
+enum { PATIENCE_MS = 60000, ASKS = 4000, KEYS = 32 };
 
 /* ---- S11: the others' latency while a node is stopped, or a row is locked ---- */
 
@@ -118,7 +34,7 @@ static double p99_us(struct caller *c, char names[KEYS][48], struct caller *besi
         us[i] = (double)(clock_mono_us() - asked_us);
         nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
     }
-    double value = percentile(us, ASKS, 99);
+    double value = measure_percentile(us, ASKS, 99);
     free(us);
     return value;
 }
@@ -187,9 +103,9 @@ static struct load *start_load(const struct stack *s, int round) {
 
 Test(figures, s12_time_to_full_success_after_a_node_was_killed) {
     struct stack *s = stack_private((struct stack_conf){0});
-    double *ms = calloc((size_t)repeats(), sizeof(*ms));
+    double *ms = calloc((size_t)measure_repeats(), sizeof(*ms));
     uint64_t errors = 0, wrong = 0;
-    for (int i = 0; i < repeats(); i++) {
+    for (int i = 0; i < measure_repeats(); i++) {
         struct load *load = start_load(s, i);
         struct load_result result;
         int node = i % 3;
@@ -206,10 +122,10 @@ Test(figures, s12_time_to_full_success_after_a_node_was_killed) {
         stack_node_start(s, node);
         EVENTUALLY(PATIENCE_MS, stack_info(s->proxy_port, "ring_nodes_heard") == 3);
     }
-    double p50 = percentile(ms, repeats(), 50);
+    double p50 = measure_percentile(ms, measure_repeats(), 50);
     printf("S12 kills=%d last_error_after_ms p50=%.0f max=%.0f errors_in_all=%llu (8 requests in "
            "flight each time) wrong=%llu\n",
-           repeats(), p50, ms[repeats() - 1], (unsigned long long)errors,
+           measure_repeats(), p50, ms[measure_repeats() - 1], (unsigned long long)errors,
            (unsigned long long)wrong);
     free(ms);
     stack_down(&s);
@@ -234,8 +150,8 @@ Test(figures, s13_time_to_first_success_after_postgresql_is_back) {
     snprintf(args, sizeof(args), "--ring-file %s", ring_file);
     proxy = stack_proxy(s, args, &proxy_port);
     struct caller *c = expect_caller(proxy_port);
-    double *ms = calloc((size_t)repeats(), sizeof(*ms)), attempts_max = 0;
-    for (int i = 0; i < repeats(); i++) {
+    double *ms = calloc((size_t)measure_repeats(), sizeof(*ms)), attempts_max = 0;
+    for (int i = 0; i < measure_repeats(); i++) {
         stack_database_stop(s, "immediate");
         uint64_t before = wire_figures(wire, link).tries;
         int64_t down_ms = clock_mono_ms();
@@ -249,84 +165,14 @@ Test(figures, s13_time_to_first_success_after_postgresql_is_back) {
         ms[i] = (double)(clock_mono_ms() - back_ms);
         alarm(240);
     }
-    double p50 = percentile(ms, repeats(), 50);
+    double p50 = measure_percentile(ms, measure_repeats(), 50);
     printf("S13 restarts=%d first_write_after_ms p50=%.0f max=%.0f connect_attempts_per_s_max=%.1f "
            "of a node with 5 connections\n",
-           repeats(), p50, ms[repeats() - 1], attempts_max);
+           measure_repeats(), p50, ms[measure_repeats() - 1], attempts_max);
     free(ms);
     caller_close(&c);
     program_stop(proxy, SIGTERM, PATIENCE_MS);
     program_stop(node, SIGTERM, PATIENCE_MS);
     wire_free(&wire);
-    stack_down(&s);
-}
-
-/* ---- S14: one cold key, many readers ---- */
-
-Test(figures, s14_reads_of_postgresql_for_one_cold_key) {
-    may_open(READERS * 2 + 1000);
-    struct stack *s = stack_private((struct stack_conf){.nodes = 1});
-    struct caller **crowd = calloc(READERS, sizeof(*crowd));
-    PGconn *sql = sql_open(s);
-    sql_do(sql, "INSERT INTO ringfence.entry (key, payload) VALUES ('cold', 'value')");
-    for (int i = 0; i < READERS; i++)
-        crowd[i] = expect_caller(s->proxy_port);
-    int64_t before = stack_info(s->node_ports[0], "db_reads");
-    for (int i = 0; i < READERS; i++) {
-        caller_say_words(crowd[i], "GET", "cold", NULL);
-        caller_flush(crowd[i]);
-    }
-    int answered = 0;
-    for (int i = 0; i < READERS; i++) {
-        struct resp_reply *reply = caller_hear(crowd[i]);
-        answered += reply != NULL && reply->type == RESP_STRING;
-        resp_reply_free(&reply);
-        caller_close(&crowd[i]);
-    }
-    printf("S14 readers=%d answered=%d rows_asked_of_postgresql=%lld coalesced=%lld\n", READERS,
-           answered, (long long)(stack_info(s->node_ports[0], "db_reads") - before),
-           (long long)stack_info(s->node_ports[0], "coalesced_reads"));
-    free(crowd);
-    PQfinish(sql);
-    stack_down(&s);
-}
-
-/* ---- S15: out of file descriptors ---- */
-
-Test(figures, s15_out_of_file_descriptors) {
-    enum { FLOOD = 300, WATCHED_MS = 3000 };
-    struct stack *s = stack_private((struct stack_conf){.nodes = 1});
-    struct caller *old = expect_caller(s->proxy_port), *flood[FLOOD];
-    char path[64], said[16];
-    EXPECT(old, "+OK", "SET", "s15", "value");
-    snprintf(path, sizeof(path), "ls /proc/%d/fd | wc -l", (int)s->proxy_pid);
-    const char *const argv[] = {"sh", "-c", path, NULL};
-    program_run(argv, said, sizeof(said), PATIENCE_MS);
-    struct rlimit few = {.rlim_cur = (rlim_t)atoi(said) + 20, .rlim_max = 65536}, was;
-    cr_assert_eq(prlimit(s->proxy_pid, RLIMIT_NOFILE, NULL, &was), 0);
-    few.rlim_max = was.rlim_max;
-    cr_assert_eq(prlimit(s->proxy_pid, RLIMIT_NOFILE, &few, NULL), 0);
-    for (int i = 0; i < FLOOD; i++)
-        flood[i] = caller_open(s->proxy_port);
-    double cpu = cpu_seconds(s->proxy_pid);
-    int64_t from_ms = clock_mono_ms();
-    uint64_t served = 0;
-    while (clock_mono_ms() < from_ms + WATCHED_MS) {
-        EXPECT(old, "$value", "GET", "s15");
-        served++;
-        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-    }
-    double percent =
-        (cpu_seconds(s->proxy_pid) - cpu) * 100000 / (double)(clock_mono_ms() - from_ms);
-    for (int i = 0; i < FLOOD; i++)
-        caller_close(&flood[i]);
-    int64_t free_ms = clock_mono_ms();
-    struct caller *fresh = expect_caller(s->proxy_port);
-    EXPECT(fresh, "$value", "GET", "s15");
-    printf("S15 flood=%d cpu_percent=%.1f old_client_served=%llu new_client_after_ms=%lld\n", FLOOD,
-           percent, (unsigned long long)served, (long long)(clock_mono_ms() - free_ms));
-    prlimit(s->proxy_pid, RLIMIT_NOFILE, &was, NULL);
-    caller_close(&fresh);
-    caller_close(&old);
     stack_down(&s);
 }

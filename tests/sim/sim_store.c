@@ -55,11 +55,21 @@ enum store_status store_ask(struct store *s, struct store_query *query) {
 enum store_status store_get(struct store *s, struct store_get *get) {
     if (!store_up(s) || s->ended)
         return STORE_DOWN;
+    get->sent = false;
     get->next = NULL;
+    get->prev = s->last_get;
     *(s->last_get != NULL ? &s->last_get->next : &s->first_get) = get;
     s->last_get = get;
     store_pump_soon(s);
     return STORE_OK;
+}
+
+bool store_get_cancel(struct store *s, struct store_get *get) {
+    if (get->sent)
+        return false;
+    *(get->prev != NULL ? &get->prev->next : &s->first_get) = get->next;
+    *(get->next != NULL ? &get->next->prev : &s->last_get) = get->prev;
+    return true;
 }
 
 static uint32_t keys_of(const struct store_write *write) {
@@ -118,8 +128,8 @@ static void refuse_gets(struct store *s) {
     while (s->first_get != NULL) {
         struct store_get *get = s->first_get;
         s->first_get = get->next;
-        if (s->first_get == NULL)
-            s->last_get = NULL;
+        *(s->first_get == NULL ? &s->last_get : &s->first_get->prev) = NULL;
+        get->sent = true;
         get->done(get, STORE_DOWN, NULL, NULL);
     }
 }

@@ -72,10 +72,10 @@ void store_send_reads(struct lane *lane) {
         store_send_query(lane, batch);
     while (batch->query == NULL && s->first_get != NULL && batch->count < BATCH_MAX) {
         batch->gets[batch->count++] = s->first_get;
+        s->first_get->sent = true;
         s->first_get = s->first_get->next;
     }
-    if (s->first_get == NULL)
-        s->last_get = NULL;
+    *(s->first_get == NULL ? &s->last_get : &s->first_get->prev) = NULL;
     sim_at(s->sim, NULL, done_at(lane, sim_now_us(s->sim) + net_us(s->sim) + work_us(s->sim)),
            on_read, batch, 0);
 }

@@ -131,6 +131,108 @@ Test(store_read, a_silent_server_costs_the_reads_their_connection) {
     cr_assert(PG_UNTIL(rig, store_up(rig->store)));
 }
 
+/* ---- the gate: overload, as after the loss of another node ---- */
+
+static void make_with(int64_t connections, int64_t fills_max, int64_t fill_rate_max) {
+    pg_rig_free(&rig);
+    rig = pg_rig_new();
+    rig->conf.read_connections = connections;
+    rig->conf.fills_max = fills_max;
+    rig->conf.fill_rate_max = fill_rate_max;
+    pg_rig_store(rig);
+}
+
+static size_t keys_in(const struct pg_fake_group *group) {
+    return (pg_fake_param(group, 0, 0).len - 20) / 9;
+}
+
+static void ask_many(int from, int until) {
+    char key[16];
+    for (int i = from; i < until; i++) {
+        snprintf(key, sizeof(key), "%05d", i);
+        pg_rig_get(rig, key);
+    }
+}
+
+static void answer_empty(struct pg_fake_group *group) {
+    pg_fake_begin(group, 4);
+    pg_fake_end(group);
+    pg_fake_sync(group);
+}
+
+static void answer_all(void) {
+    struct store_figures figures;
+    do {
+        while (pg_fake_groups(rig->fake) != 0)
+            answer_empty(pg_fake_group(rig->fake, 0));
+        pg_rig_turn(rig);
+        store_pg_figures(rig->store, &figures);
+    } while (figures.reads_waiting != 0 || pg_fake_groups(rig->fake) != 0);
+    pg_rig_turn(rig);
+}
+
+Test(store_read, rows_at_postgresql_are_bounded_over_all_connections) {
+    make_with(2, 10, 0);
+    ask_many(0, 40);
+    cr_assert(PG_UNTIL(rig, pg_fake_groups(rig->fake) == 2));
+    for (int i = 0; i < 20; i++)
+        pg_rig_turn(rig);
+    cr_assert_eq(pg_fake_groups(rig->fake), 2);
+    cr_expect_eq(keys_in(pg_fake_group(rig->fake, 0)), 5);
+    cr_expect_eq(keys_in(pg_fake_group(rig->fake, 1)), 5);
+    answer_all();
+}
+
+Test(store_read, writes_go_while_the_reads_are_at_their_bound) {
+    make_with(2, 2, 0);
+    ask_many(0, 40);
+    cr_assert(PG_UNTIL(rig, pg_fake_groups(rig->fake) == 2));
+    struct pg_rig_ask *set = pg_rig_set(rig, "k", "v");
+    cr_assert(PG_UNTIL(rig, pg_fake_groups(rig->fake) == 3));
+    cr_expect_not(set->answered);
+    pg_fake_cut(pg_fake_group(rig->fake, 2));
+    cr_assert(PG_UNTIL(rig, set->answered));
+    answer_all();
+}
+
+Test(store_read, a_rate_is_kept_without_an_answer_to_wake_it) {
+    make_with(1, 0, 1000);
+    ask_many(0, 60);
+    int64_t from_ms = pg_rig_now_ms();
+    struct store_figures figures;
+    answer_all();
+    store_pg_figures(rig->store, &figures);
+    cr_expect_eq(figures.reads, 60u);
+    cr_expect(pg_rig_now_ms() - from_ms >= 45, "60 rows within %d ms at 1000/s",
+              (int)(pg_rig_now_ms() - from_ms));
+    cr_expect(figures.read_batches < 40, "they still travel together: %d statements",
+              (int)figures.read_batches);
+}
+
+Test(store_read, a_get_that_waits_can_be_taken_back_and_one_that_was_sent_cannot) {
+    struct pg_rig_ask *asks[5];
+    static const char *const KEYS[] = {"sent", "b", "c", "d", "e"};
+    asks[0] = pg_rig_get(rig, KEYS[0]);
+    struct pg_fake_group *group = await_group();
+    for (int i = 1; i < 5; i++)
+        asks[i] = pg_rig_get(rig, KEYS[i]);
+    cr_expect_not(store_get_cancel(rig->store, &asks[0]->get));
+    cr_expect(store_get_cancel(rig->store, &asks[1]->get), "the first");
+    cr_expect(store_get_cancel(rig->store, &asks[4]->get), "the last");
+    asks[1]->answered = asks[4]->answered = true; /* by nobody */
+    answer_empty(group);
+    cr_assert(PG_UNTIL(rig, asks[0]->answered));
+    group = await_group();
+    cr_expect_str_eq(keys_of(group), "c d");
+    pg_rig_get(rig, "f");
+    answer_empty(group);
+    cr_assert(PG_UNTIL(rig, asks[2]->answered && asks[3]->answered));
+    group = await_group();
+    cr_expect_str_eq(keys_of(group), "f");
+    answer_empty(group);
+    answer_all();
+}
+
 Test(store_read, a_batch_has_its_bound) {
     enum { READS = 600, BATCH_ROWS_MAX = 512 };
     char key[16];

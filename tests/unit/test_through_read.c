@@ -92,13 +92,100 @@ Test(through, a_hit_needs_no_room) {
     rig_free(&rig);
 }
 
-Test(through, reads_and_writes_share_the_room) {
+Test(through, reads_keep_no_write_out_and_writes_no_read) {
     struct rig *rig = rig_new_small(2);
-    rig_set(rig, "a", "1");
+    rig_get(rig, "a");
     rig_get(rig, "b");
     cr_expect_eq(rig_get(rig, "c")->status, THROUGH_BUSY);
-    cr_expect_eq(rig_set(rig, "c", "1")->status, THROUGH_BUSY);
-    cr_expect_eq(through_pending(rig->through), 2u);
+    cr_expect_eq(rig_set(rig, "c", "1")->status, THROUGH_PENDING);
+    cr_expect_eq(rig_set(rig, "d", "1")->status, THROUGH_PENDING);
+    cr_expect_eq(rig_set(rig, "e", "1")->status, THROUGH_BUSY);
+    cr_expect_eq(through_pending(rig->through), 4u);
+    store_fake_row(rig->store, 0, 1, "v");
+    cr_expect_eq(rig_set(rig, "e", "1")->status, THROUGH_BUSY);
+    cr_expect_eq(rig_get(rig, "c")->status, THROUGH_PENDING);
+    cr_expect_eq(through_counters(rig->through)->refused_busy, 3u);
+    rig_free(&rig);
+}
+
+Test(through, bytes_that_wait_are_bounded_as_requests_are) {
+    struct rig *rig = rig_new_narrow(20);
+    struct rig_write *first = rig_set(rig, "k1", "0123456789");
+    cr_expect_eq(first->status, THROUGH_PENDING);
+    cr_expect_eq(rig_set(rig, "k2", "0123456")->status, THROUGH_BUSY, "21 bytes");
+    cr_expect_eq(rig_set(rig, "k2", "012345")->status, THROUGH_PENDING, "20 bytes");
+    cr_expect_eq(rig_set(rig, "k", "")->status, THROUGH_BUSY);
+    cr_expect_eq(rig_get(rig, "0123456789")->status, THROUGH_PENDING, "room of their own");
+    cr_expect_eq(rig_get(rig, "0123456789")->status, THROUGH_PENDING);
+    cr_expect_eq(rig_get(rig, "k")->status, THROUGH_BUSY);
+    store_fake_commit(rig->store, 0, 5);
+    cr_expect_eq(first->status, THROUGH_DONE);
+    cr_expect_eq(rig_set(rig, "k3", "0123456789")->status, THROUGH_PENDING);
+    rig_free(&rig);
+}
+
+Test(through, one_that_is_larger_than_all_the_room_may_wait_alone) {
+    struct rig *rig = rig_new_narrow(4);
+    struct rig_write *large = rig_set(rig, "k", "0123456789");
+    cr_expect_eq(large->status, THROUGH_PENDING);
+    cr_expect_eq(rig_set(rig, "a", "")->status, THROUGH_BUSY);
+    store_fake_commit(rig->store, 0, 5);
+    cr_expect_eq(rig_set(rig, "a", "")->status, THROUGH_PENDING);
+    rig_free(&rig);
+}
+
+/* ... and neither is our own queue, while the heartbeat is in time. */
+Test(through, a_read_that_postgresql_was_not_asked_for_in_time_gets_no_old_copy) {
+    struct rig *rig = rig_new();
+    rig_fill(rig, "k", 1, "old");
+    through_everything(rig->through); /* what is cached is suspect */
+    store_fake_hold(rig->store, true);
+    struct rig_read *read = rig_get(rig, "k");
+    rig_pass(rig, RIG_READ_MS);
+    cr_expect_eq(read->status, THROUGH_TIMEOUT);
+    store_fake_hold(rig->store, false);
+    read = rig_get(rig, "k");
+    rig_pass(rig, RIG_READ_MS);
+    cr_expect(rig_has(read, "old"), "it was asked, and did not answer");
+    store_fake_hold(rig->store, true);
+    rig->now_mono_ms += RIG_FENCE_MS;
+    read = rig_get(rig, "other");
+    rig_pass(rig, RIG_READ_MS);
+    cr_expect_eq(read->status, THROUGH_TIMEOUT, "never nil");
+    rig_free(&rig);
+}
+
+/* ---- fills that nobody waits for ---- */
+
+Test(through, a_fill_that_was_not_sent_is_given_up_with_its_last_waiter) {
+    struct rig *rig = rig_new();
+    store_fake_hold(rig->store, true);
+    rig_get(rig, "k");
+    rig_pass(rig, RIG_READ_MS / 2);
+    struct rig_read *second = rig_get(rig, "k");
+    rig_pass(rig, RIG_READ_MS / 2);
+    cr_expect_eq(store_fake_gets(rig->store), 1u, "one still waits");
+    rig_pass(rig, RIG_READ_MS / 2);
+    cr_expect_eq(second->status, THROUGH_TIMEOUT);
+    cr_expect_eq(store_fake_gets(rig->store), 0u);
+    cr_expect_eq(through_counters(rig->through)->fills_unwanted, 1u);
+    struct rig_read *again = rig_get(rig, "k");
+    cr_assert_eq(store_fake_gets(rig->store), 1u, "a new one");
+    store_fake_row(rig->store, 0, 7, "v");
+    cr_expect(rig_has(again, "v"));
+    rig_free(&rig);
+}
+
+Test(through, a_fill_is_given_up_when_its_askers_leave_and_a_write_of_the_key_goes_on) {
+    struct rig *rig = rig_new();
+    store_fake_hold(rig->store, true);
+    struct rig_write *write = rig_set(rig, "k", "new");
+    struct rig_read *read = rig_get(rig, "k");
+    through_get_cancel(rig->through, &read->read);
+    cr_expect_eq(store_fake_gets(rig->store), 0u);
+    store_fake_commit(rig->store, 0, 5);
+    cr_expect_eq(write->status, THROUGH_DONE);
+    cr_expect(rig_hits(rig, "k", "new"));
     rig_free(&rig);
 }
 
