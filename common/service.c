@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -16,16 +17,23 @@
 
 /* ---- listening ---- */
 
-enum { SOCKETS_MAX = 8, BACKLOG = 511, REST_MS = 100 };
+enum {
+    SOCKETS_MAX = 8,
+    BACKLOG = 511,
+    REST_MS = 100,
+    REFUSE_MS = 10,
+    REFUSED_MAX = 32, /* in each REFUSE_MS: what a flood may cost */
+};
 
 struct service_listener {
     struct evconnlistener *sockets[SOCKETS_MAX];
     unsigned count;
     uint16_t port;
-    service_accept_fn *accept_cb;
+    service_accept_fn *accept_cb, *refuse_cb;
     void *ctx;
     struct event *rested;
-    bool resting;
+    int reserve; /* a descriptor to refuse with; -1: none */
+    bool failing;
 };
 
 static void on_rested(evutil_socket_t fd, short what, void *arg);
@@ -33,19 +41,43 @@ static void on_rested(evutil_socket_t fd, short what, void *arg);
 static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct sockaddr *addr,
                       int len, void *arg) {
     struct service_listener *listener = arg;
+    listener->failing = false;
     listener->accept_cb(fd, listener->ctx);
 }
 
-/* Out of descriptors: the connection stays in the backlog, and trying at once would only spin. */
+static void keep_reserve(struct service_listener *listener) {
+    if (listener->refuse_cb != NULL && listener->reserve < 0)
+        listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* With the reserve's descriptor, unless another thread is quicker to take it. */
+static bool refuse_next(struct service_listener *listener, int socket) {
+    if (listener->reserve < 0)
+        return false;
+    close(listener->reserve);
+    listener->reserve = -1;
+    int fd = accept4(socket, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        listener->refuse_cb(fd, listener->ctx);
+    keep_reserve(listener);
+    return fd >= 0;
+}
+
+/* Out of descriptors: trying again at once would only spin. Who is not refused stays in the
+ * backlog. */
 static void on_accept_error(struct evconnlistener *socket, void *arg) {
     struct service_listener *listener = arg;
-    if (!listener->resting)
-        log_event(LOG_LEVEL_WARN, "accept_failed", "why=\"%s\" rest_ms=%d", strerror(errno),
-                  REST_MS);
-    listener->resting = true;
+    unsigned refused = 0;
+    int why = errno;
+    if (!listener->failing)
+        log_event(LOG_LEVEL_WARN, "accept_failed", "why=\"%s\"", strerror(why));
+    listener->failing = true;
+    while ((why == EMFILE || why == ENFILE) && refused < REFUSED_MAX &&
+           refuse_next(listener, evconnlistener_get_fd(socket)))
+        refused++;
     for (unsigned i = 0; i < listener->count; i++)
         evconnlistener_disable(listener->sockets[i]);
-    const struct timeval in = {0, REST_MS * 1000};
+    const struct timeval in = {0, (refused != 0 ? REFUSE_MS : REST_MS) * 1000};
     if (event_add(listener->rested, &in) != 0)
         on_rested(-1, 0, listener);
 }
@@ -53,11 +85,16 @@ static void on_accept_error(struct evconnlistener *socket, void *arg) {
 static void on_rested(evutil_socket_t fd, short what, void *arg) {
     struct service_listener *listener = arg;
     const struct timeval in = {0, REST_MS * 1000};
-    listener->resting = false;
+    keep_reserve(listener);
     for (unsigned i = 0; i < listener->count; i++) {
         if (evconnlistener_enable(listener->sockets[i]) != 0)
-            listener->resting = event_add(listener->rested, &in) == 0; /* no memory: again later */
+            event_add(listener->rested, &in); /* no memory: again later */
     }
+}
+
+void service_listener_refuse(struct service_listener *listener, service_accept_fn *refuse_cb) {
+    listener->refuse_cb = refuse_cb;
+    keep_reserve(listener);
 }
 
 static uint16_t bound_port(evutil_socket_t fd) {
@@ -115,8 +152,10 @@ struct service_listener *service_listen(struct event_base *base, const char *hos
         return NULL;
     }
     struct service_listener *listener = calloc(1, sizeof(*listener));
-    if (listener != NULL)
+    if (listener != NULL) {
+        listener->reserve = -1;
         listener->rested = evtimer_new(base, on_rested, listener);
+    }
     int why = ENOMEM;
     bool taken = false;
     if (listener != NULL && listener->rested != NULL) {
@@ -149,6 +188,8 @@ void service_listener_free(struct service_listener **pointer) {
         evconnlistener_free(listener->sockets[i]);
     if (listener->rested != NULL)
         event_free(listener->rested);
+    if (listener->reserve >= 0)
+        close(listener->reserve);
     free(listener);
 }
 

@@ -24,10 +24,16 @@ typedef void service_accept_fn(int fd, void *ctx);
  * (SO_REUSEPORT); the kernel then deals out connections. Port 0 picks a free one. When accept fails
  * for lack of descriptors the listener rests for 100 ms (no spin) and says so once. NULL with a
  * text naming host, port and reason.
+ *
+ * service_listener_refuse(listener, refuse_cb): when descriptors run out, whoever connects is told:
+ * `refuse_cb` gets the connection on a descriptor kept in reserve, and must close it before it
+ * returns. So nobody waits in the backlog for what may never come, and when descriptors are free
+ * again the next one is served within 10 ms. At most 32 are refused every 10 ms.
  */
 struct service_listener *service_listen(struct event_base *base, const char *host, uint16_t port,
                                         bool shared, service_accept_fn *accept_cb, void *ctx,
                                         char *error, unsigned error_size);
+void service_listener_refuse(struct service_listener *listener, service_accept_fn *refuse_cb);
 void service_listener_free(struct service_listener **listener);
 
 /** service_listener_finish(listener): the same, but whoever has connected already is accepted

@@ -142,6 +142,10 @@ static void on_accept(int fd, void *ctx) {
     session_open(&((struct node *)ctx)->server, fd);
 }
 
+static void on_refuse(int fd, void *ctx) {
+    session_refuse(&((struct node *)ctx)->server, fd);
+}
+
 /* A node that has just begun, or was held up for so long that its connections may be gone, would
  * answer DBDOWN where another one has the row, so it takes proxies only when its connections are
  * up, or when that takes too long. */
@@ -284,6 +288,7 @@ static bool start(struct node *n) {
         fprintf(stderr, "ringfence-node: %s\n", error);
         return false;
     }
+    service_listener_refuse(n->listener, on_refuse);
     n->server.port = service_listener_port(n->listener);
     log_event(LOG_LEVEL_INFO, "node_ready", "name=%s bind=%s port=%u table=%s", n->conf.name,
               n->conf.bind, n->server.port, n->conf.table);

@@ -42,7 +42,7 @@ static void on_drained(void *ctx);
 static const struct conn_handlers HANDLERS = {
     .on_read = on_read, .on_end = on_end, .on_drained = on_drained};
 
-static void refuse(int fd) {
+void session_refuse(struct server *server, int fd) {
     struct buf text;
     buf_init(&text, 0);
     reply_error(&text, REPLY_CLIENTS_MAX, NULL);
@@ -50,14 +50,14 @@ static void refuse(int fd) {
     (void)ignored; /* it is closed either way */
     buf_release(&text);
     close(fd);
+    server->sessions_refused++;
 }
 
 void session_open(struct server *server, int fd) {
     struct session *s =
         server->sessions_count >= server->conf->clients_max ? NULL : calloc(1, sizeof(*s));
     if (s == NULL) {
-        refuse(fd);
-        server->sessions_refused++;
+        session_refuse(server, fd);
         return;
     }
     s->server = server;

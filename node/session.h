@@ -21,6 +21,9 @@ struct session;
  * memory runs out. */
 void session_open(struct server *server, int fd);
 
+/** session_refuse(server, fd): tell it that there are too many, close it and count it. */
+void session_refuse(struct server *server, int fd);
+
 /** session_close_all(server): at the end. session_idle(server): no session waits for an answer, and
  * none has sent what is not read yet. */
 void session_close_all(struct server *server);

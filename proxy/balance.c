@@ -38,7 +38,7 @@ static uint64_t load_of(const struct balance *b, unsigned worker) {
     return stats_get(&b->stats[worker][PROXY_STAT_CLIENTS]) + (b->handed[worker] - opened);
 }
 
-static void refuse(struct balance *b, int fd) {
+void balance_refuse(struct balance *b, int fd) {
     struct buf text;
     buf_init(&text, 0);
     reply_error(&text, REPLY_CLIENTS_MAX, NULL);
@@ -64,5 +64,5 @@ void balance_accept(struct balance *b, int fd) {
     if (all < b->clients_max && worker_give_client(b->workers[best], fd))
         b->handed[best]++;
     else
-        refuse(b, fd);
+        balance_refuse(b, fd);
 }

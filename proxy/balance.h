@@ -23,4 +23,7 @@ void balance_free(struct balance **balance);
  * it and count it. Cost: O(workers). */
 void balance_accept(struct balance *balance, int fd);
 
+/** balance_refuse(balance, fd): refuse it, as above. */
+void balance_refuse(struct balance *balance, int fd);
+
 #endif

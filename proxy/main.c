@@ -71,6 +71,10 @@ static void on_accept(int fd, void *ctx) {
     balance_accept(((struct proxy *)ctx)->balance, fd);
 }
 
+static void on_refuse(int fd, void *ctx) {
+    balance_refuse(((struct proxy *)ctx)->balance, fd);
+}
+
 static void on_drain_check(evutil_socket_t fd, short what, void *arg) {
     struct proxy *p = arg;
     bool all_ended = true;
@@ -310,6 +314,7 @@ static bool start(struct proxy *p, const char *config_file) {
         fprintf(stderr, "ringfence-proxy: %s\n", error);
         return false;
     }
+    service_listener_refuse(p->listener, on_refuse);
     if (!start_workers(p, config_file))
         return false;
     watch_files(p);

@@ -166,6 +166,77 @@ Test(service, rests_when_there_are_no_descriptors) {
     service_listener_free(&l);
 }
 
+/* Descriptors of our own up to the limit; `*count` of them. */
+static int *take_all(int *count) {
+    int *fds = calloc(1024, sizeof(*fds)), fd;
+    for (*count = 0; *count < 1024 && (fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;)
+        fds[(*count)++] = fd;
+    return fds;
+}
+
+static unsigned refused;
+
+static void on_refuse(int fd, void *ctx) {
+    refused++;
+    cr_assert_eq(send(fd, "no", 2, MSG_NOSIGNAL), 2);
+    close(fd);
+}
+
+static bool is_refused(int fd) {
+    char said[8];
+    ssize_t n;
+    for (int turns = 0; turns < 1000; turns++) {
+        n = recv(fd, said, sizeof(said), MSG_DONTWAIT);
+        if (n >= 0)
+            break;
+        turn();
+    }
+    return n == 2 && memcmp(said, "no", 2) == 0;
+}
+
+Test(service, refuses_with_a_descriptor_in_reserve_and_serves_again_at_once) {
+    enum { DIALS = 5 };
+    struct accepted a = {0, -1};
+    char error[200];
+    int taken, dials[DIALS], given[DIALS];
+    struct rlimit before, few;
+    getrlimit(RLIMIT_NOFILE, &before);
+    few = before;
+    few.rlim_cur = 256;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    struct service_listener *l =
+        service_listen(base, "127.0.0.1", 0, false, on_accept, &a, error, sizeof(error));
+    cr_assert_not_null(l, "%s", error);
+    service_listener_refuse(l, on_refuse);
+    turn();
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < DIALS; i++)
+            given[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int *fds = take_all(&taken);
+        cr_assert_gt(taken, 0);
+        for (int i = 0; i < DIALS; i++) {
+            close(given[i]);
+            dials[i] = dial(service_listener_port(l));
+            cr_assert_geq(dials[i], 0);
+        }
+        for (int i = 0; i < DIALS; i++)
+            cr_assert(is_refused(dials[i]), "round %d, %d", round, i);
+        cr_assert_eq(a.count, (unsigned)round);
+        for (int i = 0; i < taken; i++)
+            close(fds[i]);
+        free(fds);
+        int fd = dial(service_listener_port(l));
+        wait_for(&a.count, (unsigned)round + 1);
+        close(fd);
+        close(a.fd);
+        for (int i = 0; i < DIALS; i++)
+            close(dials[i]);
+    }
+    cr_assert_eq(refused, 2u * DIALS);
+    service_listener_free(&l);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 Test(service, raises_the_limit_of_files_as_far_as_it_may) {
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
