@@ -108,6 +108,16 @@ static void end(struct conn *c, enum conn_end why) {
     c->handlers->on_end(c->ctx, why);
 }
 
+/* A connection with nothing to keep, as most are at any time, costs a comparison a turn. */
+static void tell_kept(struct conn *c) {
+    size_t kept = c->in.cap + c->out.cap;
+    if (kept == c->kept)
+        return;
+    c->kept = kept;
+    if (c->handlers->on_kept != NULL)
+        c->handlers->on_kept(c->ctx, kept);
+}
+
 /* ---- reading ---- */
 
 void conn_show(struct conn *c, const char *data, size_t len, bool from_in) {
@@ -121,6 +131,8 @@ void conn_show(struct conn *c, const char *data, size_t len, bool from_in) {
     } else if (used < len) {
         buf_append(&c->in, data + used, len - used);
     }
+    if ((from_in || used < len) && !c->is_dirty) /* else the turn's end tells */
+        tell_kept(c);
     if (c->in.failed || (buf_len(&c->in) > c->conf->in_max && !c->paused && !c->ending))
         end(c, CONN_END_FULL);
 }
@@ -238,6 +250,7 @@ static void after_send(struct conn *c) {
         if (c->out.cap == BLOCK_BYTES || c->out.cap > 4 * BLOCK_BYTES)
             give_block_back(c->loop, &c->out);
     }
+    tell_kept(c);
     if (c->ending) {
         finish(c);
         return;
@@ -273,6 +286,7 @@ void conn_send_now(struct conn *c) {
             buf_consume(&c->out, (size_t)n);
     }
     if ((size_t)n < left) {
+        tell_kept(c);
         if (event_add(&c->writable, NULL) != 0)
             end(c, CONN_END_FULL);
         return;

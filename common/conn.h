@@ -63,6 +63,9 @@ struct conn_handlers {
     /** Optional: all output has been taken by the kernel, after conn_out_len() had been above
      * conn_conf.out_low. */
     void (*on_drained)(void *ctx);
+    /** Optional: the memory of its buffers that outlives a turn has changed, to so many bytes: by
+     * output that the kernel did not take, or input that the owner left. Must not free it. */
+    void (*on_kept)(void *ctx, size_t bytes);
 };
 
 struct conn_conf {

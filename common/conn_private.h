@@ -52,6 +52,7 @@ struct conn {
     struct buf in;  /* bytes that the owner left */
     struct buf out; /* with retain: sent bytes first */
     size_t sent;    /* of `out`, from its head (0 without retain) */
+    size_t kept;    /* memory of both, as last told */
     struct conn *next_dirty, *next_again;
     uint64_t in_total, out_total;
     bool connecting, paused, eof, ending, ended, freed;

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <event2/util.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -16,8 +17,10 @@
 static void on_end(void *ctx, enum conn_end why);
 static void on_drained(void *ctx);
 
-static const struct conn_handlers CONN_HANDLERS = {
-    .on_read = client_on_read, .on_end = on_end, .on_drained = on_drained};
+static const struct conn_handlers CONN_HANDLERS = {.on_read = client_on_read,
+                                                   .on_end = on_end,
+                                                   .on_drained = on_drained,
+                                                   .on_kept = client_on_kept};
 
 /* ---- the list ---- */
 
@@ -74,6 +77,7 @@ void client_leave(struct client *c) {
     if (c->dead)
         return;
     c->dead = c->ended = true;
+    client_weightless(c);
     client_auth_forget(c);
     local_monitor_end(c->env->server, &c->local);
     registry_remove(c->env->server->registry, &c->local);
@@ -156,16 +160,31 @@ static void tick(struct client *c, int64_t now_us) {
     }
 }
 
+/* Its close gives the kernel's memory back at once, too. */
+static void forget_unsent(int fd) {
+    const struct linger reset = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+}
+
 void client_list_sweep(struct client_list *list) {
     for (struct client *c = list->first, *next; c != NULL; c = next) {
         next = c->next;
-        if (stats_get(&c->local.killed) != 0)
+        uint64_t killed = stats_get(&c->local.killed);
+        if (killed == LOCAL_KILL_EVICTED && !c->dead) {
+            forget_unsent(conn_fd(c->conn));
+            stats_add(&list->env->stats[PROXY_STAT_CLIENTS_EVICTED], 1);
+            log_event(LOG_LEVEL_WARN, "client_evicted", "id=%llu addr=%s bytes=%llu",
+                      (unsigned long long)c->local.id, c->local.addr,
+                      (unsigned long long)stats_get(&c->local.bytes));
+        }
+        if (killed != LOCAL_KILL_NOT)
             client_leave(c);
     }
 }
 
 void client_list_tick(struct client_list *list, int64_t now_us) {
     client_list_sweep(list); /* a full mailbox may have kept a worker from hearing of it */
+    client_memory_check(list, now_us);
     client_auth_tick(list, now_us);
     client_redirect_tick(list); /* likewise */
     for (struct client *c = list->first, *next; c != NULL; c = next) {
@@ -176,6 +195,13 @@ void client_list_tick(struct client_list *list, int64_t now_us) {
 }
 
 /* ---- a client ---- */
+
+/* What a client does not read is to wait in our buffers, where it is counted and bounded, and not
+ * up to 4 MiB of it in the kernel's. What is on its way is not limited by that. */
+static void keep_unsent_low(int fd) {
+    int bytes = CLIENT_UNSENT_BYTES;
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes)); /* not TCP: no harm */
+}
 
 static void name_address(int fd, char *out, size_t size) {
     struct sockaddr_storage a;
@@ -210,6 +236,7 @@ void client_open(struct client_list *list, int fd) {
     c->local.proto = 2;
     c->local.tracking = &c->tracking;
     c->local.channels = &c->channels;
+    keep_unsent_low(fd);
     name_address(fd, c->local.laddr, sizeof(c->local.laddr));
     c->conn = conn_adopt(env->loop, fd, &list->conn_conf, &CONN_HANDLERS, c);
     if (c->conn == NULL) {

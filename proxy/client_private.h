@@ -1,8 +1,8 @@
 /*
- * client_private: what client.c (connections), client_read.c (requests in), client_multi.c and
- * client_watch.c (transactions), client_monitor.c, client_pause.c, client_tracking.c,
- * client_redirect.c, client_channels.c, client_hot.c (what is asked for most) and request.c
- * (replies out) share. For these alone.
+ * client_private: what client.c (connections), client_read.c (requests in), client_memory.c,
+ * client_multi.c and client_watch.c (transactions), client_monitor.c, client_pause.c,
+ * client_tracking.c, client_redirect.c, client_channels.c, client_hot.c (what is asked for most)
+ * and request.c (replies out) share. For these alone.
  */
 #ifndef RINGFENCE_CLIENT_PRIVATE_H
 #define RINGFENCE_CLIENT_PRIVATE_H
@@ -21,7 +21,9 @@
 enum {
     CLIENT_OUT_HIGH_BYTES =
         1 << 20, /* replies that a client has not read: then we read no more of its requests */
-    CLIENT_IN_BYTES_MAX = 64 << 20, /* one request */
+    CLIENT_IN_BYTES_MAX = 64 << 20,    /* one request */
+    CLIENT_UNSENT_BYTES = 128 << 10,   /* that the kernel takes without being able to send them */
+    CLIENT_HELD_STEP_BYTES = 16 << 10, /* a power of two */
     CLIENT_LINGER_US =
         10 * 1000 * 1000,              /* without progress of its last replies: then it is closed */
     CLIENT_DRAIN_IDLE_US = 250 * 1000, /* while draining: silent for so long, so it is closed */
@@ -47,6 +49,8 @@ struct client_list {
     struct client *waiting_first, *waiting_last; /* have to authenticate; the oldest first */
     uint32_t waiting_count, waiting_max;
     struct conn_conf conn_conf;
+    uint64_t bytes, bytes_told; /* memory of its clients' buffers; as published */
+    int64_t evicted_us;         /* when it last looked for clients to evict */
 };
 
 struct client {
@@ -58,6 +62,7 @@ struct client {
     uint32_t queued;                  /* requests in that list */
     uint32_t open_reads, open_writes; /* without an answer */
     size_t held_bytes;                /* memory of replies that wait for those before them */
+    size_t kept_bytes;                /* memory of its connection's buffers */
     size_t unparsed;  /* bytes of requests that it sent and that were not taken yet */
     bool stalled;     /* its next request waits */
     bool ended;       /* it sends no more, or we take no more */
@@ -122,6 +127,20 @@ void client_forward_scoped(struct client *c, struct request *r, const struct res
  * it asks again. */
 void client_finish(struct client *c);
 void client_finish_drained(struct client *c);
+
+/** client_on_kept(ctx, bytes): conn_handlers.on_kept. client_weigh(c): memory of another kind
+ * changed. client_weightless(c): it leaves. client_memory_check(list, now_us): publish the worker's
+ * sum; if all workers' is above clients-bytes-max have the largest clients evicted. */
+void client_on_kept(void *ctx, size_t bytes);
+void client_weigh(struct client *c);
+void client_weightless(struct client *c);
+void client_memory_check(struct client_list *list, int64_t now_us);
+
+/** client_holds_much(before, after): memory of held replies changed by so much that it is to be
+ * counted. */
+static inline bool client_holds_much(size_t before, size_t after) {
+    return (before ^ after) >= CLIENT_HELD_STEP_BYTES;
+}
 
 /** client_count_out(c): what was sent since the last call goes into the counters. */
 void client_count_out(struct client *c);

@@ -186,10 +186,12 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
     stats_set(&c->local.last_command, (uint64_t)id);
     if (c->list->until_sample-- == 0)
         client_sample(c, row, in);
-    enum client_taken taken =
-        client_multi_concerns(c, id) ? client_multi(c, in, id) : CLIENT_PASSED;
-    if (taken != CLIENT_PASSED)
-        return taken;
+    if (client_multi_concerns(c, id)) {
+        enum client_taken taken = client_multi(c, in, id);
+        client_weigh(c);
+        if (taken != CLIENT_PASSED)
+            return taken;
+    }
     if (client_subscribes(id))
         return client_subscribe(c, in, id);
     if ((row->flags & COMMAND_LOCAL) != 0 ||

@@ -56,15 +56,19 @@ struct local_client {
     stats_value last_mono_ms;         /* of its last request */
     stats_value last_command;         /* command_id */
     stats_value commands;
-    stats_value killed; /* CLIENT KILL: its worker has to close it. Set by any thread */
-    bool ends;          /* it ends behind the answer that is being written */
-    uint8_t reply;      /* enum local_reply: CLIENT REPLY */
+    stats_value killed;   /* enum local_kill: its worker has to close it. Set by any thread */
+    stats_value bytes;    /* memory of its buffers, as far as it is counted */
+    stats_value no_evict; /* CLIENT NO-EVICT: whatever that is */
+    bool ends;            /* it ends behind the answer that is being written */
+    uint8_t reply;        /* enum local_reply: CLIENT REPLY */
     struct local_client *next, *prev; /* the registry's */
 };
 
 /* Whether a client's requests are answered. SKIP: the one that comes next is not; SKIPS: it came.
  */
 enum local_reply { LOCAL_REPLY_ON, LOCAL_REPLY_OFF, LOCAL_REPLY_SKIP, LOCAL_REPLY_SKIPS };
+
+enum local_kill { LOCAL_KILL_NOT, LOCAL_KILL_ASKED /* CLIENT KILL */, LOCAL_KILL_EVICTED };
 
 /* How one worker reaches all of them. */
 struct local_peers {

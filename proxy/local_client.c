@@ -55,7 +55,7 @@ static void setinfo(const struct local_call *call) {
 /* ---- INFO and LIST ---- */
 
 /* Redis' fields, in its order. Libraries (redis-py's CLIENT INFO) count on those for its buffers,
- * so these are there, as zero: nothing of the kind is measured here. Returns the length, without a
+ * so these are there, as zero, but for the memory of all of them. Returns the length, without a
  * NUL. */
 static size_t write_line(const struct local_call *call, const struct local_client *c,
                          int64_t now_wall_ms, char *line, size_t size) {
@@ -66,21 +66,23 @@ static size_t write_line(const struct local_call *call, const struct local_clien
     bool subscribed = channels_of(c->channels) != 0;
     char tracks[LOCAL_TRACKS_BYTES];
     int64_t redir = local_tracks(c, tracks);
-    bool monitors = stats_get(&c->monitors) != 0;
+    bool monitors = stats_get(&c->monitors) != 0, spared = stats_get(&c->no_evict) != 0;
+    bool plain = tracks[0] == '\0' && !subscribed && !monitors && !spared;
     /* The asker's command is not counted yet. */
     int n = snprintf(
         line, size,
-        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s%s%s db=0 sub=%llu "
+        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s%s%s%s db=0 sub=%llu "
         "psub=%llu "
         "ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 "
-        "tot-mem=0 events=r cmd=%s user=%s redir=%lld resp=%d lib-name=%s lib-ver=%s "
+        "tot-mem=%llu events=r cmd=%s user=%s redir=%lld resp=%d lib-name=%s lib-ver=%s "
         "tot-cmds=%llu\n",
         (unsigned long long)c->id, c->addr, c->laddr, c->fd, c->name,
         (long long)(age_ms > 0 ? age_ms / 1000 : 0),
         (long long)(idle_ms > 0 && c != call->client ? idle_ms / 1000 : 0), monitors ? "O" : "",
-        subscribed ? "P" : "", tracks[0] == '\0' && !subscribed && !monitors ? "N" : tracks,
+        subscribed ? "P" : "", plain ? "N" : tracks, spared ? "e" : "",
         (unsigned long long)stats_get(&c->channels->count[BOARD_CHANNELS]),
         (unsigned long long)stats_get(&c->channels->count[BOARD_PATTERNS]),
+        (unsigned long long)stats_get(&c->bytes),
         asked ? command_row((int)stats_get(&c->last_command))->name : "NULL", c->user,
         (long long)redir, c->proto, c->lib_name, c->lib_ver, (unsigned long long)commands);
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
@@ -207,10 +209,19 @@ static void reply(const struct local_call *call) {
     }
 }
 
-/* ---- what has no effect here ---- */
+/* ---- NO-EVICT and NO-TOUCH ---- */
 
-/* The proxy evicts no client and keeps no recency of keys: said yes to, as there is nothing to do.
- */
+static void no_evict(const struct local_call *call) {
+    bool on = span_equal_nocase(call->argv[2], SPAN("ON"));
+    if (!on && !span_equal_nocase(call->argv[2], SPAN("OFF"))) {
+        reply_error(call->out, REPLY_SYNTAX, NULL);
+        return;
+    }
+    stats_set(&call->client->no_evict, on);
+    resp_write_status(call->out, "OK");
+}
+
+/* No recency of keys is kept: said yes to, as there is nothing to do. */
 static void accept_on_off(const struct local_call *call) {
     if (span_equal_nocase(call->argv[2], SPAN("ON")) ||
         span_equal_nocase(call->argv[2], SPAN("OFF")))
@@ -242,8 +253,8 @@ const struct local_subcommand LOCAL_CLIENT_ROWS[] = {
     {"unpause", 2, "6.2.0", "", "Ends that.", local_unpause, LOCAL_ADMIN},
     {"reply", 3, "3.2.0", " (ON|OFF|SKIP)", "Whether requests of this connection are answered.",
      reply, 0},
-    {"no-evict", 3, "7.0.0", " (ON|OFF)", "Accepted; no connection is ever evicted.", accept_on_off,
-     0},
+    {"no-evict", 3, "7.0.0", " (ON|OFF)",
+     "Whether this connection stays when clients-bytes-max is reached.", no_evict, LOCAL_ADMIN},
     {"no-touch", 3, "7.2.0", " (ON|OFF)", "Accepted; has no effect.", accept_on_off, 0},
     {"tracking", -3, "6.0.0",
      " (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> ...] [OPTIN] [OPTOUT] [NOLOOP]",

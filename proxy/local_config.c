@@ -20,6 +20,7 @@ static const struct {
     {"databases", "1", NULL},
     {"maxclients", NULL, "clients-max"},
     {"maxmemory", "0", NULL},
+    {"maxmemory-clients", NULL, "clients-bytes-max"},
     {"maxmemory-policy", "noeviction", NULL},
     {"timeout", NULL, "client-idle-s"},
     {"requirepass", "", NULL},

@@ -202,6 +202,7 @@ static void memory(struct info *info) {
     human(info, "used_memory_rss", resident);
     line(info, "used_memory_peak:%llu", wide((uint64_t)usage.ru_maxrss * 1024));
     human(info, "used_memory_peak", (uint64_t)usage.ru_maxrss * 1024);
+    counters(info, "memory");
     line(info, "maxmemory:0");
     line(info, "maxmemory_policy:noeviction");
     line(info, "mem_fragmentation_ratio:%.2f", used == 0 ? 0 : (double)resident / (double)used);

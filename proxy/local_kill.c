@@ -81,7 +81,7 @@ static int64_t kill_wanted(const struct local_call *call, const struct wanted *w
         if (c == call->client) {
             call->client->ends = true;
         } else {
-            stats_set(&c->killed, 1);
+            stats_set(&c->killed, LOCAL_KILL_ASKED);
             others = true;
         }
     }

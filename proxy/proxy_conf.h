@@ -41,9 +41,10 @@ struct proxy_conf {
     int64_t args_max;                /* 4096 arguments of one request */
     int64_t key_bytes_max;           /* 1024 */
     int64_t value_bytes_max;         /* 1mb */
-    int64_t output_bytes_max; /* 64mb of replies that one client has not read: then it is closed */
-    int64_t drain_ms;         /* 10000: after SIGTERM clients may finish this long */
-    int64_t client_idle_s;    /* 0: never closed for idleness */
+    int64_t output_bytes_max;  /* 64mb of replies that one client has not read: then it is closed */
+    int64_t clients_bytes_max; /* 160mb of all clients' buffers: then the largest go; 0: no limit */
+    int64_t drain_ms;          /* 10000: after SIGTERM clients may finish this long */
+    int64_t client_idle_s;     /* 0: never closed for idleness */
     int64_t slowlog_log_slower_than; /* 10000 us; -1: nothing is slow */
     int64_t slowlog_max_len;         /* 128 requests, of each worker */
     int64_t hotkeys_sample; /* 32: one request in so many is counted for RF.HOTKEYS; 0: none */

@@ -21,6 +21,8 @@ enum proxy_stat {
     PROXY_STAT_DENIED_KEY,
     PROXY_STAT_UNAUTHENTICATED_CLOSED, /* did not authenticate in time, or made room */
     PROXY_STAT_CLIENTS_OVERFLOWED,     /* closed for reading too slowly */
+    PROXY_STAT_CLIENTS_EVICTED,        /* closed as all had too much */
+    PROXY_STAT_CLIENTS_BYTES,          /* gauge: memory of their buffers */
     PROXY_STAT_FORWARDED,              /* requests sent to nodes */
     PROXY_STAT_LATE,                   /* answered late by a node (a miss or a write) */
     PROXY_STAT_SPLIT,                  /* requests split over several nodes */

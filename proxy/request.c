@@ -86,6 +86,8 @@ static void hold(struct client *c, struct request *r) {
         buf_release(&r->held);
     r->held_bytes = sizeof(*r) + r->held.cap;
     c->held_bytes += r->held_bytes;
+    if (client_holds_much(c->held_bytes - r->held_bytes, c->held_bytes))
+        client_weigh(c);
     if (c->held_bytes > (size_t)c->env->conf->output_bytes_max) {
         conn_out(c->conn)->failed = true;
         conn_send(c->conn);
@@ -152,6 +154,7 @@ void request_done(struct request *r) {
         return;
     }
     struct buf *out = conn_out(c->conn);
+    size_t held_bytes = c->held_bytes;
     bool end = false;
     while (c->head != NULL && c->head->answered) {
         struct request *first = c->head;
@@ -165,6 +168,8 @@ void request_done(struct request *r) {
         c->held_bytes -= first->held_bytes;
         request_free(c->list, first);
     }
+    if (client_holds_much(held_bytes, c->held_bytes))
+        client_weigh(c);
     if (c->head == NULL) {
         c->tail = NULL;
         c->list->waiting--;

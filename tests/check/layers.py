@@ -13,9 +13,9 @@ ROWS = [
     ("a worker, an operator's command", ["proxy/worker", "proxy/reload", "proxy/users_reload", "proxy/balance", "ctl/ctl", "ctl/ring_command", "ctl/user_command", "ctl/purge_command"]),
     ("one connection and its reply queue", [
         "proxy/client", "proxy/client_private", "proxy/client_read", "proxy/client_multi", "proxy/client_watch",
-        "proxy/client_tracking", "proxy/client_monitor", "proxy/client_pause", "proxy/client_redirect", "proxy/client_channels", "proxy/client_auth", "proxy/client_hot", "proxy/request.c", "node/session.c"]),
+        "proxy/client_memory", "proxy/client_tracking", "proxy/client_monitor", "proxy/client_pause", "proxy/client_redirect", "proxy/client_channels", "proxy/client_auth", "proxy/client_hot", "proxy/request.c", "node/session.c"]),
     ("what a command means", [
-        "proxy/local", "proxy/local_*", "proxy/registry", "proxy/forward",
+        "proxy/local", "proxy/local_*", "proxy/registry", "proxy/eviction", "proxy/forward",
         "node/handlers", "node/handlers_*", "node/exec", "node/exec_reply", "node/look", "node/wish", "node/wish_*", "node/status", "node/op.c", "node/walk"]),
     ("policy", ["proxy/gather", "proxy/transaction", "proxy/topology", "proxy/request.h", "node/through", "node/through_*", "node/op.h", "node/session.h", "node/sweep"]),
     ("one resource each", ["proxy/upstream", "proxy/upstream_*", "node/cache", "node/cache_*", "node/store", "node/store_*",
