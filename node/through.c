@@ -102,7 +102,7 @@ static bool stale_copy(struct through *t, struct span key, uint64_t hash, int64_
                        struct cache_item *out) {
     int64_t age_ms = PLANTED(stale_for_ever) ? 0 : now_mono_ms - t->heard_mono_ms;
     if (!t->ever_heard || age_ms > t->conf.stale_max_ms || !cache_peek(t->cache, key, hash, out) ||
-        is_expired(out, now_mono_ms))
+        is_expired(out, now_mono_ms) || out->epoch < t->owned_from)
         return false;
     t->counters.stale_served++;
     return true;
@@ -382,8 +382,7 @@ static void tick_reads(struct through *t, int64_t now_mono_ms) {
         struct through_read *read = t->oldest_read;
         struct through_fill *fill = read->fill;
         struct span value = SPAN("");
-        bool our_queue =
-            !fill->get.sent && through_lag_ms(t, now_mono_ms) <= t->conf.fence_after_ms;
+        bool our_queue = !fill->get.sent && through_trusts(t, now_mono_ms);
         enum through_status answer =
             our_queue ? THROUGH_TIMEOUT
                       : without_database(t, read, now_mono_ms, THROUGH_TIMEOUT, &value);

@@ -132,8 +132,11 @@ void through_changed(struct through *through, struct span key, uint64_t version)
 void through_gone(struct through *through, struct span key);
 void through_everything(struct through *through);
 
-/** through_disown(through): what is cached came from a server that is not the table's any more: all
- * of it is dropped, so that it is not served as stale either; what is in flight is not kept. */
+/** through_disown(through): what is cached came from a server that is not the table's any more:
+ * nothing of it is served again, not as stale either; what is in flight is not kept. Cost: O(1), as
+ * to free 10^7 entries takes a quarter of a second: their memory goes as it is needed. Of what is
+ * cached from then on, copies whose epoch is not known (in doubt, or cached without a feed) are not
+ * served as stale. */
 void through_disown(struct through *through);
 
 /** through_drop(through, key): a coordinator changed the key: full invalidation of entry, fills and

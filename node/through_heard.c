@@ -8,6 +8,7 @@ static void begin_epoch(struct through *t) {
     if (++t->epoch == 0) { /* an entry of long ago could look current: let all go */
         cache_clear(t->cache);
         t->epoch = 1;
+        t->owned_from = 0;
     }
 }
 
@@ -60,7 +61,7 @@ void through_everything(struct through *t) {
 
 void through_disown(struct through *t) {
     begin_epoch(t);
-    cache_clear(t->cache);
+    t->owned_from = t->epoch;
 }
 
 void through_feed_up(struct through *t) {

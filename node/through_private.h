@@ -63,7 +63,8 @@ struct through {
     struct store *store;
     struct through_counters counters;
     struct through_flights flights;
-    uint32_t epoch; /* rises with every beginning and end of trust; never 0 */
+    uint32_t epoch;      /* rises with every beginning and end of trust; never 0 */
+    uint32_t owned_from; /* entries of an epoch before it are not served as stale either */
     bool feed_up;
     bool ever_heard, heard_since_up;
     int64_t heard_mono_ms; /* when the newest heartbeat heard was sent */

@@ -59,13 +59,38 @@ Test(through, what_is_disowned_is_not_served_as_stale_either) {
     struct rig_read *read = rig_get(rig, "b");
     through_disown(rig->through);
     through_feed_lost(rig->through);
-    cr_expect_not(rig_cached(rig, "a"));
     store_fake_row(rig->store, 0, 8, "zombie");
     cr_expect(rig_has(read, "zombie"), "who asked before that gets it");
     cr_expect(rig_misses(rig, "b"));
     store_fake_up(rig->store, false, false);
     cr_expect_eq(rig_get(rig, "a")->status, THROUGH_DBDOWN);
     cr_expect_eq(through_counters(rig->through)->stale_served, 0u);
+    rig_free(&rig);
+}
+
+Test(through, after_a_disowning_what_the_new_server_says_is_cached_whatever_was_there) {
+    struct rig *rig = rig_new();
+    rig_fill(rig, "a", 70, "zombie");
+    rig_fill(rig, "b", 70, "zombie");
+    through_disown(rig->through);
+    through_feed_lost(rig->through);
+    through_feed_up(rig->through);
+    rig_beat(rig);
+    cr_expect(rig_misses(rig, "b"));
+    store_fake_fail_get(rig->store, 0, STORE_FAILED);
+    rig_fill(rig, "a", 7, "new");
+    cr_expect(rig_hits(rig, "a", "new"), "of a lower version");
+    struct rig_write *write = rig_set(rig, "b", "new");
+    store_fake_commit(rig->store, 0, 8);
+    cr_expect_eq(write->status, THROUGH_DONE);
+    struct rig_read *behind = rig_get(rig, "b"); /* never the zombie's, whose version is higher */
+    cr_assert_eq(store_fake_gets(rig->store), 1u);
+    store_fake_row(rig->store, 0, 8, "new");
+    cr_expect(rig_has(behind, "new"));
+    through_feed_lost(rig->through);
+    store_fake_up(rig->store, false, false);
+    cr_expect(rig_has(rig_get(rig, "a"), "new"), "that is served as stale");
+    cr_expect(rig_has(rig_get(rig, "b"), "new"));
     rig_free(&rig);
 }
 
