@@ -32,7 +32,7 @@ struct write_batch {
     struct store_batch base;
     uint32_t cells_count;
     struct cell *cells; /* sorted by key */
-    PGresult *rows;     /* keys and versions */
+    PGresult *rows;     /* keys and versions; NULL in the end: there was no memory for them */
 };
 
 static int compare(const void *a, const void *b) {
@@ -63,10 +63,8 @@ static void on_result(struct pg_group *group, struct pg_result *result) {
     case PGRES_PIPELINE_ABORTED:
         return; /* after the error that was noted */
     case PGRES_TUPLES_OK:
-        if (PQnfields(r) == 2) { /* and not set_config's */
+        if (PQnfields(r) == 2) /* and not set_config's */
             batch->rows = PQcopyResult(r, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES);
-            batch->base.failed = batch->base.failed || batch->rows == NULL;
-        }
         return;
     default:
         store_batch_error(&batch->base, r);
@@ -91,7 +89,7 @@ void store_batch_answer(struct store_batch *batch, enum store_status status) {
 /* Every row's version goes to all cells of its key. `changed` counts a key of a request once,
  * however often it was named. */
 static void match_rows(const struct write_batch *batch, uint64_t *versions, uint32_t *changed) {
-    for (int row = 0; batch->rows != NULL && row < PQntuples(batch->rows); row++) {
+    for (int row = 0; row < PQntuples(batch->rows); row++) {
         struct span key =
             span_of(PQgetvalue(batch->rows, row, 0), (size_t)PQgetlength(batch->rows, row, 0));
         uint32_t low = 0, high = batch->cells_count;
@@ -117,8 +115,8 @@ static void match_rows(const struct write_batch *batch, uint64_t *versions, uint
 static void answer_committed(struct write_batch *batch) {
     uint64_t *versions = calloc(batch->cells_count + 1, sizeof(*versions));
     uint32_t *changed = calloc(batch->base.requests + 1, sizeof(*changed));
-    if (versions == NULL ||
-        changed == NULL) { /* committed, but we cannot say what: the askers must read */
+    if (versions == NULL || changed == NULL || batch->rows == NULL) {
+        /* Committed, but there was no memory to say what: the askers must read. */
         free(versions);
         free(changed);
         store_batch_answer(&batch->base, STORE_UNCERTAIN);
