@@ -6,6 +6,7 @@
 #include "../common/reply.h"
 #include "../common/resp_write.h"
 #include "client_private.h"
+#include "copies.h"
 #include "hotkeys.h"
 #include "monitor.h"
 #include "near.h"
@@ -25,7 +26,8 @@ static void count(struct client *c, const struct command *row, struct span key, 
     const struct proxy_env *env = c->env;
     int64_t now_us = conn_loop_now_us(env->loop);
     double rate = hotkeys_add(env->hotkeys, env->worker, now_us, key, weight);
-    if (env->near != NULL && row == command_row(COMMAND_GET) &&
+    if (env->near != NULL &&
+        (row == command_row(COMMAND_GET) || row == command_row(COMMAND_MGET)) &&
         rate >= (double)env->conf->hot_cache_rate)
         near_want(env->near, key, hash_ring(key), now_us);
 }
@@ -101,7 +103,40 @@ static bool waits_for(const struct client *c, uint64_t hash) {
     return false;
 }
 
-bool client_gives_copy(struct client *c, const struct resp_request *in, uint64_t hash) {
+/* Of all the keys of an MGET. */
+static bool gives_copies(struct client *c, const struct resp_request *in) {
+    const struct proxy_env *env = c->env;
+    int64_t now_us = conn_loop_now_us(env->loop);
+    struct span value = SPAN("");
+    struct buf *out;
+    if (in->argc - 1 > COPIES_KEYS_MAX || c->tracking.on || c->open_reads + c->open_writes != 0)
+        return false;
+    for (uint32_t i = 1; i < in->argc; i++) {
+        if (!near_get(env->near, in->argv[i], hash_ring(in->argv[i]), now_us, &value))
+            return false;
+    }
+    struct request *r = client_open_answer(c, &out);
+    if (out == NULL) {
+        client_out_of_memory(c);
+        return true;
+    }
+    if (r != NULL)
+        r->is_kept = true;
+    resp_write_array(out, in->argc - 1);
+    for (uint32_t i = 1; i < in->argc; i++) {
+        near_get(env->near, in->argv[i], hash_ring(in->argv[i]), now_us, &value);
+        buf_append_span(out, value);
+    }
+    stats_add(&env->stats[PROXY_STAT_HOT_HITS], in->argc - 1);
+    if (env->timing != NULL)
+        timing_add(&env->timing->rows[COMMAND_MGET], 0);
+    client_close_reply(c, r, false);
+    return true;
+}
+
+bool client_gives_copy(struct client *c, const struct resp_request *in, int id, uint64_t hash) {
+    if (id != COMMAND_GET)
+        return id == COMMAND_MGET && gives_copies(c, in);
     const struct proxy_env *env = c->env;
     struct span value;
     struct buf *out;
@@ -160,15 +195,47 @@ static void send_probe(const struct proxy_env *env, struct span key, uint64_t ha
     free(probe);
 }
 
-void client_asks(struct client *c, struct request *r, const struct resp_request *in) {
+static struct near_ticket ask_key(const struct proxy_env *env, struct span key, uint64_t hash,
+                                  int64_t now_us) {
+    struct near_ticket ticket = near_ask(env->near, key, hash, now_us);
+    if (ticket.slot != NEAR_NONE)
+        return ticket;
+    struct near_ticket probe = near_probe(env->near, key, hash, now_us);
+    if (probe.slot != NEAR_NONE)
+        send_probe(env, key, hash, probe);
+    return ticket;
+}
+
+/* Some of an MGET's keys may have copies; nothing that it waits for is newer than these. */
+static void ask_keys(struct client *c, struct request *r, const struct resp_request *in) {
     const struct proxy_env *env = c->env;
     int64_t now_us = conn_loop_now_us(env->loop);
-    r->near = near_ask(env->near, in->argv[1], r->entry.hash, now_us);
-    if (r->near.slot != NEAR_NONE)
+    bool takes = !c->tracking.on && c->open_reads + c->open_writes == 0, whole = true;
+    struct copies *copies = copies_new(env->near, in->argc - 1);
+    for (uint32_t i = 1; copies != NULL && whole && i < in->argc; i++) {
+        uint64_t hash = hash_ring(in->argv[i]);
+        struct span value;
+        if (takes && near_get(env->near, in->argv[i], hash, now_us, &value)) {
+            whole = copies_take(copies, i - 1, value);
+        } else {
+            const struct near_ticket ticket = ask_key(env, in->argv[i], hash, now_us);
+            copies_ask(copies, i - 1, hash, &ticket);
+        }
+    }
+    if (copies == NULL || !whole) { /* it goes without */
+        copies_free(&copies);
         return;
-    struct near_ticket probe = near_probe(env->near, in->argv[1], r->entry.hash, now_us);
-    if (probe.slot != NEAR_NONE)
-        send_probe(env, in->argv[1], r->entry.hash, probe);
+    }
+    stats_add(&env->stats[PROXY_STAT_HOT_HITS], copies_taken(copies));
+    r->copies = copies;
+    r->is_kept = true; /* every key's own answer is what ends its copy */
+}
+
+void client_asks(struct client *c, struct request *r, const struct resp_request *in) {
+    if (r->command == COMMAND_GET)
+        r->near = ask_key(c->env, in->argv[1], r->entry.hash, conn_loop_now_us(c->env->loop));
+    else if (r->command == COMMAND_MGET && r->is_multi && in->argc - 1 <= COPIES_KEYS_MAX)
+        ask_keys(c, r, in);
 }
 
 void client_passed(struct client *c, const struct request *r) {

@@ -189,10 +189,10 @@ void client_sample(struct client *c, const struct command *row, const struct res
 void client_show(struct client *c, const struct command *row, const struct resp_request *in);
 void client_hear_lines(struct client *c, struct inbox *inbox);
 
-/** client_gives_copy(c, in, hash): a GET, answered from near. client_asks(c, r, in): what near has
- * to know of a request that is about to be sent. client_passed(c, r): its answer was not kept. Only
- * with env->near. */
-bool client_gives_copy(struct client *c, const struct resp_request *in, uint64_t hash);
+/** client_gives_copy(c, in, id, hash): a GET or MGET, answered from near. client_asks(c, r, in):
+ * what near has to know of a request that is about to be sent. client_passed(c, r): its answer was
+ * not kept. Only with env->near. */
+bool client_gives_copy(struct client *c, const struct resp_request *in, int id, uint64_t hash);
 void client_asks(struct client *c, struct request *r, const struct resp_request *in);
 void client_passed(struct client *c, const struct request *r);
 

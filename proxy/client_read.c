@@ -206,7 +206,7 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
         stats_add(&c->env->stats[PROXY_STAT_WAITED], c->stalled ? 0 : 1);
         return CLIENT_NOT_YET;
     }
-    if (id == COMMAND_GET && c->env->near != NULL && client_gives_copy(c, in, hash))
+    if (c->env->near != NULL && client_gives_copy(c, in, id, hash))
         return CLIENT_TAKEN;
     struct request *r = request_open(c, id);
     if (r == NULL)
@@ -221,7 +221,7 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
         slowlog_key_set(&r->key, in->argv[row->first_key]);
     if (c->tracking.on)
         client_track(c, id, in->argv, in->argc);
-    if (id == COMMAND_GET && c->env->near != NULL)
+    if (c->env->near != NULL)
         client_asks(c, r, in);
     if (is_write)
         c->open_writes++;

@@ -11,6 +11,7 @@
 #include "../common/reply.h"
 #include "../common/resp_parse.h"
 #include "../common/resp_write.h"
+#include "copies.h"
 #include "env.h"
 #include "gather.h"
 #include "hotkeys.h"
@@ -133,6 +134,7 @@ void forward_request(const struct proxy_env *env, struct request *r, const struc
     uint64_t limit;
     int wrong = too_long(env->conf, r->command, in, &limit);
     if (wrong != REPLY_ERROR_COUNT) {
+        copies_free(&r->copies);
         request_fail_number(r, wrong, limit);
         return;
     }
@@ -140,7 +142,8 @@ void forward_request(const struct proxy_env *env, struct request *r, const struc
         gather_flush(env, r, in, raw);
         return;
     }
-    if (r->is_multi && gather_is_split(env, r->command, in->argv, in->argc)) {
+    if (r->is_multi &&
+        (r->copies != NULL || gather_is_split(env, r->command, in->argv, in->argc))) {
         gather_start(env, r, in, raw);
         return;
     }

@@ -12,6 +12,7 @@
 #include "../common/reply.h"
 #include "../common/resp_parse.h"
 #include "../common/resp_write.h"
+#include "copies.h"
 #include "env.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
@@ -19,7 +20,7 @@
 #include "topology.h"
 
 enum { PART_BYTES_MAX = 32 << 20 /* of a reply to one part, by the longest values there may be */ };
-
+#define COPIED UINT32_MAX /* instead of a part: near has its value */
 /* What one node is asked at once. */
 struct part {
     struct upstream_entry entry;
@@ -35,8 +36,9 @@ struct part {
 struct gather {
     const struct proxy_env *env;
     struct request *request;
-    uint32_t left;     /* parts without an answer */
-    size_t held_bytes; /* of the replies of parts */
+    struct copies *copies; /* of an MGET; or NULL */
+    uint32_t left;         /* parts without an answer */
+    size_t held_bytes;     /* of the replies of parts */
     uint32_t parts_count, keys_count;
     uint32_t *part_of;  /* by key */
     uint32_t *next_key; /* by key: the next one of the same part; 0: none */
@@ -88,6 +90,7 @@ static struct gather *make(const struct proxy_env *env, struct request *r, unsig
         return NULL;
     g->env = env;
     g->request = r;
+    g->copies = r->copies;
     g->keys_count = keys;
     g->part_of = (uint32_t *)(g->parts + parts_max);
     g->next_key = g->part_of + keys;
@@ -97,6 +100,7 @@ static struct gather *make(const struct proxy_env *env, struct request *r, unsig
 static void release(struct gather *g) {
     for (uint32_t p = 0; p < g->parts_count; p++)
         free(g->parts[p].text);
+    copies_free(&g->copies);
     free(g);
 }
 
@@ -127,6 +131,10 @@ static struct part *part_for(struct gather *g, uint64_t hash) {
 /* Every key gets its part. Returns false when one has no node. */
 static bool sort_keys(struct gather *g, const struct span *argv) {
     for (uint32_t k = 0; k < g->keys_count; k++) {
+        if (copies_value(g->copies, k).ptr != NULL) {
+            g->part_of[k] = COPIED;
+            continue;
+        }
         struct part *part = part_for(g, hash_ring(argv[key_at(g->request->command, k)]));
         if (part == NULL)
             return false;
@@ -194,7 +202,8 @@ static bool merge_array(struct gather *g) {
     struct buf *out = request_reply(g->request);
     resp_write_array(out, g->keys_count);
     for (uint32_t k = 0; k < g->keys_count; k++) {
-        struct span element = next_element(&g->parts[g->part_of[k]]);
+        struct span element = g->part_of[k] == COPIED ? copies_value(g->copies, k)
+                                                      : next_element(&g->parts[g->part_of[k]]);
         if (element.ptr[0] == '_')
             resp_write_null(out, g->request->proto);
         else
@@ -269,12 +278,23 @@ static void ask_from(struct gather *g, uint32_t index) {
     } while (index != 0);
 }
 
+/* Now, not when all is merged: the last answer in the order of the nodes' answers is kept. */
+static void tell_copies(struct part *part) {
+    struct copies *copies = part->gather->copies;
+    bool in_order = part->entry.tries == 0 && part->entry.is_watched && !part->entry.is_late;
+    if (copies == NULL || part->text[0] != '*' || head_number(part) != part->keys)
+        return;
+    for (uint32_t i = 0, k = part->first_key; i < part->keys; i++, k = part->gather->next_key[k])
+        copies_answered(copies, k, next_element(part), in_order);
+    part->at = 0;
+}
+
 static void on_read_answer(struct upstream_entry *entry, struct span reply) {
     struct part *part = (struct part *)((char *)entry - offsetof(struct part, entry));
     struct gather *g = part->gather;
     g->held_bytes += reply.len;
-    if (g->held_bytes <= (size_t)g->env->conf->output_bytes_max)
-        hold(part, reply); /* else, or without memory, text stays NULL, which merge() sees */
+    if (g->held_bytes <= (size_t)g->env->conf->output_bytes_max && hold(part, reply))
+        tell_copies(part); /* else text stays NULL, which merge() sees */
     if (part->next != 0)
         ask_from(g, part->next); /* it cannot end it: this part is still counted */
     if (--g->left == 0)
@@ -308,11 +328,10 @@ static void start_read(struct gather *g, const struct span *argv) {
 
 static void finish_write(struct gather *g) {
     struct part *coordinator = &g->parts[0];
-    if (coordinator->text == NULL) { /* an answer came, but there was no memory for it */
+    if (coordinator->text == NULL) /* an answer came, but there was no memory for it */
         request_fail(g->request, REPLY_UNCERTAIN);
-    } else {
+    else
         request_answer(g->request, span_of(coordinator->text, coordinator->len));
-    }
     release(g);
 }
 
@@ -415,6 +434,7 @@ void gather_start(const struct proxy_env *env, struct request *r, const struct r
     unsigned keys = key_count(r->command, in->argc);
     struct gather *g = make(env, r, keys, keys);
     if (g == NULL) {
+        copies_free(&r->copies);
         request_fail(r, REPLY_OOM);
         return;
     }

@@ -76,7 +76,7 @@ static const struct stats_row ROWS[] = {
     [PROXY_STAT_TRACKING_TOLD_ALL] = {"stats", "tracking_flushes", STATS_COUNTER, "",
                                       "invalidations of everything sent to clients that cache"},
     [PROXY_STAT_HOT_HITS] = {"stats", "hot_cache_hits", STATS_COUNTER, "",
-                             "GETs answered from copies of hot keys"},
+                             "keys of GET and MGET answered from copies of hot keys"},
     [PROXY_STAT_HOT_FILLS] = {"stats", "hot_cache_fills", STATS_COUNTER, "",
                               "values of hot keys that were kept"},
     [PROXY_STAT_HOT_DROPS] = {"stats", "hot_cache_drops", STATS_COUNTER, "",

@@ -45,6 +45,7 @@ struct request *request_open(struct client *c, int id) {
     r->is_muted = client_mutes(c);
     r->is_kept = r->is_redirect = false;
     r->near.slot = NEAR_NONE;
+    r->copies = NULL;
     r->start_us = 0;
     r->key.len = 0;
     r->held_bytes = 0;

@@ -15,6 +15,7 @@
 #include "upstream.h"
 
 struct client;
+struct copies;
 struct proxy_env;
 
 struct request {
@@ -34,7 +35,8 @@ struct request {
     bool is_muted;           /* CLIENT REPLY: its reply goes nowhere */
     uint32_t freq;           /* OBJECT FREQ: what it says of a key that exists */
     struct near_ticket near; /* of a GET whose answer may be kept */
-    bool is_kept;            /* and it was */
+    bool is_kept;            /* and it was; or copies knows what it shows */
+    struct copies *copies;   /* of an MGET on its way to gather, which takes them; else NULL */
     bool is_redirect;        /* no reply: `held` is for client_pass_on() */
 };
 
