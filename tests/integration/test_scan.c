@@ -188,6 +188,80 @@ Test(scan, randomkey_gives_a_key_that_is_there) {
     }
 }
 
+/* ---- losses ---- */
+
+/* A step that may fail: then it is taken again, from the same cursor. */
+static bool step_again(struct caller **who, uint16_t port, struct found *found, char *cursor,
+                       unsigned *failed) {
+    for (;; (*failed)++) {
+        cr_assert_lt(*failed, STEPS_MAX);
+        caller_say_words(*who, "SCAN", cursor, "MATCH", "scan:loss:*", "COUNT", "3", NULL);
+        struct resp_reply *reply = caller_flush(*who) ? caller_hear(*who) : NULL;
+        if (reply != NULL && reply->type == RESP_ARRAY) {
+            snprintf(cursor, 32, "%s", reply->elements[0]->text);
+            note(found, reply->elements[1]);
+            resp_reply_free(&reply);
+            return strcmp(cursor, "0") != 0;
+        }
+        bool lost = reply == NULL;
+        resp_reply_free(&reply);
+        if (lost) {
+            caller_close(who);
+            *who = expect_caller(port);
+        }
+        expect_pause();
+    }
+}
+
+/* While a node is killed and comes back, and the ring is edited twice. */
+Test(loss, scan_misses_no_key_while_a_node_dies_and_the_ring_is_edited) {
+    struct stack *mine = stack_private((struct stack_conf){.nodes = 3});
+    struct found found = {.prefix = "scan:loss:"};
+    char ring[STACK_PATH_BYTES], args[STACK_PATH_BYTES + 32], cursor[32] = "0", text[256];
+    unsigned failed = 0, steps = 0;
+    uint16_t port;
+    s = mine;
+    sql = sql_open(s);
+    insert("scan:loss:");
+    stack_ring_own(s, ring);
+    snprintf(args, sizeof(args), "--ring-file %s", ring);
+    pid_t proxy = stack_proxy(s, args, &port);
+    struct caller *who = expect_caller(port);
+    bool more = true;
+    for (; more; steps++) {
+        more = step_again(&who, port, &found, cursor, &failed);
+        switch (steps) {
+        case 20:
+            kill(mine->node_pids[0], SIGKILL);
+            break;
+        case 40: /* the one that died, and another one, leave the ring */
+            snprintf(text, sizeof(text), "node node2 127.0.0.1:%u\n", s->node_ports[1]);
+            stack_ring_write(ring, text);
+            EVENTUALLY(STOP_MS, stack_info(port, "ring_nodes") == 1);
+            break;
+        case 60:
+            stack_node_start(mine, 0);
+            snprintf(text, sizeof(text),
+                     "node node1 127.0.0.1:%u\nnode node2 127.0.0.1:%u\nnode node3 127.0.0.1:%u\n",
+                     s->node_ports[0], s->node_ports[1], s->node_ports[2]);
+            stack_ring_write(ring, text);
+            EVENTUALLY(STOP_MS, stack_info(port, "ring_nodes") == 3);
+            break;
+        case 80:
+            kill(mine->node_pids[1], SIGKILL);
+            break;
+        }
+    }
+    fprintf(stderr, "scan: %u steps, %u failed and were taken again\n", steps, failed);
+    cr_assert_gt(steps, 80);
+    for (int k = 0; k < KEYS; k++)
+        cr_assert_eq(found.times[k], 1, "key %d: %u times", k, found.times[k]);
+    caller_close(&who);
+    cr_assert_eq(program_stop(proxy, SIGTERM, STOP_MS), 0);
+    PQfinish(sql);
+    stack_down(&mine);
+}
+
 /* ---- a table of one's own ---- */
 
 static struct stack *own;
