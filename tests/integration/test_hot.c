@@ -2,6 +2,7 @@
  * dies. Copies are kept for ten seconds here, so that nothing but what nodes say makes them end. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "../harness/expect.h"
 #include "../harness/program.h"
@@ -100,6 +101,45 @@ Test(hot, a_client_sees_its_own_writes_at_once) {
     EXPECT(c, "$tx", "GET", "hot:own");
     EXPECT(c, ":1", "DEL", "hot:own");
     EXPECT(c, "nil", "GET", "hot:own");
+}
+
+/* Values that only grow, of keys of all nodes, written through another proxy. */
+static void expect_no_way_back(const char *const keys[3], int seen[3]) {
+    caller_say_words(c, "MGET", keys[0], keys[1], keys[2], "hot:m:none", NULL);
+    expect_flush(c);
+    struct resp_reply *reply = caller_hear(c);
+    cr_assert(reply != NULL && reply->type == RESP_ARRAY && reply->count == 4);
+    cr_assert_eq(reply->elements[3]->type, RESP_NIL);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(reply->elements[i]->type, RESP_STRING);
+        int value = atoi(reply->elements[i]->text);
+        cr_assert_geq(value, seen[i], "%s was %d, and then %d", keys[i], seen[i], value);
+        seen[i] = value;
+    }
+    resp_reply_free(&reply);
+}
+
+Test(hot, mget_takes_copies_and_never_goes_back) {
+    char names[3][64], value[16];
+    const char *const keys[3] = {names[0], names[1], names[2]};
+    int seen[3] = {0};
+    for (int i = 0; i < 3; i++) {
+        stack_key_of(s, i, "hot:m:", names[i], sizeof(names[i]));
+        EXPECT(other, "+OK", "SET", keys[i], "0");
+    }
+    for (int i = 1; i <= 10 * ROUNDS; i++) {
+        snprintf(value, sizeof(value), "%d", i);
+        for (int k = 0; k < 3; k++)
+            expect_no_way_back(keys, seen);
+        EXPECT(other, "+OK", "SET", keys[i % 3], value);
+    }
+    cr_assert_gt(stack_info(port, "hot_cache_hits"), 0);
+    for (int i = 1; i <= ROUNDS; i++) { /* its own writes at once */
+        snprintf(value, sizeof(value), "%d", 100 * ROUNDS + i);
+        EXPECT(c, "+OK", "SET", keys[i % 3], value);
+        seen[i % 3] = 100 * ROUNDS + i;
+        expect_no_way_back(keys, seen);
+    }
 }
 
 Test(hot, no_copy_outlives_a_time_to_live) {
