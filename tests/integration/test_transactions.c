@@ -284,6 +284,40 @@ Test(transactions, a_change_by_anybody_undoes_a_watch) {
     caller_close(&c);
 }
 
+/* No row, no version: who inserts a row by SQL and takes it away again with a hard DELETE, both
+ * since the WATCH, leaves nothing behind that EXEC could see. Whatever leaves a row is seen. */
+Test(transactions, a_row_that_came_and_went_without_a_trace_is_not_seen_by_a_watch) {
+    const struct stack *s = stack_shared();
+    struct caller *c = expect_caller(s->proxy_port), *other = expect_caller(s->proxy_port);
+    PGconn *sql = sql_open(s);
+    char a[KEY_BYTES], last[ANSWER_BYTES];
+    static const char *const EDITS[] = {
+        "INSERT INTO ringfence.entry (key, payload) VALUES ('%1$s', '1'); "
+        "DELETE FROM ringfence.entry WHERE key = '%1$s'",
+        "INSERT INTO ringfence.entry (key, payload) VALUES ('%1$s', '1'); "
+        "UPDATE ringfence.entry SET active = false WHERE key = '%1$s'",
+        "INSERT INTO ringfence.entry (key, payload, active) VALUES ('%1$s', '1', false)",
+    };
+    for (int i = 0; i < 3; i++) {
+        char prefix[16], text[400];
+        snprintf(prefix, sizeof(prefix), "tx:gone%d", i);
+        stack_key_of(s, 0, prefix, a, sizeof(a));
+        cr_assert(ask(c, last, "WATCH %s", a));
+        snprintf(text, sizeof(text), EDITS[i], a);
+        sql_do(sql, "%s", text);
+        cr_assert(ask(c, last, "MULTI\nSET %s mine\nEXEC", a));
+        cr_expect_str_eq(last, i == 0 ? "[+OK]" : "nil", "%d: %s", i, last);
+    }
+    stack_key_of(s, 0, "tx:gone-soft", a, sizeof(a)); /* a client's DEL leaves a row */
+    cr_assert(ask(c, last, "WATCH %s", a));
+    cr_assert(ask(other, last, "SET %s x\nDEL %s", a, a));
+    cr_assert(ask(c, last, "MULTI\nSET %s mine\nEXEC", a));
+    cr_expect_str_eq(last, "nil");
+    PQfinish(sql);
+    caller_close(&other);
+    caller_close(&c);
+}
+
 Test(transactions, nothing_changed_so_the_exec_is_done) {
     const struct stack *s = stack_shared();
     struct caller *c = expect_caller(s->proxy_port);
