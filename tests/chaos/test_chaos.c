@@ -14,6 +14,7 @@
 #include "../harness/expect.h"
 #include "../harness/sql.h"
 #include "clients.h"
+#include "counters.h"
 #include "editors.h"
 #include "faults.h"
 #include "field.h"
@@ -177,8 +178,8 @@ static void reset(const struct field *f, const struct chaos_conf *conf) {
 }
 
 static void judge_run(struct field *f, const struct chaos_conf *conf, const struct faults *faults,
-                      struct clients *clients, struct editors *editors, struct monitor *monitor,
-                      struct sums *sums) {
+                      struct clients *clients, struct editors *editors, struct counters *counters,
+                      struct monitor *monitor, struct sums *sums) {
     struct chaos_log *logs[JUDGE_LOGS_MAX];
     struct judge_result *result = calloc(1, sizeof(*result));
     struct truth truth;
@@ -186,9 +187,10 @@ static void judge_run(struct field *f, const struct chaos_conf *conf, const stru
     compare_at_rest(f, conf, result);
     PGconn *sql = sql_open(f->stack);
     truth_read(sql, conf->keys, &truth);
-    PQfinish(sql);
     int logs_count = collect(conf, clients, editors, logs);
     judge(conf, &truth, logs, logs_count, monitor, result);
+    counters_judge(counters, sql, result);
+    PQfinish(sql);
     uint64_t replies = print(conf, faults, result, logs, logs_count, monitor);
     add_up(sums, result, faults, replies);
     cr_expect_eq(judge_total(result), 0, "%s, seed %llu: %llu violations",
@@ -212,7 +214,8 @@ static void run(struct field *f, const struct chaos_conf *conf, struct sums *sum
         faults_print(faults);
     struct clients *clients = clients_start(conf, ports, CHAOS_PROXIES);
     struct editors *editors = editors_start(conf, f->conninfo);
-    cr_assert(monitor != NULL && clients != NULL && editors != NULL);
+    struct counters *counters = counters_start(ports, CHAOS_PROXIES);
+    cr_assert(monitor != NULL && clients != NULL && editors != NULL && counters != NULL);
     faults_run(conf, faults, f, monitor);
     bool well = field_heal(f);
     cr_expect(well, "%s, seed %llu: the daemons did not recover", chaos_regime_name(conf->regime),
@@ -221,9 +224,11 @@ static void run(struct field *f, const struct chaos_conf *conf, struct sums *sum
     EVENTUALLY(REST_MS, clients_answered(clients) > answered + 100);
     editors_stop(editors);
     clients_stop(clients);
+    counters_stop(counters);
     monitor_stop(monitor);
-    judge_run(f, conf, faults, clients, editors, monitor, sums);
+    judge_run(f, conf, faults, clients, editors, counters, monitor, sums);
     clients_free(&clients);
+    counters_free(&counters);
     editors_free(&editors);
     monitor_free(&monitor);
     free(faults);

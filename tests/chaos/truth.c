@@ -15,13 +15,14 @@ static const char PREPARE[] =
     "CREATE FUNCTION chaos.note_new() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ "
     "BEGIN "
     "INSERT INTO chaos.history (key, payload, version) SELECT key, CASE WHEN active THEN payload "
-    "END, version FROM new_rows WHERE key ~ '^k'; RETURN NULL; END $$;"
+    "END, version FROM new_rows WHERE key ~ '^[kn]'; RETURN NULL; END $$;"
     "CREATE FUNCTION chaos.note_gone() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ "
     "BEGIN "
-    "INSERT INTO chaos.history (key) SELECT key FROM old_rows WHERE key ~ '^k'; RETURN NULL; END "
+    "INSERT INTO chaos.history (key) SELECT key FROM old_rows WHERE key ~ '^[kn]'; RETURN NULL; "
+    "END "
     "$$;"
     "CREATE FUNCTION chaos.note_all_gone() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ "
-    "BEGIN INSERT INTO chaos.history (key) SELECT key FROM ringfence.entry WHERE key ~ '^k'; "
+    "BEGIN INSERT INTO chaos.history (key) SELECT key FROM ringfence.entry WHERE key ~ '^[kn]'; "
     "RETURN "
     "NULL; END $$;"
     "CREATE TRIGGER chaos_insert AFTER INSERT ON ringfence.entry REFERENCING NEW TABLE AS new_rows "
@@ -36,14 +37,14 @@ static const char PREPARE[] =
 /* The row of the history was written in the transaction that changed the key, under its lock. */
 static const char READ[] = "SELECT key, payload, xmin::text, app LIKE 'ringfence %', "
                            "(extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint "
-                           "FROM chaos.history ORDER BY seq";
+                           "FROM chaos.history WHERE key ~ '^k' ORDER BY seq";
 
 void truth_prepare(PGconn *sql) {
     sql_do(sql, "%s", PREPARE);
 }
 
 void truth_reset(PGconn *sql) {
-    sql_do(sql, "DELETE FROM ringfence.entry WHERE key ~ '^k'");
+    sql_do(sql, "DELETE FROM ringfence.entry WHERE key ~ '^[kn]'");
     sql_do(sql, "DELETE FROM chaos.history");
 }
 
