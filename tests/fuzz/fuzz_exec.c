@@ -1,4 +1,4 @@
-// needs: node/ex*.c node/w*.c node/[rj]*.c common/re*.c common/buf.c common/[cs]*an*.c -ljansson
+// needs: node/ex*.c node/wi*.c node/[jlr]*.c common/re*.c common/buf.c common/[cs]*an*.c -ljansson
 /*
  * A transaction as a node gets it: whatever the bytes, no fault; what is taken is in order, and its
  * reply is whole. The first byte says how many of the others are watches.
@@ -31,16 +31,30 @@ static void check_keys(const struct exec *exec) {
             abort();
     }
     for (uint32_t i = 0; i < exec->plan.edits_count; i++) {
-        if (exec_place(exec, exec->plan.edits[i].keys[0]) >= exec->keys_count)
-            abort();
+        const struct store_write *edit = &exec->plan.edits[i];
+        for (uint32_t k = 0; k < edit->count; k++) {
+            if (exec_place(exec, edit->keys[k]) >= exec->keys_count ||
+                (k != 0 && span_compare(edit->keys[k - 1], edit->keys[k]) >= 0))
+                abort();
+        }
     }
+}
+
+static uint32_t versions_of(const struct exec *exec) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < exec->plan.edits_count; i++)
+        count += exec->plan.edits[i].count;
+    return count;
 }
 
 /* Whatever became of it, the reply has one part for each command. */
 static void check_reply(const struct exec *exec, uint8_t fate) {
     struct store_row *rows = calloc(exec->keys_count + 1, sizeof(*rows));
     struct store_result *results = calloc(exec->plan.edits_count + 1, sizeof(*results));
-    uint64_t *versions = calloc(exec->plan.edits_count + 1, sizeof(*versions));
+    uint32_t versions_count = versions_of(exec);
+    uint64_t *versions = calloc(versions_count + 1, sizeof(*versions));
+    const struct store_answer look = {
+        .found = fate % 2, .live = fate % 3 == 0, .payload = SPAN("row"), .expires_ms = fate};
     struct buf out;
     struct resp_scan scan = {0};
     size_t whole;
@@ -50,9 +64,11 @@ static void check_reply(const struct exec *exec, uint8_t fate) {
     for (uint32_t i = 0; i < exec->plan.edits_count; i++) {
         results[i] = (struct store_result){.outcome = (enum store_outcome)((fate + i) % 6),
                                            .live = (fate + i) % 3 == 0,
-                                           .payload = SPAN("new")};
-        versions[i] = (fate + i) % 2;
+                                           .payload = SPAN("new"),
+                                           .row = &look};
     }
+    for (uint32_t i = 0; i < versions_count; i++)
+        versions[i] = (fate + i) % 2;
     const struct store_exec_ack done = {.rows = rows, .results = results, .versions = versions};
     exec_watched(exec, rows);
     if (!exec_reply(exec, 2 + fate % 2, &done, &out) ||
