@@ -261,7 +261,8 @@ static void truncate_all(struct director *d, struct fault *f) {
     try_sql(d, &d->sql, "SET lock_timeout = '1s'; TRUNCATE ringfence.entry");
 }
 
-/* So many rows that the feed says "everything", and with them the keys that are watched. */
+/* So many rows that the feed says "everything", and with them the keys that are watched. They may
+ * be locked by us, who could not let go while we wait. */
 static void bulk(struct director *d, struct fault *f) {
     int64_t rows = d->conf->seconds < SHORT_SECONDS ? FEW_ROWS : FEW_ROWS + f->amount;
     int value = f->at_ms + 1; /* no two of them are the same */
@@ -270,13 +271,15 @@ static void bulk(struct director *d, struct fault *f) {
             "generate_series(1, %lld) AS i ON CONFLICT (key) DO NOTHING",
             (long long)rows);
     try_sql(d, &d->sql,
-            "UPDATE ringfence.entry SET payload = CASE WHEN key LIKE 'k%%' THEN key || '|%d|%d|' "
+            "SET lock_timeout = '1s'; UPDATE ringfence.entry SET payload = CASE WHEN key LIKE "
+            "'k%%' THEN key || '|%d|%d|' "
             "ELSE 'y' END WHERE key LIKE 'b%%' OR (key LIKE 'k%%' AND key >= 'k%04d')",
             CHAOS_EDITOR + 10, value, d->conf->pure_keys);
 }
 
 static void bulk_end(struct director *d, struct fault *f) {
-    try_sql(d, &d->sql, "DELETE FROM ringfence.entry WHERE key LIKE 'b%%'");
+    try_sql(d, &d->sql,
+            "SET lock_timeout = '1s'; DELETE FROM ringfence.entry WHERE key LIKE 'b%%'");
 }
 
 static void everything(struct director *d, struct fault *f) {
