@@ -6,6 +6,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 # The daemons are optimised as a whole; tests link the same objects without that, which is much faster.
 CFLAGS_release := -O2 -g -flto=auto -ffat-lto-objects -fno-semantic-interposition
 CFLAGS_planted := -O2 -g -DRINGFENCE_WITH_PLANTS
+CFLAGS_coverage := -O0 -g -Wno-format-truncation --coverage -fprofile-update=atomic
 CFLAGS_debug := -O1 -g -fno-omit-frame-pointer
 # Under the sanitizers gcc no longer sees the ranges of numbers, and warns of text that always fits.
 CFLAGS_asan := -O1 -g -Wno-format-truncation -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -211,6 +212,14 @@ SEEDS ?= 100000
 .PHONY: simulate
 simulate: $B/tests/sim/simulate
 	@$< $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+# `make coverage [TESTS='unit sim integration'] [MISSED='node/op.c ...']`: lines and branches that these tests run, per file. MISSED: lines of those
+# files that none ran. A daemon that is killed writes no counts.
+.PHONY: coverage
+coverage:
+	@mkdir -p build/coverage && find build/coverage -name '*.gcda' -delete
+	@status=0; $(MAKE) --no-print-directory FLAVOUR=coverage test TESTS='$(or $(TESTS),unit sim integration)' || status=$$?; \
+	    tests/coverage.py build/coverage --missed $(MISSED) && exit $$status
 
 # `make chaos [REGIME='R0 R1 R2 R3 R4 all'] [SEED=n] [SECONDS_EACH=s] [FAULTS=feed] [SHOW=1]`: real processes under faults that come from a seed, every
 # answer checked against what the table held (docs/reliability.md).

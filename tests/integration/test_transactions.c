@@ -118,6 +118,24 @@ Test(transactions, run_over_several_nodes_and_answer_as_redis) {
     caller_close(&c);
 }
 
+/* Then there is nothing to ask the table, and EXEC is no error itself. */
+Test(transactions, one_of_which_every_command_is_wrong_is_answered_command_by_command) {
+    const struct stack *s = stack_shared();
+    struct caller *c = expect_caller(s->proxy_port);
+    EXPECT(c, "+OK", "MULTI");
+    EXPECT(c, "+QUEUED", "EXPIRE", "tx:wrong", "x");
+    EXPECT(c, "+QUEUED", "SET", "tx:wrong", "value", "EX", "x");
+    EXPECT(c, "+QUEUED", "SET", "tx:wrong", "value", "NX", "XX");
+    EXPECT(c,
+           "[-ERR value is not an integer or out of range -ERR value is not an integer or out of "
+           "range -ERR syntax error]",
+           "EXEC");
+    EXPECT(c, "nil", "GET", "tx:wrong");
+    EXPECT(c, "+OK", "MULTI"); /* that one is over */
+    EXPECT(c, "[]", "EXEC");
+    caller_close(&c);
+}
+
 Test(transactions, msetnx_does_all_or_nothing_over_several_nodes) {
     const struct stack *s = stack_shared();
     struct caller *c = expect_caller(s->proxy_port);

@@ -223,3 +223,57 @@ Test(client_auth, bcast_tells_of_no_keys_but_ones_own) {
     cr_assert(bench_says(c, "CLIENT TRACKING ON BCAST PREFIX app:x\r\n", "+OK\r\n"));
     stop(b, c);
 }
+
+/* ---- what the users file takes away ---- */
+
+static void change_users(struct bench *b, const char *text) {
+    rights_swap((struct rights *)b->server.rights, users_of(text));
+    client_list_renew(b->clients);
+}
+
+/* A command was allowed when it was queued: what counts is what is allowed when it is done. */
+Test(client_auth, exec_does_nothing_that_is_not_allowed_any_more) {
+    static const char *const LESS[] = {"user app role=read prefix=app: " PLAIN "\n",
+                                       "user app role=write prefix=other: " PLAIN "\n"};
+    for (unsigned i = 0; i < sizeof(LESS) / sizeof(LESS[0]); i++) {
+        struct bench *b = start(USERS, 100);
+        struct bench_client *c = bench_client_new(b);
+        cr_assert(bench_says(c, "AUTH app secret\r\nMULTI\r\nSET app:1 v\r\n",
+                             "+OK\r\n+OK\r\n+QUEUED\r\n"));
+        bench_forget(c);
+        change_users(b, LESS[i]);
+        cr_assert(bench_says(
+            c, "EXEC\r\nPING\r\n",
+            "-EXECABORT Transaction discarded because of previous errors.\r\n+PONG\r\n"));
+        cr_assert_eq(node_fake_heard(b->nodes[0]), 0);
+        stop(b, c);
+    }
+}
+
+Test(client_auth, exec_goes_on_when_what_it_does_is_still_allowed) {
+    struct bench *b = start(USERS, 100);
+    struct bench_client *c = bench_client_new(b);
+    cr_assert(
+        bench_says(c, "AUTH app secret\r\nMULTI\r\nSET app:1 v\r\n", "+OK\r\n+OK\r\n+QUEUED\r\n"));
+    change_users(b, "user app role=write prefix=app:1 prefix=more: " PLAIN "\n");
+    bench_say(c, "EXEC\r\n");
+    cr_assert(BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) == 1));
+    stop(b, c);
+}
+
+/* Who reads it as Redis' rules must not take a prefix for a pattern. */
+Test(client_auth, acl_list_shows_roles_and_prefixes_as_rules_of_redis) {
+    struct bench *b =
+        start("user ops role=admin " PLAIN "\nuser a role=write prefix=x*? prefix=[y] " PLAIN
+              "\nuser z role=read " PLAIN "\n",
+              100);
+    struct bench_client *c = bench_client_new(b);
+    cr_assert(bench_says(c, "AUTH ops secret\r\n", "+OK\r\n"));
+    bench_forget(c);
+    cr_assert(bench_says(c, "ACL LIST\r\n",
+                         "*3\r\n$42\r\nuser a on ~x\\*\\?* ~\\[y\\]* &* +@all -@admin\r\n"
+                         "$23\r\nuser ops on ~* &* +@all\r\n"
+                         "$37\r\nuser z on ~* &* +@all -@write -@admin\r\n"),
+              "%s", bench_listen(c));
+    stop(b, c);
+}
