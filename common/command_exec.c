@@ -46,17 +46,11 @@ bool command_in_exec(int id) {
     case COMMAND_ECHO:
     case COMMAND_SELECT:
     case COMMAND_TIME:
-    /* these look at the proxy, and do nothing to the connection */
+    /* these look at the proxy, and do nothing to the connection; none with subcommands: what is
+       wrong with one would only be seen when the others are done */
     case COMMAND_INFO:
     case COMMAND_ROLE:
     case COMMAND_LASTSAVE:
-    case COMMAND_COMMAND:
-    case COMMAND_CONFIG:
-    case COMMAND_MODULE:
-    case COMMAND_SLOWLOG:
-    case COMMAND_LATENCY:
-    case COMMAND_ACL:
-    case COMMAND_PUBSUB:
     case COMMAND_RF_HOTKEYS:
     case COMMAND_TX_UNWATCH:
         return true;

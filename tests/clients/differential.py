@@ -381,7 +381,7 @@ class Draw:
             args = self.rng.choices([self.keyed, self.local, self.wrong], [88, 10, 2])[0]()
             name = args[0].upper()
             if name in (b"CLIENT", b"CONFIG", b"COMMAND", b"INFO", b"AUTH", b"RESET", b"HELLO", b"TIME", b"ACL",
-                        b"LATENCY", b"MEMORY", b"OBJECT", b"LASTSAVE", b"DEBUG",
+                        b"SLOWLOG", b"LATENCY", b"MEMORY", b"OBJECT", b"MODULE", b"LASTSAVE", b"DEBUG",
                         b"SCAN", b"KEYS", b"RANDOMKEY", b"DBSIZE", b"FLUSHALL", b"FLUSHDB"):
                 continue
             return args

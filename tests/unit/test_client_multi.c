@@ -41,8 +41,11 @@ static const struct {
     {"MULTI\r\nSCAN 0\r\nEXEC\r\n",
      "+OK\r\n-ERR Command not allowed inside a transaction\r\n"
      "-EXECABORT Transaction discarded because of previous errors.\r\n"},
-    {"MULTI\r\nMODULE LIST\r\nROLE\r\nEXEC\r\n",
-     "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n*0\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"},
+    {"MULTI\r\nMODULE nosuch\r\nGET a\r\nEXEC\r\n",
+     "+OK\r\n-ERR Command not allowed inside a transaction\r\n+QUEUED\r\n"
+     "-EXECABORT Transaction discarded because of previous errors.\r\n"},
+    {"MULTI\r\nROLE\r\nPING\r\nEXEC\r\n",
+     "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n+PONG\r\n"},
     {"MULTI\r\nGET a\r\nRESET\r\nEXEC\r\n",
      "+OK\r\n+QUEUED\r\n+RESET\r\n-ERR EXEC without MULTI\r\n"},
     {"MULTI\r\nEXEC x\r\nPING\r\nEXEC\r\n",
