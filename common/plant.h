@@ -63,6 +63,17 @@ enum plant {
     PLANT_exec_forgets_watches,             /* nothing is done if a watched row changed */
     PLANT_near_is_deaf,                     /* near.h: what nodes say */
     PLANT_near_ignores_own_answers,         /* near.h: a client's own writes */
+    /* fills from a replica (F7) */
+    PLANT_replica_ignores_lsn,              /* it may not be so far */
+    PLANT_replica_lsn_same_statement,       /* it says how far it is after it has read */
+    PLANT_replica_ignores_recent_keys,      /* what came in of the key since the floor began */
+    PLANT_row_from_primary_is_no_news,      /* of these a row that the primary gave */
+    PLANT_replica_own_ack_is_no_news,       /* and an own write's outcome */
+    PLANT_replica_floor_begins_late,        /* noted when the primary answers, not before it is asked */
+    PLANT_replica_ignores_lineage,          /* positions of another timeline */
+    PLANT_replica_survives_gap,             /* a gap in the feed */
+    PLANT_replica_floor_never_ages,         /* replica-age-max-ms */
+    PLANT_replica_row_ahead,                /* a row that the primary does not show yet */
     PLANT_COUNT_OF
 };
 /* clang-format on */

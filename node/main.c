@@ -19,6 +19,7 @@
 #include "feed_pg.h"
 #include "hosts.h"
 #include "node_conf.h"
+#include "replica.h"
 #include "scout.h"
 #include "server.h"
 #include "session.h"
@@ -36,6 +37,7 @@ struct node {
     struct service_listener *listener;
     struct service_signals *signals;
     struct scouts *scouts;
+    struct replica *replica; /* NULL: there is none */
     struct store_pg_conf store_conf;
     struct sweep sweep;
     bool draining, was_refused, ever_heard;
@@ -209,6 +211,10 @@ static bool make_parts(struct node *n) {
     char error[300] = "out of memory";
     n->store_conf = (struct store_pg_conf){
         .conninfo = conf->conninfo,
+        .read_conninfo = conf->read_conninfo,
+        .replica_timeout_ms = conf->replica_timeout_ms < conf->read_timeout_ms / 3
+                                  ? conf->replica_timeout_ms
+                                  : conf->read_timeout_ms / 3,
         .table = conf->table,
         .key_column = conf->key_column,
         .payload_column = conf->payload_column,
@@ -220,19 +226,26 @@ static bool make_parts(struct node *n) {
         .fill_rate_max = conf->fill_rate_max,
         .read_deadline_ms = 2000,
         .write_deadline_ms = conf->write_timeout_ms > 2000 ? conf->write_timeout_ms : 2000};
-    const struct through_conf through_conf = {.fence_after_ms = conf->fence_after_ms,
-                                              .stale_max_ms = conf->stale_max_ms,
-                                              .read_timeout_ms = conf->read_timeout_ms,
-                                              .write_timeout_ms = conf->write_timeout_ms,
-                                              .pending_max = (uint32_t)conf->pending_max,
-                                              .pending_bytes_max =
-                                                  (uint64_t)conf->pending_bytes_max};
+    struct through_conf through_conf = {.fence_after_ms = conf->fence_after_ms,
+                                        .stale_max_ms = conf->stale_max_ms,
+                                        .read_timeout_ms = conf->read_timeout_ms,
+                                        .write_timeout_ms = conf->write_timeout_ms,
+                                        .pending_max = (uint32_t)conf->pending_max,
+                                        .pending_bytes_max = (uint64_t)conf->pending_bytes_max};
     s->conf = conf;
     s->started_mono_ms = n->starting_mono_ms = clock_mono_ms();
     s->starting = true;
     s->loop = conn_loop_new(n->base);
     s->cache = cache_new((size_t)conf->cache_bytes_max, hash_seed());
-    if (s->loop != NULL && s->cache != NULL)
+    bool made = s->loop != NULL && s->cache != NULL;
+    if (made && conf->read_conninfo[0] != '\0') {
+        n->replica =
+            replica_new(conf->replica_age_max_ms < conf->fence_after_ms ? conf->replica_age_max_ms
+                                                                        : conf->fence_after_ms);
+        made = n->replica != NULL;
+    }
+    s->replica = through_conf.replica = n->store_conf.replica = n->replica;
+    if (made)
         n->scouts = scouts_new(n->base, conf->conninfo, &HOSTS_HANDLERS, n);
     if (n->scouts != NULL)
         n->store_conf.hosts = scouts_hosts(n->scouts);
@@ -302,6 +315,7 @@ static void stop(struct node *n) {
     store_pg_free(&n->server.store);
     scouts_free(&n->scouts);
     through_free(&n->server.through);
+    replica_free(&n->replica);
     cache_free(&n->server.cache);
     conn_loop_free(&n->server.loop);
     free(n->server.spare);

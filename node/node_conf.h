@@ -16,9 +16,10 @@ struct node_conf {
     char *name, *bind;
     bool protected_mode; /* listen on loopback addresses only */
     int64_t port;
-    char *conninfo, *table, *key_column, *payload_column, *active_column;
+    char *conninfo, *read_conninfo, *table, *key_column, *payload_column, *active_column;
     int64_t cache_bytes_max, key_bytes_max, value_bytes_max, args_max, payload_format;
     int64_t read_connections, write_connections, transaction_connections;
+    int64_t replica_age_max_ms, replica_timeout_ms;
     int64_t read_timeout_ms, write_timeout_ms, fence_after_ms, stale_max_ms;
     int64_t fills_max, fill_rate_max, pending_bytes_max;
     int64_t pending_max, clients_max, output_bytes_max, log_level;

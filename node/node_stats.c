@@ -71,6 +71,22 @@ static const struct stats_row ROWS[] = {
                                "Timeline of the server that connections lead to."},
     [NODE_STAT_DB_OLD] = {"database", "db_old_timeline", STATS_COUNTER, "",
                           "Servers and connections refused, as another server was promoted."},
+    [NODE_STAT_REPLICA_UP] = {"database", "replica_up", STATS_GAUGE, "",
+                              "1 while read-conninfo's standby is connected."},
+    [NODE_STAT_REPLICA_AGE_MS] = {"database", "replica_age_ms", STATS_GAUGE, "ms",
+                                  "How long ago the primary was asked what the standby has by now "
+                                  "replayed; 4294967295: too long, it is not read."},
+    [NODE_STAT_REPLICA_FLOORS] = {"database", "replica_floors", STATS_COUNTER, "",
+                                  "Times the standby was seen to have replayed that."},
+    [NODE_STAT_REPLICA_FILLS] = {"database", "replica_fills", STATS_COUNTER, "",
+                                 "Rows asked of the standby; those refused included."},
+    [NODE_STAT_REPLICA_REFUSED] = {"database", "replica_refused", STATS_COUNTER, "",
+                                   "Of these, asked of the primary then: no answer, or one that "
+                                   "might be too old or too new, or has an expiry."},
+    [NODE_STAT_REPLICA_BATCHES] = {"database", "replica_batches", STATS_COUNTER, "",
+                                   "Rows of the standby, in so many statements."},
+    [NODE_STAT_REPLICA_FAILURES] = {"database", "replica_failures", STATS_COUNTER, "",
+                                    "Times the standby was lost, silent or wrong, and left alone."},
 };
 
 const struct stats_row *node_stats_row(enum node_stat stat) {

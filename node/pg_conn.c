@@ -102,7 +102,7 @@ static void fail(struct pg_conn *c, const char *why) {
     bool was_up = c->state == STATE_UP;
     char identity[sizeof(c->identity)];
     snprintf(identity, sizeof(identity), "%s", c->identity);
-    if (c->conf.hosts == NULL)
+    if (c->conf.hosts == NULL && !c->conf.standby)
         note_readers(c, c->state == STATE_CONNECTING && pg_session_only_reads(why));
     pg_clean(why, c->error, sizeof(c->error));
     if (!c->said)
@@ -152,7 +152,10 @@ static void start(struct pg_conn *c) {
     struct hosts *hosts = c->conf.hosts;
     c->try = hosts != NULL ? hosts_try(hosts) : 0;
     c->pq = pg_session_connect(c->conf.conninfo, c->conf.name,
-                               hosts != NULL ? hosts_place(hosts, c->host) : NULL, c->conf.scout);
+                               hosts != NULL ? hosts_place(hosts, c->host) : NULL,
+                               c->conf.scout     ? "any"
+                               : c->conf.standby ? "standby"
+                                                 : "read-write");
     c->connect_until_ms = clock_mono_ms() + CONNECT_DEADLINE_MS;
     c->state = STATE_CONNECTING;
     if (c->pq == NULL || PQstatus(c->pq) == CONNECTION_BAD || !want(c, EV_WRITE))

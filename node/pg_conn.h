@@ -52,6 +52,7 @@ struct pg_conn_conf {
     struct hosts *hosts; /* says which of conninfo's servers to connect to, and is told who answers;
                             NULL: conninfo as it stands */
     bool scout;          /* it connects to `host` alone, also to one that only reads */
+    bool standby;        /* it connects to a standby, and to nothing else */
     int host;
 };
 

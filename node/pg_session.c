@@ -7,7 +7,7 @@
 
 /* libpq takes an empty value as none given, and of two the later one. */
 PGconn *pg_session_connect(const char *conninfo, const char *name, const struct host_place *place,
-                           bool any) {
+                           const char *target) {
     char application[80];
     snprintf(application, sizeof(application), "ringfence %s", name);
     const char *const keys[] = {"dbname",
@@ -29,7 +29,7 @@ PGconn *pg_session_connect(const char *conninfo, const char *name, const struct 
                                   "2",
                                   "2",
                                   "3000",
-                                  any ? "any" : "read-write",
+                                  target,
                                   place != NULL ? place->host : "",
                                   place != NULL ? place->address : "",
                                   place != NULL ? place->port : "",

@@ -11,10 +11,10 @@
 
 struct host_place;
 
-/** pg_session_connect(conninfo, name, place, any): begin to connect, to `place` alone if it is not
- * NULL; `any`: also to a server that takes no writes. NULL without memory. */
+/** pg_session_connect(conninfo, name, place, target): begin to connect, to `place` alone if it is
+ * not NULL; `target`: libpq's target_session_attrs. NULL without memory. */
 PGconn *pg_session_connect(const char *conninfo, const char *name, const struct host_place *place,
-                           bool any);
+                           const char *target);
 
 /** pg_session_only_reads(text): libpq's text about a failed try says that each host answered and
  * only reads. */

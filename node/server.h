@@ -12,6 +12,7 @@ struct conn_loop;
 struct feed_pg;
 struct node_conf;
 struct op_read;
+struct replica;
 struct session;
 struct store;
 struct through;
@@ -24,6 +25,7 @@ struct server {
     struct store *store;
     struct feed_pg *feed;
     struct through *through;
+    struct replica *replica;  /* NULL: none */
     struct session *sessions; /* all of them */
     struct op_read *spare;    /* op.c's: ready for the next read */
     struct tick *tick;        /* time-outs; to be woken when somebody begins to wait */

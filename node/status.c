@@ -11,9 +11,21 @@
 #include "feed_pg.h"
 #include "node_conf.h"
 #include "node_stats.h"
+#include "replica.h"
 #include "server.h"
 #include "store_pg.h"
 #include "through.h"
+
+static void collect_replica(const struct server *s, const struct store_figures *d, uint64_t *v) {
+    int64_t age_ms = replica_age_ms(s->replica, clock_mono_ms());
+    v[NODE_STAT_REPLICA_UP] = d->replica_up;
+    v[NODE_STAT_REPLICA_AGE_MS] = age_ms < 0 ? UINT32_MAX : (uint64_t)age_ms;
+    v[NODE_STAT_REPLICA_FLOORS] = replica_counters(s->replica)->floors;
+    v[NODE_STAT_REPLICA_FILLS] = through_counters(s->through)->replica_fills;
+    v[NODE_STAT_REPLICA_REFUSED] = through_counters(s->through)->replica_refused;
+    v[NODE_STAT_REPLICA_BATCHES] = d->replica_batches;
+    v[NODE_STAT_REPLICA_FAILURES] = replica_counters(s->replica)->failures;
+}
 
 static void collect(const struct server *s, uint64_t *v) {
     const struct through_counters *t = through_counters(s->through);
@@ -65,6 +77,9 @@ static void collect(const struct server *s, uint64_t *v) {
     v[NODE_STAT_DB_RECONNECTS] = d.reconnects + feed_pg_reconnects(s->feed);
     v[NODE_STAT_DB_TIMELINE] = d.timeline;
     v[NODE_STAT_DB_OLD] = d.old_timeline;
+    v[NODE_STAT_REPLICA_AGE_MS] = UINT32_MAX;
+    if (s->replica != NULL)
+        collect_replica(s, &d, v);
 }
 
 static void line(struct buf *out, const char *name, unsigned long long value) {
@@ -80,7 +95,7 @@ static void words(struct buf *out, const char *name, const char *value) {
 }
 
 void status_lines(const struct server *server, struct buf *out) {
-    uint64_t values[NODE_STAT_COUNT];
+    uint64_t values[NODE_STAT_COUNT] = {0};
     collect(server, values);
     words(out, "node", server->conf->name);
     line(out, "uptime_in_seconds",
@@ -108,7 +123,7 @@ void status_info(const struct server *server, struct span section, struct buf *o
     static const char *const SECTIONS[] = {"clients", "memory", "stats", "database"};
     static const char *const HEADS[] = {"# Clients\r\n", "# Memory\r\n", "# Stats\r\n",
                                         "# Database\r\n"};
-    uint64_t values[NODE_STAT_COUNT];
+    uint64_t values[NODE_STAT_COUNT] = {0};
     bool all = section.len == 0 || span_equal_nocase(section, SPAN("all")) ||
                span_equal_nocase(section, SPAN("default")) ||
                span_equal_nocase(section, SPAN("everything"));
@@ -131,7 +146,7 @@ void status_info(const struct server *server, struct span section, struct buf *o
 }
 
 void status_log(const struct server *server) {
-    uint64_t values[NODE_STAT_COUNT];
+    uint64_t values[NODE_STAT_COUNT] = {0};
     collect(server, values);
     for (int i = 0; i < NODE_STAT_COUNT; i++)
         log_event(LOG_LEVEL_INFO, "figure", "%s=%llu", node_stats_row((enum node_stat)i)->name,

@@ -18,24 +18,27 @@ static const struct pg_conn_handlers HANDLERS = {.on_up = on_up, .on_down = on_d
 
 /* ---- lanes ---- */
 
-static bool open_lane(struct store *s, struct store_lane *lane, enum store_lane_kind kind,
-                      unsigned number) {
+bool store_open_lane(struct store *s, struct store_lane *lane, enum store_lane_kind kind,
+                     unsigned number) {
     static const char *const NAMES[] = {[STORE_LANE_READ] = "read",
                                         [STORE_LANE_WRITE] = "write",
                                         [STORE_LANE_SLOW] = "slow",
-                                        [STORE_LANE_EXEC] = "transaction"};
+                                        [STORE_LANE_EXEC] = "transaction",
+                                        [STORE_LANE_REPLICA] = "replica"};
+    bool reads = kind == STORE_LANE_READ || kind == STORE_LANE_REPLICA;
+    bool replica = kind == STORE_LANE_REPLICA;
     lane->store = s;
     lane->kind = kind;
     snprintf(lane->name, sizeof(lane->name), "%s%u", NAMES[kind], number);
     const struct pg_conn_conf conf = {
-        .conninfo = s->conf.conninfo,
-        .hosts = s->conf.hosts,
+        .conninfo = replica ? s->conf.read_conninfo : s->conf.conninfo,
+        .hosts = replica ? NULL : s->conf.hosts,
+        .standby = replica,
         .name = lane->name,
-        .deadline_ms =
-            kind == STORE_LANE_READ ? s->conf.read_deadline_ms : s->conf.write_deadline_ms,
+        .deadline_ms = reads ? s->conf.read_deadline_ms : s->conf.write_deadline_ms,
         .statement_timeout_ms =
-            kind == STORE_LANE_READ ? s->conf.read_deadline_ms : s->conf.write_deadline_ms * 3 / 4,
-        .terminate_lost = kind != STORE_LANE_READ};
+            reads ? s->conf.read_deadline_ms : s->conf.write_deadline_ms * 3 / 4,
+        .terminate_lost = !reads};
     lane->conn = pg_conn_new(s->base, &conf, &HANDLERS, lane);
     return lane->conn != NULL;
 }
@@ -65,16 +68,19 @@ static void refuse_queries(struct store_queries *queries) {
     }
 }
 
-static void refuse_reads(struct store *s) {
-    struct store_get *get = s->first_get;
-    s->first_get = s->last_get = NULL;
-    s->gets_waiting = 0;
+void store_refuse_gets(struct store_gets *gets) {
+    struct store_get *get = gets->first;
+    *gets = (struct store_gets){0};
     for (struct store_get *each = get; each != NULL; each = each->next)
         each->sent = true; /* in no queue, whatever their answers set off */
     for (struct store_get *next; get != NULL; get = next) {
         next = get->next;
         get->done(get, STORE_DOWN, NULL, NULL);
     }
+}
+
+static void refuse_reads(struct store *s) {
+    store_refuse_gets(&s->gets);
     refuse_queries(&s->queries);
 }
 
@@ -93,6 +99,10 @@ static void on_down(void *ctx, struct pg_conn *conn) {
     struct store_lane *lane = ctx;
     struct store *s = lane->store;
     lane->ready = false;
+    if (lane->kind == STORE_LANE_REPLICA) {
+        store_replica_lost(s);
+        return;
+    }
     if (!any_ready(s->reads, s->conf.read_connections))
         refuse_reads(s);
     if (!any_ready(s->writes, s->conf.write_connections))
@@ -137,12 +147,12 @@ struct store *store_pg_new(struct event_base *base, const struct store_pg_conf *
         snprintf(error, error_size,
                  "table '%.100s' is not schema.table (at most 55 bytes, no quotes)", conf->table);
     for (int64_t i = 0; made && i < conf->read_connections; i++)
-        made = open_lane(s, &s->reads[i], STORE_LANE_READ, (unsigned)i + 1);
+        made = store_open_lane(s, &s->reads[i], STORE_LANE_READ, (unsigned)i + 1);
     for (int64_t i = 0; made && i < conf->write_connections; i++)
-        made = open_lane(s, &s->writes[i], STORE_LANE_WRITE, (unsigned)i + 1);
+        made = store_open_lane(s, &s->writes[i], STORE_LANE_WRITE, (unsigned)i + 1);
     for (int64_t i = 0; made && i < conf->transaction_connections; i++)
-        made = open_lane(s, &s->execs[i], STORE_LANE_EXEC, (unsigned)i + 1);
-    if (!made || !open_lane(s, &s->slow, STORE_LANE_SLOW, 1)) {
+        made = store_open_lane(s, &s->execs[i], STORE_LANE_EXEC, (unsigned)i + 1);
+    if (!made || !store_open_lane(s, &s->slow, STORE_LANE_SLOW, 1) || !store_replica_open(s)) {
         store_pg_free(&s);
         return NULL;
     }
@@ -161,8 +171,10 @@ void store_pg_free(struct store **pointer) {
         pg_conn_free(&s->writes[i].conn);
         pg_conn_free(&s->execs[i].conn);
     }
-    s->slow.ready = false;
+    s->slow.ready = s->replica.lane.ready = false;
+    pg_conn_free(&s->replica.lane.conn); /* what it owes is asked of nobody any more */
     pg_conn_free(&s->slow.conn);
+    store_refuse_gets(&s->replica_gets);
     refuse_reads(s);
     refuse_writes(&s->queue);
     refuse_writes(&s->alone);
@@ -193,27 +205,35 @@ void store_queue_remove(struct store_queue *queue, struct store_write *write) {
     queue->count--;
 }
 
-enum store_status store_get(struct store *store, struct store_get *get) {
-    if (!store_up(store) || store->closing)
-        return STORE_DOWN;
-    if (store->gets_waiting >= STORE_WAITING_MAX)
+enum store_status store_gets_push(struct store *store, struct store_gets *gets,
+                                  struct store_get *get) {
+    if (gets->count >= STORE_WAITING_MAX)
         return STORE_BUSY;
     get->sent = false;
     get->next = NULL;
-    get->prev = store->last_get;
-    *(store->last_get != NULL ? &store->last_get->next : &store->first_get) = get;
-    store->last_get = get;
-    store->gets_waiting++;
+    get->prev = gets->last;
+    *(gets->last != NULL ? &gets->last->next : &gets->first) = get;
+    gets->last = get;
+    gets->count++;
     store_pump_later(store);
     return STORE_OK;
 }
 
+enum store_status store_get(struct store *store, struct store_get *get) {
+    if (get->from_replica)
+        return store_replica_get(store, get);
+    if (!store_up(store) || store->closing)
+        return STORE_DOWN;
+    return store_gets_push(store, &store->gets, get);
+}
+
 bool store_get_cancel(struct store *store, struct store_get *get) {
+    struct store_gets *gets = get->from_replica ? &store->replica_gets : &store->gets;
     if (get->sent)
         return false;
-    *(get->prev != NULL ? &get->prev->next : &store->first_get) = get->next;
-    *(get->next != NULL ? &get->next->prev : &store->last_get) = get->prev;
-    store->gets_waiting--;
+    *(get->prev != NULL ? &get->prev->next : &gets->first) = get->next;
+    *(get->next != NULL ? &get->next->prev : &gets->last) = get->prev;
+    gets->count--;
     return true;
 }
 
@@ -282,11 +302,13 @@ static void on_pump(evutil_socket_t fd, short what, void *arg) {
         struct store_lane *lane = &s->reads[i];
         if (lane->ready && lane->busy == 0 && s->queries.first != NULL && takes_questions(s, i))
             store_query_send(lane, &s->queries);
-        if (lane->ready && lane->busy == 0 && s->first_get != NULL)
-            store_read_send(lane);
+        if (lane->ready && lane->busy == 0 && s->gets.first != NULL)
+            store_read_send(lane, &s->gets);
     }
-    if (s->first_get != NULL && s->conf.fill_rate_max != 0) /* its time comes, not an answer */
+    if (s->gets.first != NULL && s->conf.fill_rate_max != 0) /* its time comes, not an answer */
         event_add(s->pump, &SLICE);
+    if (s->replica.lane.ready && s->replica.lane.busy == 0 && s->replica_gets.first != NULL)
+        store_read_send(&s->replica.lane, &s->replica_gets);
     for (int64_t i = 0; i < s->conf.write_connections; i++) {
         if (s->writes[i].ready && s->writes[i].busy == 0 && s->queue.first != NULL)
             store_write_send(&s->writes[i]);
@@ -339,6 +361,7 @@ void store_pg_tick(struct store *s, int64_t now_mono_ms) {
     for (int64_t i = 0; i < s->conf.transaction_connections; i++)
         pg_conn_tick(s->execs[i].conn, now_mono_ms);
     pg_conn_tick(s->slow.conn, now_mono_ms);
+    store_replica_tick(s, now_mono_ms);
 }
 
 /* ---- identity and facts ---- */
@@ -408,7 +431,8 @@ void store_pg_figures(const struct store *s, struct store_figures *out) {
         out->connections_up += s->execs[i].ready;
         out->reconnects += pg_conn_reconnects(s->execs[i].conn);
     }
-    out->reads_waiting = s->gets_waiting;
+    out->reads_waiting = s->gets.count + s->replica_gets.count;
+    out->replica_up = s->replica.lane.ready;
     out->writes_waiting = s->queue.count + s->alone.count + s->transactions.count;
     if (s->conf.hosts != NULL) {
         out->timeline = hosts_timeline(s->conf.hosts);

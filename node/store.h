@@ -27,6 +27,16 @@ enum store_status {
 
 /* ---- reading one row ---- */
 
+struct replica_place;
+
+/* What a replica said beside a row; see replica.h. */
+struct store_origin {
+    const struct replica_place *place; /* in a statement before; borrowed during the callback */
+    bool found;                        /* there is a row, active or not */
+    uint32_t transaction;              /* that wrote it */
+    bool expires; /* it has an expiry, which is of the primary's clock: nothing is said of it */
+};
+
 struct store_row {
     bool present;        /* an active, unexpired row */
     struct span payload; /* borrowed during the callback */
@@ -34,10 +44,12 @@ struct store_row {
     int64_t ttl_ms; /* until it expires; -1: never */
     bool cacheable; /* false: from a server that is not the feed's (identity differs): give it, do
                        not keep it */
+    const struct store_origin *origin; /* NULL: the primary said it */
 };
 
 struct store_get {
     struct span key;
+    bool from_replica; /* ask the replica; it fails, or says what it knows, soon */
     void (*done)(struct store_get *get, enum store_status status, const struct store_row *row,
                  const char *detail);
     bool sent;                     /* set by the store: it is not in the queue any more */
@@ -45,7 +57,7 @@ struct store_get {
 };
 
 /** store_get(store, get): fetch one row, batched with others. STORE_OK: `get->done` will run.
- * STORE_DOWN, STORE_BUSY: it never will. */
+ * STORE_DOWN, STORE_BUSY: it never will. Of a replica, if there is none now: STORE_DOWN. */
 enum store_status store_get(struct store *store, struct store_get *get);
 
 /** store_get_cancel(store, get): nobody wants it any more: take it back if it was not sent; its

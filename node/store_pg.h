@@ -10,6 +10,7 @@
 struct event_base;
 struct hosts;
 struct pg_conn;
+struct replica;
 struct store;
 
 struct store_pg_conf {
@@ -20,15 +21,20 @@ struct store_pg_conf {
     int64_t read_connections, write_connections; /* at most 16 each */
     int64_t transaction_connections;             /* likewise; 0: there are no transactions */
     int64_t read_deadline_ms, write_deadline_ms; /* a connection silent for longer is closed */
-    int64_t fills_max;     /* rows that store_get() has asked for at once; 0: as many as fit */
-    int64_t fill_rate_max; /* rows a second; 0: any number */
+    int64_t fills_max;         /* rows that store_get() has asked for at once; 0: as many as fit */
+    int64_t fill_rate_max;     /* rows a second; 0: any number */
+    const char *read_conninfo; /* of a standby; with `replica` */
+    struct replica *replica;   /* says when that may be asked, and is told; borrowed; NULL: never */
+    int64_t replica_timeout_ms; /* it answers within so long, or it is left alone for a while */
 };
 
 struct store_figures {
     uint64_t reads, read_batches, rows, writes, write_batches, retried_alone, errors, reconnects;
     uint32_t connections_up, connections, reads_waiting, writes_waiting;
-    uint32_t timeline;      /* of the server that connections lead to; 0: none */
-    uint64_t old_timeline;  /* servers and connections refused, as another server was promoted */
+    uint32_t timeline;     /* of the server that connections lead to; 0: none */
+    uint64_t old_timeline; /* servers and connections refused, as another server was promoted */
+    uint64_t replica_rows, replica_batches; /* keys that the replica was asked for */
+    bool replica_up;
     const char *last_error; /* one clean line; "" without one */
 };
 

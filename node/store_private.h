@@ -8,6 +8,7 @@
 #include "../common/buf.h"
 #include "fill_gate.h"
 #include "pg_conn.h"
+#include "replica.h"
 #include "store.h"
 #include "store_pg.h"
 
@@ -19,6 +20,7 @@ enum {
     STORE_ALONE_MAX = 16, /* retries that the slow lane has under way */
     STORE_WAITING_MAX = 65536, /* requests in each queue */
     STORE_QUERIES_MAX = 1024,  /* questions in the queue */
+    REPLICA_PLACE_FIELDS = 3,  /* of the answer where a server is */
     STORE_EDIT_PARAMS = 8,     /* of an edit's statement; store_sql_edit.c says what they are */
 };
 
@@ -44,6 +46,9 @@ enum store_statement {
     STORE_SQL_TALLY,
     STORE_SQL_FLUSH,
     STORE_SQL_SWEEP,
+    STORE_SQL_PRIMARY_PLACE,
+    STORE_SQL_REPLICA_PLACE,
+    STORE_SQL_REPLICA_GET,
     /* one key each: eight parameters, one row */
     STORE_SQL_EDIT_SET,
     STORE_SQL_EDIT_DELETE,
@@ -68,7 +73,18 @@ struct store_queries {
     uint32_t count;
 };
 
-enum store_lane_kind { STORE_LANE_READ, STORE_LANE_WRITE, STORE_LANE_SLOW, STORE_LANE_EXEC };
+enum store_lane_kind {
+    STORE_LANE_READ,
+    STORE_LANE_WRITE,
+    STORE_LANE_SLOW,
+    STORE_LANE_EXEC,
+    STORE_LANE_REPLICA
+};
+
+struct store_gets {
+    struct store_get *first, *last;
+    uint32_t count;
+};
 
 /* One connection of the pool and the batches it may have under way. */
 struct store_lane {
@@ -81,6 +97,19 @@ struct store_lane {
     char name[24];
 };
 
+/* What is asked for floors (replica.h), and how long the replica has owed an answer. */
+struct store_replica {
+    struct store_lane lane;
+    struct pg_group floor; /* to the primary, on a connection that is lent */
+    char floor_identity[160];
+    struct replica_place floor_place;
+    bool asking_primary, floor_said;
+    struct pg_group probe; /* to the replica */
+    struct replica_place probe_place;
+    bool probing, said_other;
+    int64_t owes_since_ms; /* 0: it owes nothing */
+};
+
 struct store {
     struct store_pg_conf conf;
     struct event_base *base;
@@ -89,10 +118,10 @@ struct store {
     char identity[160]; /* of the feed's server */
     struct store_lane reads[STORE_CONNECTIONS_MAX], writes[STORE_CONNECTIONS_MAX], slow,
         execs[STORE_CONNECTIONS_MAX];
+    struct store_replica replica;
     unsigned lent; /* turn of store_pg_lend() */
-    struct store_get *first_get, *last_get;
-    uint32_t gets_waiting;
-    struct fill_gate gate;
+    struct store_gets gets, replica_gets;
+    struct fill_gate gate;                /* for `gets` */
     struct store_queries queries, chores; /* chores: those that change rows */
     bool scan_index_known;                /* whether there is one was looked up, and logged */
     struct store_queue queue, alone;      /* writes to send; writes to try again one by one */
@@ -139,10 +168,39 @@ const char *store_note_error(struct store *store, const void *result);
 
 /** store_read_send(lane) / store_write_send(lane) / store_alone_send(lane): send what waits, as far
  * as a batch allows; store_query_send(lane, queries): one question. */
-void store_read_send(struct store_lane *lane);
+void store_read_send(struct store_lane *lane, struct store_gets *gets);
 void store_query_send(struct store_lane *lane, struct store_queries *queries);
 void store_write_send(struct store_lane *lane);
 void store_alone_send(struct store_lane *lane);
+
+/* store_replica.c */
+/** store_replica_open(store): false without memory. store_replica_get(store, get): store_get().
+ * store_replica_lost(store): its lane is down. store_replica_tick(): floors, time-outs. */
+bool store_replica_open(struct store *store);
+enum store_status store_replica_get(struct store *store, struct store_get *get);
+void store_replica_lost(struct store *store);
+void store_replica_tick(struct store *store, int64_t now_mono_ms);
+
+/** store_replica_heard(store, whole): a batch of it ended: what else it owes, it owes from now on.
+ */
+void store_replica_heard(struct store *store, bool whole);
+
+/** store_replica_send_place(lane): the statement that asks where it is. */
+bool store_replica_send_place(struct store_lane *lane);
+
+/** store_replica_read_place(result, out): of `result` (PGresult *), what a replica says of itself;
+ * not known, if it says nothing. */
+void store_replica_read_place(const void *result, struct replica_place *out);
+
+/** store_gets_push(store, gets, get): behind the last; BUSY when there are too many.
+ * store_refuse_gets(gets): all of them: DOWN. */
+enum store_status store_gets_push(struct store *store, struct store_gets *gets,
+                                  struct store_get *get);
+void store_refuse_gets(struct store_gets *gets);
+
+/** store_open_lane(store, lane, kind, number): its connection begins. False without memory. */
+bool store_open_lane(struct store *store, struct store_lane *lane, enum store_lane_kind kind,
+                     unsigned number);
 
 /** store_write_is_shared(write): plain enough for a statement with others; else it is an edit. */
 bool store_write_is_shared(const struct store_write *write);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../common/clock.h"
+#include "../common/plant.h"
 #include "pg_array.h"
 #include "store_private.h"
 
@@ -17,7 +18,8 @@ struct read_batch {
     struct pg_group group;
     struct store_lane *lane;
     PGresult *rows;
-    bool failed;
+    struct replica_place place; /* of a replica, in the statement before */
+    bool failed, placed;
     uint32_t count;
     struct wanted wanted[]; /* sorted by key */
 };
@@ -30,7 +32,12 @@ static int compare(const void *a, const void *b) {
 static void on_result(struct pg_group *group, struct pg_result *result) {
     struct read_batch *batch = (struct read_batch *)group;
     PGresult *r = (PGresult *)result;
-    if (PQresultStatus(r) == PGRES_TUPLES_OK && batch->rows == NULL) {
+    bool of_replica = batch->lane->kind == STORE_LANE_REPLICA;
+    if (PQresultStatus(r) == PGRES_TUPLES_OK && of_replica &&
+        PQnfields(r) == REPLICA_PLACE_FIELDS) {
+        batch->placed = true;
+        store_replica_read_place(r, &batch->place);
+    } else if (PQresultStatus(r) == PGRES_TUPLES_OK && batch->rows == NULL) {
         batch->rows = PQcopyResult(r, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES);
         batch->failed = batch->failed || batch->rows == NULL;
     } else {
@@ -64,6 +71,21 @@ static uint64_t bytes_of(const struct read_batch *batch) {
     return bytes;
 }
 
+/* Whatever it is, it is said with where the replica was before. */
+static void give_replica_row(const struct read_batch *batch, const struct wanted *wanted) {
+    struct store_origin origin = {.place = &batch->place, .found = wanted->row >= 0};
+    struct store_row row = {.ttl_ms = -1, .cacheable = true, .origin = &origin};
+    if (wanted->row >= 0) {
+        const PGresult *rows = batch->rows;
+        row.present = *PQgetvalue(rows, wanted->row, 3) != 0;
+        row.payload = field(rows, wanted->row, 1);
+        row.version = (uint64_t)pg_array_int64(PQgetvalue(rows, wanted->row, 2));
+        origin.expires = *PQgetvalue(rows, wanted->row, 4) != 0;
+        origin.transaction = (uint32_t)pg_array_int64(PQgetvalue(rows, wanted->row, 5));
+    }
+    wanted->get->done(wanted->get, STORE_OK, &row, NULL);
+}
+
 static void give_row(const struct read_batch *batch, const struct wanted *wanted, bool trusted) {
     struct store_row row = {.ttl_ms = -1, .cacheable = trusted};
     if (wanted->row >= 0) {
@@ -79,10 +101,15 @@ static void give_row(const struct read_batch *batch, const struct wanted *wanted
 static void on_end(struct pg_group *group, enum pg_group_end end) {
     struct read_batch *batch = (struct read_batch *)group;
     struct store_lane *lane = batch->lane;
-    bool whole = end == PG_GROUP_SYNCED && !batch->failed && batch->rows != NULL;
+    bool of_replica = lane->kind == STORE_LANE_REPLICA;
+    bool whole = end == PG_GROUP_SYNCED && !batch->failed && batch->rows != NULL &&
+                 batch->placed == of_replica;
     bool trusted = whole && store_lane_trusted(lane); /* lost for good, it has no connection */
     lane->busy--;
-    fill_gate_give(&lane->store->gate, batch->count, bytes_of(batch));
+    if (!of_replica)
+        fill_gate_give(&lane->store->gate, batch->count, bytes_of(batch));
+    else if (end == PG_GROUP_SYNCED)
+        store_replica_heard(lane->store, whole);
     int rows = whole ? PQntuples(batch->rows) : 0;
     lane->store->figures.rows += (uint64_t)rows;
     for (int i = 0; i < rows; i++) {
@@ -94,7 +121,9 @@ static void on_end(struct pg_group *group, enum pg_group_end end) {
     for (uint32_t at = 0; at < batch->count;
          at++) { /* an answer may free the request and its key */
         struct store_get *get = batch->wanted[at].get;
-        if (whole)
+        if (whole && of_replica)
+            give_replica_row(batch, &batch->wanted[at]);
+        else if (whole)
             give_row(batch, &batch->wanted[at], trusted);
         else
             get->done(get, STORE_FAILED, NULL, lane->store->last_error);
@@ -104,25 +133,41 @@ static void on_end(struct pg_group *group, enum pg_group_end end) {
     free(batch);
 }
 
-void store_read_send(struct store_lane *lane) {
+/* Where a replica is comes first, in a statement of its own: what it has replayed by then, the
+ * rows' snapshot has. */
+static bool send_statements(struct store_lane *lane, const struct buf *keys) {
+    bool of_replica = lane->kind == STORE_LANE_REPLICA;
+    const char *const values[] = {keys->data};
+    const int lengths[] = {(int)buf_len(keys)}, formats[] = {1};
+    PGconn *pq = pg_conn_raw(lane->conn);
+    char name[8];
+    if (of_replica && !PLANTED(replica_lsn_same_statement) && !store_replica_send_place(lane))
+        return false;
+    snprintf(name, sizeof(name), "s%d", of_replica ? STORE_SQL_REPLICA_GET : STORE_SQL_GET);
+    return PQsendQueryPrepared(pq, name, 1, values, lengths, formats, 1) == 1 &&
+           (!of_replica || !PLANTED(replica_lsn_same_statement) || store_replica_send_place(lane));
+}
+
+void store_read_send(struct store_lane *lane, struct store_gets *gets) {
     struct store *s = lane->store;
-    uint32_t count =
-        s->gets_waiting < STORE_BATCH_ROWS_MAX ? s->gets_waiting : STORE_BATCH_ROWS_MAX;
-    count = fill_gate_take(&s->gate, count, clock_mono_ms());
+    bool of_replica = lane->kind == STORE_LANE_REPLICA;
+    uint32_t count = gets->count < STORE_BATCH_ROWS_MAX ? gets->count : STORE_BATCH_ROWS_MAX;
+    count = of_replica ? count : fill_gate_take(&s->gate, count, clock_mono_ms());
     if (count == 0)
         return;
     struct read_batch *batch = calloc(1, sizeof(*batch) + count * sizeof(struct wanted));
     if (batch == NULL) { /* they wait for their time-out, or for memory */
-        fill_gate_give(&s->gate, count, s->gate.row_bytes * count);
+        if (!of_replica)
+            fill_gate_give(&s->gate, count, s->gate.row_bytes * count);
         return;
     }
     for (uint32_t i = 0; i < count; i++) {
-        batch->wanted[i] = (struct wanted){s->first_get, -1};
-        s->first_get->sent = true;
-        s->first_get = s->first_get->next;
+        batch->wanted[i] = (struct wanted){gets->first, -1};
+        gets->first->sent = true;
+        gets->first = gets->first->next;
     }
-    *(s->first_get == NULL ? &s->last_get : &s->first_get->prev) = NULL;
-    s->gets_waiting -= count;
+    *(gets->first == NULL ? &gets->last : &gets->first->prev) = NULL;
+    gets->count -= count;
     batch->count = count;
     batch->lane = lane;
     batch->group = (struct pg_group){.on_result = on_result, .on_end = on_end};
@@ -132,16 +177,10 @@ void store_read_send(struct store_lane *lane) {
     pg_array_begin(&keys, count);
     for (uint32_t i = 0; i < count; i++)
         pg_array_add(&keys, batch->wanted[i].get->key);
-    const char *const values[] = {keys.data};
-    const int lengths[] = {(int)buf_len(&keys)}, formats[] = {1};
-    char name[8];
-    snprintf(name, sizeof(name), "s%d", STORE_SQL_GET);
-    if (keys.failed ||
-        PQsendQueryPrepared(pg_conn_raw(lane->conn), name, 1, values, lengths, formats, 1) != 1)
-        batch->failed = true;
+    batch->failed = keys.failed || !send_statements(lane, &keys);
     buf_release(&keys);
     lane->busy++;
-    s->figures.reads += count;
-    s->figures.read_batches++;
+    *(of_replica ? &s->figures.replica_rows : &s->figures.reads) += count;
+    *(of_replica ? &s->figures.replica_batches : &s->figures.read_batches) += 1;
     pg_conn_send(lane->conn, &batch->group);
 }

@@ -105,6 +105,25 @@ static const char *const TEXTS[] = {
         " upd AS (UPDATE {T} AS t SET {A} = false, version = nextval({S}), updated_at = now()"
         " FROM chosen WHERE t.{K} = chosen.k RETURNING t.{K} AS k)"
         " SELECT count(*), NULL::text FROM upd",
+    /* What replica.h's rule compares. A timeline that a standby has read of may be known late to a
+     * role that may not see everything: then it is not asked for a while. */
+    [STORE_SQL_PRIMARY_PLACE] =
+        "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_current_wal_insert_lsn(),"
+        " (SELECT system_identifier FROM pg_control_system())::text || '/' ||"
+        " ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int::text || '/' "
+        "||"
+        " (SELECT oid FROM pg_database WHERE datname = current_database())::text || '/' ||"
+        " '{T}'::regclass::oid::text",
+    [STORE_SQL_REPLICA_PLACE] =
+        "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn(),"
+        " (SELECT system_identifier FROM pg_control_system())::text || '/' ||"
+        " (SELECT greatest(min_recovery_end_timeline, (SELECT received_tli FROM"
+        " pg_stat_wal_receiver)) FROM pg_control_recovery())::text || '/' ||"
+        " (SELECT oid FROM pg_database WHERE datname = current_database())::text || '/' ||"
+        " '{T}'::regclass::oid::text",
+    [STORE_SQL_REPLICA_GET] =
+        "SELECT {K}, CASE WHEN {A} THEN {P} END, version, {A}, {A} AND expires_at IS NOT NULL,"
+        " xmin::text::bigint FROM {T} WHERE {K} = ANY ($1::text[])",
     [STORE_SQL_ESTIMATE] =
         "SELECT greatest(0, reltuples)::bigint FROM pg_class WHERE oid = '{T}'::regclass",
 };
@@ -220,6 +239,12 @@ bool store_sql_make(struct store *store) {
 
 /* ---- preparing ---- */
 
+/* A replica is asked for two of them; the others need none of what is for it. */
+static bool is_for(const struct store_lane *lane, int statement) {
+    bool of_replica = statement == STORE_SQL_REPLICA_PLACE || statement == STORE_SQL_REPLICA_GET;
+    return of_replica == (lane->kind == STORE_LANE_REPLICA);
+}
+
 static void on_prepare_result(struct pg_group *group, struct pg_result *result) {
     struct store_lane *lane =
         (struct store_lane *)((char *)group - offsetof(struct store_lane, prepare));
@@ -241,7 +266,8 @@ static void on_prepare_end(struct pg_group *group, enum pg_group_end end) {
     if (pg_conn_leave(lane->conn))
         return;
     lane->ready = true;
-    if (lane->store->identity[0] != '\0' && !store_lane_trusted(lane))
+    if (lane->kind != STORE_LANE_REPLICA && lane->store->identity[0] != '\0' &&
+        !store_lane_trusted(lane))
         lane->store->moved = true;
     store_pump_later(lane->store);
 }
@@ -252,6 +278,8 @@ void store_sql_prepare(struct store_lane *lane) {
     bool sent = true;
     for (int i = 0; i < STORE_SQL_STATEMENTS && sent; i++) {
         char name[16];
+        if (!is_for(lane, i))
+            continue;
         snprintf(name, sizeof(name), "s%d", i);
         int typed = i >= STORE_SQL_EDIT_SET ? STORE_EDIT_PARAMS : 0;
         sent = PQsendPrepare(pg_conn_raw(lane->conn), name, lane->store->sql[i], typed,

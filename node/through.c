@@ -129,8 +129,10 @@ static enum through_status without_database(struct through *t, struct through_re
                : failure;
 }
 
-static struct through_fill *joinable(struct through *t, struct through_flight *flight) {
+static struct through_fill *joinable(struct through *t, struct through_flight *flight,
+                                     int64_t now_mono_ms) {
     for (struct through_fill *fill = flight->fills; fill != NULL; fill = fill->next) {
+        through_replica_age(t, fill, now_mono_ms);
         if ((!fill->marked && fill->epoch == t->epoch) || PLANTED(join_marked_fill))
             return fill;
     }
@@ -196,10 +198,12 @@ static enum store_status start_fill(struct through *t, struct through_flight *fl
     fill->epoch = t->epoch;
     fill->sent_mono_ms = now_mono_ms;
     fill->get = (struct store_get){.key = span_of(flight->key, flight->key_len), .done = on_row};
-    enum store_status status = store_get(t->store, &fill->get);
-    if (status != STORE_OK) {
-        free(fill);
-        return status;
+    if (!through_replica_ask(t, fill, now_mono_ms)) {
+        enum store_status status = store_get(t->store, &fill->get);
+        if (status != STORE_OK) {
+            free(fill);
+            return status;
+        }
     }
     fill->next = flight->fills;
     flight->fills = fill;
@@ -224,7 +228,7 @@ enum through_status through_fetch(struct through *t, int64_t now_mono_ms, struct
     struct through_flight *flight = through_flight_take(t, read->key, read->hash);
     if (flight == NULL)
         return THROUGH_BUSY;
-    struct through_fill *fill = joinable(t, flight);
+    struct through_fill *fill = joinable(t, flight, now_mono_ms);
     if (fill != NULL) {
         t->counters.coalesced++;
     } else {
@@ -351,8 +355,13 @@ static void on_row(struct store_get *get, enum store_status status, const struct
         (struct through_fill *)((char *)get - offsetof(struct through_fill, get));
     struct through *t = fill->through;
     struct through_flight *flight = fill->flight;
+    if (get->from_replica && !through_replica_counts(fill, status, row) &&
+        through_replica_pass_on(fill, &status))
+        return;
     unlink_fill(fill); /* nobody joins it from here on */
     if (status == STORE_OK) {
+        if (get->from_replica || !PLANTED(row_from_primary_is_no_news))
+            through_met(t, flight->hash);
         if (!fill->marked && (fill->epoch == t->epoch || PLANTED(trust_fill_across_gap)))
             adopt(t, fill, row);
         else

@@ -15,6 +15,7 @@
 #include "store.h"
 
 struct cache;
+struct replica;
 struct store;
 struct through;
 
@@ -26,6 +27,7 @@ struct through_conf {
     int64_t write_timeout_ms;   /* a write waits for its outcome this long */
     uint32_t pending_max;       /* reads that wait, and as many writes; beyond: BUSY */
     uint64_t pending_bytes_max; /* of keys and values of the same; 0: any number */
+    struct replica *replica; /* fills may go to a replica when it says so; borrowed; NULL: never */
 };
 
 enum through_status {
@@ -46,6 +48,8 @@ struct through_counters {
         writes_uncertain, acks_dropped, invalidations, everything, epochs,
         fills_unwanted /* given up before they were sent: nobody waited any more */,
         refused_busy /* no room to wait */;
+    uint64_t replica_fills,
+        replica_refused; /* asked of the replica; of these, then of the primary */
 };
 
 /* ---- reads ---- */

@@ -5,6 +5,8 @@
 
 static void begin_epoch(struct through *t) {
     t->counters.epochs++;
+    if (t->conf.replica != NULL)
+        replica_met_all(t->conf.replica);
     if (++t->epoch == 0) { /* an entry of long ago could look current: let all go */
         cache_clear(t->cache);
         t->epoch = 1;
@@ -16,6 +18,7 @@ void through_changed(struct through *t, struct span key, uint64_t version) {
     uint64_t hash = cache_hash(t->cache, key);
     struct cache_item item;
     t->counters.invalidations++;
+    through_met(t, hash);
     if (cache_peek(t->cache, key, hash, &item) && item.version < version &&
         !PLANTED(ignore_version) && !(item.absent && PLANTED(absence_is_kept)))
         cache_drop(t->cache, key, hash);
@@ -32,6 +35,7 @@ static void invalidate_fully(struct through *t, struct span key, bool keep_entry
                              bool keep_record) {
     uint64_t hash = cache_hash(t->cache, key);
     t->counters.invalidations++;
+    through_met(t, hash);
     if (!keep_entry)
         cache_drop(t->cache, key, hash);
     struct through_flight *flight = through_flight_find(t, key, hash);

@@ -1,11 +1,11 @@
 /*
- * through_private: what through.c (reads), through_write.c, through_heard.c (what is heard) and
- * through_flight.c share. For these alone.
+ * through_private: what through.c (reads) and its parts through_*.c share. For these alone.
  */
 #ifndef RINGFENCE_THROUGH_PRIVATE_H
 #define RINGFENCE_THROUGH_PRIVATE_H
 
 #include "../common/plant.h"
+#include "replica.h"
 #include "through.h"
 
 /* Higher than any version: what was heard cannot be compared. */
@@ -20,7 +20,8 @@ struct through_fill {
     struct through_read *waiters, *last_waiter;
     uint32_t epoch;
     int64_t sent_mono_ms;
-    bool marked; /* overtaken: not cached, and nobody joins (rule 4) */
+    struct replica_ticket ticket; /* while get.from_replica */
+    bool marked;                  /* overtaken: not cached, and nobody joins (rule 4) */
 };
 
 struct through_own; /* one own write; see through_write.c */
@@ -85,6 +86,25 @@ struct through_flight *through_flight_take(struct through *t, struct span key, u
 
 /** through_flight_leave(t, flight): free it if nothing of the key is in flight or waiting. */
 void through_flight_leave(struct through *t, struct through_flight *flight);
+
+/** through_met(t, hash): something of a key with this hash came in: no replica is asked for it that
+ * may be behind that. */
+static inline void through_met(struct through *t, uint64_t hash) {
+    if (t->conf.replica != NULL)
+        replica_met(t->conf.replica, hash);
+}
+
+/* through_replica.c */
+/** through_replica_ask(t, fill, now): it was sent to the replica; false: it is the primary's.
+ * through_replica_age(t, fill, now): nobody joins it any more if its answer would be too old.
+ * through_replica_counts(fill, status, row): the replica's answer is as good as the primary's.
+ * through_replica_pass_on(fill, status): else it was sent to the primary now; false: `status` says
+ * why not. */
+bool through_replica_ask(struct through *t, struct through_fill *fill, int64_t now_mono_ms);
+void through_replica_age(struct through *t, struct through_fill *fill, int64_t now_mono_ms);
+bool through_replica_counts(const struct through_fill *fill, enum store_status status,
+                            const struct store_row *row);
+bool through_replica_pass_on(struct through_fill *fill, enum store_status *status);
 
 /** through_flight_mark(flight): its fills were overtaken. */
 void through_flight_mark(struct through_flight *flight);

@@ -323,6 +323,8 @@ static void apply(struct through *t, const struct through_own *own, uint32_t i,
     uint64_t version = ack->versions[i], hash = write->hashes[i];
     const struct store_result *result = ack->result;
     struct cache_item there;
+    if (!PLANTED(replica_own_ack_is_no_news))
+        through_met(t, hash);
     if (!PLANTED(no_mark_on_ack))
         through_flight_mark(flight);
     if (version == 0 && PLANTED(keep_on_noop))
@@ -353,6 +355,8 @@ static void doubt(struct through *t, const struct through_own *own) {
     for (uint32_t i = 0; i < own->turns_count; i++) {
         struct through_flight *flight = own->turns[i].flight;
         struct span key = span_of(flight->key, flight->key_len);
+        if (!PLANTED(replica_own_ack_is_no_news))
+            through_met(t, flight->hash);
         if (PLANTED(uncertain_keeps_entry))
             continue;
         cache_suspect(t->cache, key, flight->hash);

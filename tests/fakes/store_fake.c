@@ -225,6 +225,10 @@ void store_fake_absent(struct store *s, unsigned i) {
     answer_get(s, i, STORE_OK, &row);
 }
 
+void store_fake_answer_row(struct store *s, unsigned i, const struct store_row *row) {
+    answer_get(s, i, STORE_OK, row);
+}
+
 void store_fake_fail_get(struct store *s, unsigned i, enum store_status status) {
     answer_get(s, i, status, NULL);
 }

@@ -48,6 +48,8 @@ void store_fake_row_ttl(struct store *store, unsigned i, uint64_t version, const
 /** From a server that is not the feed's. */
 void store_fake_foreign_row(struct store *store, unsigned i, uint64_t version, const char *payload);
 void store_fake_absent(struct store *store, unsigned i);
+/** Whatever the test says. */
+void store_fake_answer_row(struct store *store, unsigned i, const struct store_row *row);
 void store_fake_fail_get(struct store *store, unsigned i, enum store_status status);
 
 /* ---- answers to the i-th write that waits ---- */

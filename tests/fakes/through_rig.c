@@ -14,8 +14,9 @@ static void fail(const char *why) {
     abort();
 }
 
-static struct rig *make(uint32_t pending_max, uint64_t pending_bytes_max) {
-    const struct through_conf conf = {.fence_after_ms = RIG_FENCE_MS,
+static struct rig *make(uint32_t pending_max, uint64_t pending_bytes_max, struct replica *replica) {
+    const struct through_conf conf = {.replica = replica,
+                                      .fence_after_ms = RIG_FENCE_MS,
                                       .stale_max_ms = RIG_STALE_MS,
                                       .read_timeout_ms = RIG_READ_MS,
                                       .write_timeout_ms = RIG_WRITE_MS,
@@ -25,6 +26,7 @@ static struct rig *make(uint32_t pending_max, uint64_t pending_bytes_max) {
     if (rig == NULL)
         abort();
     rig->now_mono_ms = 1000000;
+    rig->replica = replica;
     rig->cache = cache_new(4 << 20, 1);
     rig->store = store_fake_new();
     rig->through = rig->cache == NULL ? NULL : through_new(&conf, rig->cache, rig->store);
@@ -34,7 +36,7 @@ static struct rig *make(uint32_t pending_max, uint64_t pending_bytes_max) {
 }
 
 struct rig *rig_new_cold(void) {
-    return make(1024, 0);
+    return make(1024, 0, NULL);
 }
 
 static struct rig *heard(struct rig *rig) {
@@ -44,11 +46,18 @@ static struct rig *heard(struct rig *rig) {
 }
 
 struct rig *rig_new_small(uint32_t pending_max) {
-    return heard(make(pending_max, 0));
+    return heard(make(pending_max, 0, NULL));
 }
 
 struct rig *rig_new_narrow(uint64_t pending_bytes_max) {
-    return heard(make(1024, pending_bytes_max));
+    return heard(make(1024, pending_bytes_max, NULL));
+}
+
+struct rig *rig_new_replica(int64_t age_max_ms) {
+    struct replica *replica = replica_new(age_max_ms);
+    if (replica == NULL)
+        abort();
+    return heard(make(1024, 0, replica));
 }
 
 struct rig *rig_new(void) {
@@ -63,6 +72,7 @@ void rig_free(struct rig **pointer) {
         fail("something waits although the store is gone");
     through_free(&rig->through);
     cache_free(&rig->cache);
+    replica_free(&rig->replica);
     for (struct rig_read *read = rig->reads, *next; read != NULL; read = next) {
         next = read->next;
         free(read);

@@ -7,6 +7,7 @@
 #define RINGFENCE_THROUGH_RIG_H
 
 #include "../../node/cache.h"
+#include "../../node/replica.h"
 #include "../../node/through.h"
 #include "store_fake.h"
 
@@ -14,6 +15,7 @@ enum { RIG_KEYS_MAX = 8, RIG_TEXT_BYTES = 64 };
 
 struct rig {
     struct cache *cache;
+    struct replica *replica; /* NULL: none */
     struct store *store;
     struct through *through;
     int64_t now_mono_ms;
@@ -58,6 +60,10 @@ struct rig *rig_new_small(uint32_t pending_max);
 
 /** rig_new_narrow(pending_bytes_max): with room for so many bytes of them. */
 struct rig *rig_new_narrow(uint64_t pending_bytes_max);
+
+/** rig_new_replica(age_max_ms): as rig_new(), with a replica that may be asked, once it has reached
+ * a floor. */
+struct rig *rig_new_replica(int64_t age_max_ms);
 
 /** rig_free(rig): as the daemon ends: store, through, cache; every write must have been released.
  */

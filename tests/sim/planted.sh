@@ -13,7 +13,7 @@ mkdir -p "$logs"
 
 mapfile -t names < <(sed -n 's/^ *PLANT_\([a-z_]*\)\( = 1\)\?,.*/\1/p' common/plant.h)
 tests=()
-for test in tests/unit/test_{through_*,feed,handlers_read,topology,upstream,gather,client,client_multi}.c; do
+for test in tests/unit/test_{through_*,replica,store_replica,feed,handlers_read,topology,upstream,gather,client,client_multi}.c; do
     [ ! -e "$test" ] || tests+=("$base/tests/$(basename "$test" .c)")
 done
 make -s -j"$(nproc)" FLAVOUR=planted $base/tests/sim/simulate "${tests[@]}"

@@ -92,8 +92,9 @@ enum sim_fault {
 };
 
 struct sim_profile {
-    bool linear; /* only faults under which keys stay linearizable */
-    bool hot;    /* proxies keep copies of the hottest keys */
+    bool linear;  /* only faults under which keys stay linearizable */
+    bool hot;     /* proxies keep copies of the hottest keys */
+    bool replica; /* nodes may fill from one */
     unsigned nodes, clients, keys;
     unsigned pure_keys; /* the first ones are never edited by SQL */
     unsigned faults;    /* enum sim_fault */
@@ -102,6 +103,7 @@ struct sim_profile {
     unsigned slow_permille; /* statements that take twenty times as long */
     int64_t fault_every_us, edit_every_us, evict_every_us;
     const unsigned *mix; /* how often each kind of request comes, out of a thousand */
+    int64_t replica_age_ms;
     int64_t fence_ms, beat_ms, stale_max_ms, read_timeout_ms, write_timeout_ms;
     size_t value_bytes, cache_bytes;
     unsigned pipeline; /* requests that a client has open at most */
@@ -115,9 +117,10 @@ const struct sim_profile *sim_profile(const struct sim *sim);
 struct sim_parts {
     struct sim_net *net;
     struct sim_db *db;
-    struct sim_node *nodes;     /* [profile.nodes] */
-    struct sim_proxy *proxies;  /* [SIM_PROXIES] */
-    struct sim_client *clients; /* [profile.clients] */
+    struct sim_replica *replicas; /* [SIM_REPLICAS], or NULL */
+    struct sim_node *nodes;       /* [profile.nodes] */
+    struct sim_proxy *proxies;    /* [SIM_PROXIES] */
+    struct sim_client *clients;   /* [profile.clients] */
     struct sim_check *check;
 };
 struct sim_parts *sim_parts(struct sim *sim);

@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "sim_node.h"
+#include "sim_replica.h"
 
 enum { LOG_MAX = 4096, LOST_MAX = 3 };
 
 struct machine {
     bool alive;
-    uint64_t sequence;
+    uint64_t sequence, lsn;
     struct sim_row rows[SIM_KEYS_MAX];
 };
 
@@ -23,7 +24,7 @@ struct value {
 /* The table and the sequence before a commit, for who takes over without it. */
 struct before {
     uint8_t key;
-    uint64_t sequence;
+    uint64_t sequence, lsn;
     struct sim_row row;
     bool first_of_commit;
 };
@@ -139,6 +140,10 @@ int sim_db_primary(const struct sim *sim) {
     return db_of(sim)->primary;
 }
 
+uint64_t sim_db_lsn(const struct sim *sim, int server) {
+    return db_of(sim)->servers[server].lsn;
+}
+
 void sim_db_begin(struct sim *sim) {
     db_of(sim)->in_commit = false;
     db_of(sim)->moment++;
@@ -173,9 +178,11 @@ void sim_db_put(struct sim *sim, int server, unsigned key, struct sim_row row, b
     struct machine *s = &db->servers[server];
     if (db->log_count < LOG_MAX)
         db->log[db->log_count++] =
-            (struct before){(uint8_t)key, s->sequence, s->rows[key], !db->in_commit};
+            (struct before){(uint8_t)key, s->sequence, s->lsn, s->rows[key], !db->in_commit};
+    s->lsn += !db->in_commit;
     db->in_commit = true;
     s->rows[key] = row;
+    sim_replica_log(sim, server, s->lsn, key, &row);
     struct sim_state state = state_of(sim, &row);
     state.by_node = by_node;
     add_state(sim, key, state);
@@ -353,6 +360,7 @@ static void lose_commits(struct sim *sim, struct machine *new) {
         const struct before *b = &db->log[--db->log_count];
         new->rows[b->key] = b->row;
         new->sequence = b->sequence;
+        new->lsn = b->lsn;
         lost -= b->first_of_commit;
     }
     db->log_count = 0;

@@ -125,6 +125,8 @@ void sim_db_heal(struct sim *sim);
 void sim_db_begin(struct sim *sim);
 uint64_t sim_db_number(struct sim *sim, int server);
 int sim_db_primary(const struct sim *sim);
+uint64_t sim_db_lsn(const struct sim *sim,
+                    int server); /* its commits so far: also sim_replica.c's */
 struct sim_row *sim_db_row(struct sim *sim, int server, unsigned key);
 void sim_db_put(struct sim *sim, int server, unsigned key, struct sim_row row, bool by_node);
 

@@ -9,6 +9,7 @@
 #include "sim_net.h"
 #include "sim_node.h"
 #include "sim_proxy.h"
+#include "sim_replica.h"
 #include "sim_store.h"
 
 enum { PATIENCE_US = 50000 /* half of request_timeout_ms (sim_proxy.c) */ };
@@ -16,6 +17,7 @@ enum { PATIENCE_US = 50000 /* half of request_timeout_ms (sim_proxy.c) */ };
 static void on_fault(struct sim *sim, void *ctx, uint64_t arg);
 static void on_edit(struct sim *sim, void *ctx, uint64_t arg);
 static void on_evict(struct sim *sim, void *ctx, uint64_t arg);
+static void on_replica_fault(struct sim *sim, void *ctx, uint64_t arg);
 
 static int64_t about(struct sim *sim, int64_t us) {
     return sim_between(sim, us / 2, us * 3 / 2);
@@ -28,6 +30,8 @@ void sim_faults_begin(struct sim *sim) {
         sim_in(sim, NULL, about(sim, p->edit_every_us), on_edit, NULL, 0);
     if ((p->faults & SIM_FAULT_EVICT) != 0)
         sim_in(sim, NULL, 1000, on_evict, NULL, 0);
+    if (p->replica)
+        sim_in(sim, NULL, about(sim, p->fault_every_us), on_replica_fault, NULL, 0);
 }
 
 static struct sim_node *random_node(struct sim *sim) {
@@ -46,6 +50,13 @@ static void on_evict(struct sim *sim, void *ctx, uint64_t arg) {
         return;
     sim_node_evict(random_node(sim));
     sim_in(sim, NULL, sim_between(sim, 100, sim_profile(sim)->evict_every_us), on_evict, NULL, 0);
+}
+
+static void on_replica_fault(struct sim *sim, void *ctx, uint64_t arg) {
+    if (!sim_loading(sim))
+        return;
+    sim_replica_fault(sim);
+    sim_in(sim, NULL, about(sim, 2 * sim_profile(sim)->fault_every_us), on_replica_fault, NULL, 0);
 }
 
 /* ---- each fault ---- */
@@ -192,6 +203,7 @@ static void on_fault(struct sim *sim, void *ctx, uint64_t arg) {
 void sim_faults_heal(struct sim *sim) {
     sim_trace(sim, "everything is mended");
     sim_db_heal(sim);
+    sim_replica_heal(sim);
     for (unsigned i = 0; i < sim_profile(sim)->nodes; i++) {
         struct sim_node *n = &sim_parts(sim)->nodes[i];
         sim_go_on(sim, &n->process);

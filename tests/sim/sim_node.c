@@ -6,6 +6,7 @@
 #include "../../common/conn.h"
 #include "../../common/tick.h"
 #include "../../node/cache.h"
+#include "../../node/replica.h"
 #include "../../node/session.h"
 #include "../../node/through.h"
 #include "sim_db.h"
@@ -24,7 +25,9 @@ void sim_node_start(struct sim_node *n) {
     struct sim *sim = n->process.sim;
     const struct sim_profile *p = sim_profile(sim);
     struct server *s = &n->server;
-    const struct through_conf conf = {.fence_after_ms = p->fence_ms,
+    n->replica = p->replica ? replica_new(p->replica_age_ms) : NULL;
+    const struct through_conf conf = {.replica = n->replica,
+                                      .fence_after_ms = p->fence_ms,
                                       .stale_max_ms = p->stale_max_ms,
                                       .read_timeout_ms = p->read_timeout_ms,
                                       .write_timeout_ms = p->write_timeout_ms,
@@ -78,6 +81,7 @@ static void release(struct sim_node *n) {
     if (through_pending(s->through) != 0)
         sim_violation(n->process.sim, "%s: something waits although its store is gone", n->name);
     through_free(&s->through);
+    replica_free(&n->replica);
     cache_free(&s->cache);
     tick_free(&s->tick);
     free(s->spare);

@@ -20,6 +20,7 @@ struct sim_node {
     struct node_conf conf;
     struct server server;
     struct sim_feed *feed;
+    struct replica *replica; /* NULL: none */
     bool alive;
     uint64_t life;
     char name[12];

@@ -12,6 +12,7 @@
 #include "sim_net.h"
 #include "sim_node.h"
 #include "sim_proxy.h"
+#include "sim_replica.h"
 
 /* ---- keys and values ---- */
 
@@ -130,16 +131,25 @@ static void make_hot(struct sim_profile *p, bool calm) {
         p->faults = 0;
 }
 
+/* Nodes may fill from a replica, and have cause to: keys that are asked for again soon after they
+ * were evicted. */
+static void make_replica(struct sim *sim, struct sim_profile *p) {
+    p->replica = true;
+    p->replica_age_ms = PICK(sim, 40, p->fence_ms);
+    p->faults |= p->hot ? 0 : SIM_FAULT_EVICT;
+    p->evict_every_us = PICK(sim, 500, 2000, 5000);
+}
+
 static void trace_profile(struct sim *sim) {
     const struct sim_profile *p = &sim->profile;
     sim_trace(
         sim,
-        "%s%s, nodes %u, clients %u x %u, keys %u, pure %u, faults %x, net %lld us, statement "
+        "%s%s%s, nodes %u, clients %u x %u, keys %u, pure %u, faults %x, net %lld us, statement "
         "%lld us, feed %lld us, fence %lld ms, stale %lld ms",
-        p->linear ? "linear" : "any faults", p->hot ? ", hot" : "", p->nodes, p->clients,
-        p->pipeline, p->keys, p->pure_keys, p->faults, (long long)p->net_us_max,
-        (long long)p->statement_us_max, (long long)p->feed_us_max, (long long)p->fence_ms,
-        (long long)p->stale_max_ms);
+        p->linear ? "linear" : "any faults", p->hot ? ", hot" : "", p->replica ? ", replica" : "",
+        p->nodes, p->clients, p->pipeline, p->keys, p->pure_keys, p->faults,
+        (long long)p->net_us_max, (long long)p->statement_us_max, (long long)p->feed_us_max,
+        (long long)p->fence_ms, (long long)p->stale_max_ms);
 }
 
 /* ---- phases ---- */
@@ -193,10 +203,13 @@ void sim_run(uint64_t seed, bool trace, struct sim_result *result) {
     draw_profile(&run);
     if (seed % 4 == 0) /* not drawn: the other seeds stay what they were */
         make_hot(&run.profile, seed % 8 == 0);
+    if (seed % 4 == 2 || seed % 32 == 8 || seed % 32 == 12) /* likewise */
+        make_replica(&run, &run.profile);
     trace_profile(&run);
     name_keys(&run);
     run.parts.net = sim_net_new(&run);
     run.parts.db = sim_db_new(&run);
+    run.parts.replicas = sim_replicas_new(&run);
     run.parts.check = sim_check_new(&run);
     run.parts.nodes = sim_nodes_new(&run);
     run.parts.proxies = sim_proxies_new(&run, (1u << run.profile.nodes) - 1);

@@ -15,6 +15,7 @@ struct store *sim_store_new(struct sim *sim, struct sim_node *node) {
     s->node = node;
     s->process = &node->process;
     s->trusted = SIM_NO_SERVER;
+    s->policy = node->replica;
     s->text = sim_alloc(sim, p->value_bytes + SIM_TEXT_BYTES);
     s->old_text = sim_alloc(sim, p->value_bytes + SIM_TEXT_BYTES);
     s->lanes_count = p->read_lanes + p->write_lanes + 1;
@@ -25,6 +26,7 @@ struct store *sim_store_new(struct sim *sim, struct sim_node *node) {
         s->lanes[i] = (struct lane){.store = s, .kind = kind};
         sim_in(sim, s->process, sim_between(sim, 100, 3000), on_connect, &s->lanes[i], 0);
     }
+    store_replica_begin(s);
     return s;
 }
 
@@ -53,6 +55,8 @@ enum store_status store_ask(struct store *s, struct store_query *query) {
 /* ---- queues ---- */
 
 enum store_status store_get(struct store *s, struct store_get *get) {
+    if (get->from_replica)
+        return store_replica_get(s, get);
     if (!store_up(s) || s->ended)
         return STORE_DOWN;
     get->sent = false;
@@ -273,6 +277,7 @@ static void lose_soon(struct lane *lane, int64_t us_max) {
 
 void sim_store_end(struct store *s) {
     s->ended = true;
+    store_replica_lose(s);
     for (unsigned i = 0; i < s->lanes_count; i++)
         store_lose(&s->lanes[i]);
     refuse(s);
@@ -298,7 +303,7 @@ void sim_store_break(struct store *s) {
 }
 
 void sim_store_cut(struct store *s, bool cut) {
-    s->cut = cut;
+    s->cut = cut; /* what is under way at the replica ends by its patience */
     for (unsigned i = 0; cut && i < s->lanes_count; i++)
         lose_soon(&s->lanes[i], 100000);
 }

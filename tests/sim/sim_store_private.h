@@ -66,6 +66,12 @@ struct store {
     bool beat_pending;
     uint64_t strays;
     char *text, *old_text; /* of one value each */
+    /* sim_store_replica.c's */
+    struct replica *policy; /* the node's; NULL: none */
+    uint64_t replica_life;  /* rises with each loss */
+    bool probing;
+    struct fetch *fetch; /* under way, or NULL */
+    struct store_get *first_replica_get, *last_replica_get;
 };
 
 /** store_pump_soon(store): something may be sent. */
@@ -92,6 +98,13 @@ void store_answer_query(struct batch *batch);
 struct sim_exec *store_copy_exec(struct sim *sim, const struct store_write *write);
 void store_finish_exec(struct store *store, struct store_write *write,
                        const struct sim_statement *statement);
+
+/* sim_store_replica.c */
+/** store_replica_begin(store): floors from now on, if there is a replica. store_replica_get(): one
+ * row. store_replica_lose(store): its connection is gone. */
+void store_replica_begin(struct store *store);
+enum store_status store_replica_get(struct store *store, struct store_get *get);
+void store_replica_lose(struct store *store);
 
 /** store_take_write(first, last, write): out of its queue. store_give_write(): behind the last. */
 void store_take_write(struct store_write **first, struct store_write **last,
