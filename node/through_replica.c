@@ -4,7 +4,7 @@
 
 /* The feed has to be heard: what it tells since the floor began must be known. */
 bool through_replica_ask(struct through *t, struct through_fill *fill, int64_t now_mono_ms) {
-    if (t->conf.replica == NULL || through_lag_ms(t, now_mono_ms) > t->conf.fence_after_ms ||
+    if (t->conf.replica == NULL || !through_trusts(t, now_mono_ms) ||
         !replica_serves(t->conf.replica, now_mono_ms, fill->flight->hash, &fill->ticket))
         return false;
     fill->get.from_replica = true;

@@ -172,8 +172,8 @@ Test(node_loss, a_node_that_was_held_up_reads_its_answers_first) {
     stack_down(&s);
 }
 
-/* Its connections to the database are gone when it wakes up: its keys stay with the next owner
- * until it has them again. */
+/* Its connections to the database are gone when it wakes up, which it suspects after half a second:
+ * its keys stay with the next owner until it has them again. */
 Test(node_loss, a_node_that_wakes_up_without_its_database_is_not_asked_to_write) {
     struct stack *s = stack_private((struct stack_conf){0});
     struct caller *c = expect_caller(s->proxy_port);
@@ -183,11 +183,13 @@ Test(node_loss, a_node_that_wakes_up_without_its_database_is_not_asked_to_write)
         EXPECT(c, "+OK", "SET", keys[i], "before");
     }
     kill(s->node_pids[0], SIGSTOP);
+    int64_t stopped_ms = clock_mono_ms();
     expect_keys(c, WITHIN_MS, "$before"); /* it is left */
     stack_database_stop(s, "fast");
     stack_database_start(s);
     for (int i = 0; i < KEYS; i++)
         EXPECT_WITHIN(PATIENCE_MS, c, "+OK", "SET", keys[i], "while it sleeps");
+    EVENTUALLY(PATIENCE_MS, clock_mono_ms() - stopped_ms > HELD_UP_MS);
     kill(s->node_pids[0], SIGCONT);
     do {
         for (int i = 0; i < KEYS; i++)
