@@ -225,9 +225,7 @@ void reply_unknown_subcommand(struct buf *b, const char *command, struct span su
 }
 
 bool reply_may_be_written(struct span reply) {
-    const struct span uncertain = SPAN("-UNCERTAIN");
-    return reply.ptr[0] != '-' ||
-           (reply.len >= uncertain.len && memcmp(reply.ptr, uncertain.ptr, uncertain.len) == 0);
+    return reply.ptr[0] != '-' || span_begins_with(reply, SPAN("-UNCERTAIN"));
 }
 
 struct span reply_without_memory(bool may_be_written) {

@@ -110,8 +110,8 @@ static bool parse_state(struct parse *p, struct span text, struct ring_member *m
 /* One of the words behind the address; `seen` has those before it. */
 static bool parse_attribute(struct parse *p, struct span word, struct ring_member *m,
                             unsigned *seen) {
-    bool is_weight = word.len >= 7 && memcmp(word.ptr, "weight=", 7) == 0;
-    bool is_state = word.len >= 6 && memcmp(word.ptr, "state=", 6) == 0;
+    bool is_weight = span_begins_with(word, SPAN("weight="));
+    bool is_state = span_begins_with(word, SPAN("state="));
     if (!is_weight && !is_state)
         return fail(p, "unknown word '%.*s' (weight=N or state=up|drain|down)",
                     (int)(word.len > 100 ? 100 : word.len), word.ptr);

@@ -33,6 +33,12 @@ static inline bool span_equal(struct span a, struct span b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/** span_begins_with(text, head): text's first bytes are those of `head`; every text begins with "".
+ */
+static inline bool span_begins_with(struct span text, struct span head) {
+    return text.len >= head.len && span_equal(span_of(text.ptr, head.len), head);
+}
+
 /** span_equal_nocase(a, b): the same bytes but for ASCII case. */
 bool span_equal_nocase(struct span a, struct span b);
 

@@ -67,8 +67,7 @@ bool user_role_parse(struct span word, enum user_role *out) {
 
 bool user_covers(const struct user *user, struct span key) {
     for (uint32_t i = 0; i < user->prefixes_count; i++) {
-        struct span prefix = user->prefixes[i];
-        if (key.len >= prefix.len && memcmp(key.ptr, prefix.ptr, prefix.len) == 0)
+        if (span_begins_with(key, user->prefixes[i]))
             return true;
     }
     return user->prefixes_count == 0;
@@ -89,7 +88,7 @@ static bool parse_name(struct parse *p, struct span word, struct user *u) {
 }
 
 static bool has_head(struct span word, struct span head, struct span *rest) {
-    if (word.len < head.len || memcmp(word.ptr, head.ptr, head.len) != 0)
+    if (!span_begins_with(word, head))
         return false;
     *rest = span_of(word.ptr + head.len, word.len - head.len);
     return true;

@@ -93,7 +93,7 @@ static bool item(struct span *rest, const struct feed_handlers *handlers, void *
 
 bool feed_parse(struct span payload, const struct feed_handlers *handlers, void *ctx) {
     struct span rest = payload;
-    bool understood = payload.len >= 2 && memcmp(payload.ptr, "1\n", 2) == 0;
+    bool understood = span_begins_with(payload, SPAN("1\n"));
     if (understood)
         rest = span_of(payload.ptr + 2, payload.len - 2);
     while (understood && rest.len != 0)

@@ -1,17 +1,10 @@
 #include "scope.h"
 
-#include <string.h>
-
 enum { TEXT_BYTES_MAX = 1024 /* as long as a key may be */ };
-
-static bool begins_with(struct span text, struct span prefix) {
-    return text.len >= prefix.len &&
-           (prefix.len == 0 || memcmp(text.ptr, prefix.ptr, prefix.len) == 0);
-}
 
 bool scope_covers(const struct scope *scope, struct span key) {
     for (uint32_t i = 0; i < scope->count; i++) {
-        if (begins_with(key, scope->prefixes[i]))
+        if (span_begins_with(key, scope->prefixes[i]))
             return true;
     }
     return scope->count == 0;
@@ -28,7 +21,7 @@ struct span scope_text(struct span bytes) {
 static bool is_within_another(const struct scope *scope, uint32_t at, struct span prefix) {
     for (uint32_t i = 0; i < scope->count; i++) {
         struct span other = scope_text(scope->prefixes[i]);
-        if (i != at && begins_with(prefix, other) && (other.len < prefix.len || i < at))
+        if (i != at && span_begins_with(prefix, other) && (other.len < prefix.len || i < at))
             return true;
     }
     return false;
@@ -45,7 +38,7 @@ bool scope_range(const struct scope *scope, struct span plain, uint32_t *at, str
         if (is_within_another(scope, i, prefix))
             continue;
         *out = prefix.len < plain.len ? plain : prefix;
-        if (begins_with(*out, prefix) && begins_with(*out, plain))
+        if (span_begins_with(*out, prefix) && span_begins_with(*out, plain))
             return true;
     }
     return false;

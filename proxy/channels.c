@@ -54,13 +54,10 @@ void channels_free(struct channels **pointer) {
 
 /* ---- what a name is about ---- */
 
-static bool begins(struct span text, struct span with) {
-    return text.len >= with.len && memcmp(text.ptr, with.ptr, with.len) == 0;
-}
-
 struct span channels_key(struct span name) {
     struct span head = KEYSPACE;
-    return begins(name, head) ? span_of(name.ptr + head.len, name.len - head.len) : SPAN("");
+    return span_begins_with(name, head) ? span_of(name.ptr + head.len, name.len - head.len)
+                                        : SPAN("");
 }
 
 /* A pattern may match a channel that begins with `head`: what comes before its first special
@@ -73,8 +70,9 @@ static bool may_match(struct span pattern, struct span head) {
 }
 
 bool channels_carries(enum board_kind kind, struct span name) {
-    return kind == BOARD_CHANNELS ? begins(name, KEYSPACE) || begins(name, KEYEVENT)
-                                  : may_match(name, KEYSPACE) || may_match(name, KEYEVENT);
+    return kind == BOARD_CHANNELS
+               ? span_begins_with(name, KEYSPACE) || span_begins_with(name, KEYEVENT)
+               : may_match(name, KEYSPACE) || may_match(name, KEYEVENT);
 }
 
 /* ---- who watches ---- */
@@ -267,7 +265,7 @@ void channels_gap(struct channels *t) {
         return;
     t->figures.gaps++;
     for (const struct name *n = t->names[BOARD_CHANNELS].first; n != NULL; n = n->next) {
-        if (begins(name_text(n), KEYSPACE))
+        if (span_begins_with(name_text(n), KEYSPACE))
             tell(t, n, &(struct channels_message){.channel = name_text(n), .text = GAP});
     }
     for (const struct name *n = t->names[BOARD_PATTERNS].first; n != NULL; n = n->next) {

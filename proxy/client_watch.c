@@ -57,7 +57,7 @@ static bool number(struct span *left, uint64_t *out) {
 /* Two numbers: the row's version, and whether it is live. */
 static bool take_version(struct client *c, struct span key, struct span reply) {
     uint64_t version, live;
-    if (reply.len < 4 || memcmp(reply.ptr, "*2\r\n", 4) != 0)
+    if (!span_begins_with(reply, SPAN("*2\r\n")))
         return false;
     struct span left = span_of(reply.ptr + 4, reply.len - 4);
     return number(&left, &version) && number(&left, &live) &&

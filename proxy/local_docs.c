@@ -1,7 +1,6 @@
 /* COMMAND DOCS, with the arguments as a tree, made from the text in the rows: redis-cli shows it
  * while one types. */
 #include <ctype.h>
-#include <string.h>
 
 #include "../common/buf.h"
 #include "../common/command.h"
@@ -45,7 +44,7 @@ static size_t skip_brackets(struct span text, size_t at) {
 }
 
 static bool starts_with(struct span text, size_t at, struct span part) {
-    return text.len - at >= part.len && memcmp(text.ptr + at, part.ptr, part.len) == 0;
+    return span_begins_with(span_of(text.ptr + at, text.len - at), part);
 }
 
 /* Where ` [WORDS ...]` ends that stands behind `words`, or 0: then they are not repeated. */

@@ -63,9 +63,8 @@ static bool parse_option(const struct local_call *call, uint32_t *at, struct opt
     return false;
 }
 
-static bool is_prefix(struct span short_one, struct span long_one) {
-    return short_one.len <= long_one.len &&
-           (short_one.len == 0 || memcmp(short_one.ptr, long_one.ptr, short_one.len) == 0);
+static bool overlap(struct span a, struct span b) {
+    return span_begins_with(a, b) || span_begins_with(b, a);
 }
 
 /* Overlapping prefixes would tell a client twice. */
@@ -75,14 +74,14 @@ static bool prefixes_are_apart(const struct local_call *call, const struct optio
         struct span a = o->prefixes[i];
         for (uint32_t j = 0; j < t->prefixes_count; j++) {
             struct span b = span_of(t->prefixes[j], t->prefixes_len[j]);
-            if (is_prefix(a, b) || is_prefix(b, a)) {
+            if (overlap(a, b)) {
                 reply_error_with(call->out, REPLY_TRACKING_OVERLAP, (struct span[]){a, b}, 2);
                 return false;
             }
         }
         for (uint32_t j = i + 1; j < o->prefixes_count; j++) {
             struct span b = o->prefixes[j];
-            if (is_prefix(a, b) || is_prefix(b, a)) {
+            if (overlap(a, b)) {
                 reply_error_with(call->out, REPLY_TRACKING_OVERLAPS, (struct span[]){a, b}, 2);
                 return false;
             }

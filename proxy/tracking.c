@@ -300,8 +300,7 @@ void tracking_forget(struct tracking *t, struct tracking_client *client, struct 
 
 static bool wants(const struct tracking_client *client, struct span key) {
     for (uint32_t i = 0; i < client->prefixes_count; i++) {
-        if (client->prefixes_len[i] <= key.len &&
-            memcmp(client->prefixes[i], key.ptr, client->prefixes_len[i]) == 0)
+        if (span_begins_with(key, span_of(client->prefixes[i], client->prefixes_len[i])))
             return true;
     }
     return false;

@@ -8,7 +8,7 @@
 
 /* The number in `>n\r\n+word\r\n:NUMBER\r\n`, and where what follows begins. */
 static bool push_number(struct span push, struct span head, uint64_t *number, size_t *rest) {
-    if (push.len <= head.len || memcmp(push.ptr, head.ptr, head.len) != 0)
+    if (!span_begins_with(push, head))
         return false;
     const char *digits = push.ptr + head.len;
     const char *end = memchr(digits, '\r', push.len - head.len);
@@ -62,7 +62,7 @@ static bool defer(struct upstream *u, uint64_t number) {
 /* What changed. Anything else is a push of a newer node: not for us. */
 static bool on_stale(struct upstream *u, struct span push) {
     const struct span ONE = SPAN(">3\r\n+stale\r\n+");
-    if (push.len > ONE.len && memcmp(push.ptr, ONE.ptr, ONE.len) == 0) {
+    if (span_begins_with(push, ONE)) {
         const char *at = push.ptr + ONE.len, *end = push.ptr + push.len;
         const char *key = end - at < 5 ? NULL : memchr(at + 4, '\n', (size_t)(end - at) - 4);
         if (key == NULL || memcmp(at + 1, "\r\n$", 3) != 0 || end - ++key < 2)

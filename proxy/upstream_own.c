@@ -12,9 +12,8 @@
 static void on_link(struct upstream_entry *entry, struct span reply) {
     struct upstream *u = UPSTREAM_OF(entry, OWN_LINK);
     if (!span_equal(reply, SPAN("+OK\r\n"))) {
-        upstream_fail(u, reply.len > 7 && memcmp(reply.ptr, "-DBDOWN", 7) == 0
-                             ? "it has no database yet"
-                             : "it is no ringfence-node");
+        upstream_fail(u, span_begins_with(reply, SPAN("-DBDOWN")) ? "it has no database yet"
+                                                                  : "it is no ringfence-node");
         return;
     }
     int64_t now_us = conn_loop_now_us(u->env->loop);

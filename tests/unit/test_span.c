@@ -12,6 +12,17 @@ Test(span, equals_the_same_bytes_only) {
     cr_assert(span_equal(span_str("abc"), SPAN("abc")));
 }
 
+Test(span, begins_with_the_bytes_of_a_head) {
+    cr_assert(span_begins_with(SPAN("a\0b"), SPAN("a\0")));
+    cr_assert(span_begins_with(SPAN("ab"), SPAN("ab")));
+    cr_assert_not(span_begins_with(SPAN("ab"), SPAN("abc")));
+    cr_assert_not(span_begins_with(SPAN("abc"), SPAN("Ab")));
+    cr_assert_not(span_begins_with(SPAN("abc"), SPAN("b")));
+    cr_assert(span_begins_with(SPAN("a"), span_of(NULL, 0)));
+    cr_assert(span_begins_with(span_of(NULL, 0), SPAN("")));
+    cr_assert_not(span_begins_with(span_of(NULL, 0), SPAN("a")));
+}
+
 /* Against the definition, for each pair of bytes: only the 26 ASCII letters have two cases. */
 Test(span, ignores_the_case_of_ascii_letters_and_of_nothing_else) {
     for (int a = 0; a < 256; a++) {
