@@ -5,7 +5,6 @@
  */
 #include <endian.h>
 #include <libpq-fe.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,18 +165,11 @@ bool store_edit_statement_send(struct store_lane *lane, const struct store_write
                                              more->compare.len != 0 ? more->compare.ptr : ""};
     int lengths[STORE_EDIT_PARAMS] = {(int)write->keys[0].len, (int)value.len,
                                       (int)more->compare.len};
-    int formats[STORE_EDIT_PARAMS];
-    for (int i = 0; i < STORE_EDIT_PARAMS; i++) {
-        formats[i] = 1;
-        if (i >= 3) {
-            params[i] = (const char *)&numbers[i - 3];
-            lengths[i] = sizeof(numbers[0]);
-        }
+    for (int i = 3; i < STORE_EDIT_PARAMS; i++) {
+        params[i] = (const char *)&numbers[i - 3];
+        lengths[i] = sizeof(numbers[0]);
     }
-    char name[16];
-    snprintf(name, sizeof(name), "s%d", (int)statement_of(write->op));
-    return PQsendQueryPrepared(pg_conn_raw(lane->conn), name, STORE_EDIT_PARAMS, params, lengths,
-                               formats, 1) == 1;
+    return store_sql_send(lane->conn, statement_of(write->op), STORE_EDIT_PARAMS, params, lengths);
 }
 
 static int by_key(const void *a, const void *b) {

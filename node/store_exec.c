@@ -207,17 +207,14 @@ static void on_end(struct pg_group *group, enum pg_group_end end) {
 static bool send_arrays(struct store_lane *lane, enum store_statement statement,
                         const struct buf *arrays, int count) {
     const char *params[3];
-    int lengths[3], formats[3] = {1, 1, 1};
+    int lengths[3];
     bool whole = true;
     for (int i = 0; i < count; i++) {
         params[i] = arrays[i].data;
         lengths[i] = (int)buf_len(&arrays[i]);
         whole = whole && !arrays[i].failed;
     }
-    char name[16];
-    snprintf(name, sizeof(name), "s%d", (int)statement);
-    return whole && PQsendQueryPrepared(pg_conn_raw(lane->conn), name, count, params, lengths,
-                                        formats, 1) == 1;
+    return whole && store_sql_send(lane->conn, statement, count, params, lengths);
 }
 
 bool store_keys_send(struct store_lane *lane, enum store_statement statement,
@@ -293,12 +290,9 @@ static bool send_edit(struct store_lane *lane, const struct store_write *edit) {
         return send_put_nx(lane, edit);
     if (edit->op != STORE_LOOK)
         return store_edit_statement_send(lane, edit);
-    struct buf key;
-    buf_init(&key, 0);
-    buf_append_span(&key, edit->keys[0]);
-    bool sent = send_arrays(lane, STORE_SQL_ROW, &key, 1);
-    buf_release(&key);
-    return sent;
+    const char *const key[] = {edit->keys[0].ptr};
+    const int length[] = {(int)edit->keys[0].len};
+    return store_sql_send(lane->conn, STORE_SQL_ROW, 1, key, length);
 }
 
 /* All of the group; notes where its statements are. */
@@ -324,7 +318,7 @@ static bool send_all(struct run *run, int lock_timeout_ms) {
     for (uint32_t i = 0; i < exec->edits_count && sent; i++)
         sent = send_edit(lane, &exec->edits[i]);
     run->at.guard = at + exec->edits_count;
-    return sent && send_arrays(lane, STORE_SQL_EXEC_GUARD, NULL, 0) &&
+    return sent && store_sql_send(lane->conn, STORE_SQL_EXEC_GUARD, 0, NULL, NULL) &&
            store_lock_timeout_send(lane, 0);
 }
 

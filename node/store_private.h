@@ -156,6 +156,12 @@ extern const unsigned STORE_EDIT_TYPES[STORE_EDIT_PARAMS]; /* Oid */
 /** store_sql_prepare(lane): send the PREPAREs as one group; lane->ready follows. */
 void store_sql_prepare(struct store_lane *lane);
 
+/** store_sql_send(conn, statement, count, values, lengths): send a prepared statement with `count`
+ * parameters, at most STORE_EDIT_PARAMS, in binary; with `lengths` NULL each is a C string of text.
+ * Results are in binary. Copies what it is given. False: it could not be sent; close `conn`. */
+bool store_sql_send(struct pg_conn *conn, enum store_statement statement, int count,
+                    const char *const *values, const int *lengths);
+
 /** store_pump_later(store): something was queued, or a lane is free again. */
 void store_pump_later(struct store *store);
 
@@ -166,8 +172,8 @@ bool store_lane_trusted(const struct store_lane *lane);
  * until the next. `result`: PGresult *. */
 const char *store_note_error(struct store *store, const void *result);
 
-/** store_read_send(lane) / store_write_send(lane) / store_alone_send(lane): send what waits, as far
- * as a batch allows; store_query_send(lane, queries): one question. */
+/** store_read_send(lane, gets) / store_write_send(lane) / store_alone_send(lane): send what waits,
+ * as far as a batch allows; store_query_send(lane, queries): one question. */
 void store_read_send(struct store_lane *lane, struct store_gets *gets);
 void store_query_send(struct store_lane *lane, struct store_queries *queries);
 void store_write_send(struct store_lane *lane);

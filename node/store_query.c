@@ -2,7 +2,6 @@
  */
 #include <endian.h>
 #include <libpq-fe.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "../common/log.h"
@@ -231,17 +230,7 @@ static void make_params(const struct store_query *query, struct params *p) {
     }
 }
 
-static bool send_statement(struct query_run *run, enum store_statement statement,
-                           const struct params *p) {
-    static const int FORMATS[PARAMS_MAX] = {1, 1, 1};
-    char name[16];
-    snprintf(name, sizeof(name), "s%d", (int)statement);
-    return PQsendQueryPrepared(pg_conn_raw(run->lane->conn), name, p->count, p->values, p->lengths,
-                               FORMATS, 1) == 1;
-}
-
 static bool send_all(struct query_run *run, const struct params *p) {
-    static const struct params NONE;
     struct store_lane *lane = run->lane;
     const struct store_query *query = run->query;
     bool changes = store_question_changes(query->question);
@@ -251,9 +240,10 @@ static bool send_all(struct query_run *run, const struct params *p) {
     if (query->question == STORE_ROWS)
         sent = sent && store_keys_send(lane, STORE_SQL_ROWS, query->keys, query->count);
     else
-        sent = sent && send_statement(run, statement_of(run), p);
+        sent =
+            sent && store_sql_send(lane->conn, statement_of(run), p->count, p->values, p->lengths);
     if (query->question == STORE_SCAN && !lane->store->scan_index_known)
-        sent = sent && send_statement(run, STORE_SQL_SCAN_INDEX, &NONE);
+        sent = sent && store_sql_send(lane->conn, STORE_SQL_SCAN_INDEX, 0, NULL, NULL);
     return sent && (!changes || store_lock_timeout_send(lane, 0));
 }
 

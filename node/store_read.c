@@ -1,6 +1,5 @@
 /* Fills: misses that arrive while a read is under way go out together. */
 #include <libpq-fe.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,13 +137,11 @@ static void on_end(struct pg_group *group, enum pg_group_end end) {
 static bool send_statements(struct store_lane *lane, const struct buf *keys) {
     bool of_replica = lane->kind == STORE_LANE_REPLICA;
     const char *const values[] = {keys->data};
-    const int lengths[] = {(int)buf_len(keys)}, formats[] = {1};
-    PGconn *pq = pg_conn_raw(lane->conn);
-    char name[8];
+    const int lengths[] = {(int)buf_len(keys)};
     if (of_replica && !PLANTED(replica_lsn_same_statement) && !store_replica_send_place(lane))
         return false;
-    snprintf(name, sizeof(name), "s%d", of_replica ? STORE_SQL_REPLICA_GET : STORE_SQL_GET);
-    return PQsendQueryPrepared(pq, name, 1, values, lengths, formats, 1) == 1 &&
+    return store_sql_send(lane->conn, of_replica ? STORE_SQL_REPLICA_GET : STORE_SQL_GET, 1, values,
+                          lengths) &&
            (!of_replica || !PLANTED(replica_lsn_same_statement) || store_replica_send_place(lane));
 }
 

@@ -39,14 +39,8 @@ void store_replica_lost(struct store *s) {
 
 /* ---- floors ---- */
 
-static bool send_place(struct pg_conn *conn, enum store_statement statement) {
-    char name[8];
-    snprintf(name, sizeof(name), "s%d", statement);
-    return PQsendQueryPrepared(pg_conn_raw(conn), name, 0, NULL, NULL, NULL, 1) == 1;
-}
-
 bool store_replica_send_place(struct store_lane *lane) {
-    return send_place(lane->conn, STORE_SQL_REPLICA_PLACE);
+    return store_sql_send(lane->conn, STORE_SQL_REPLICA_PLACE, 0, NULL, NULL);
 }
 
 /* Its three fields, or false: then nothing is known. */
@@ -100,7 +94,7 @@ static void ask_primary(struct store *s, int64_t now_mono_ms) {
     r->floor_said = false;
     r->floor = (struct pg_group){.on_result = on_floor_result, .on_end = on_floor_end};
     snprintf(r->floor_identity, sizeof(r->floor_identity), "%s", pg_conn_identity(conn));
-    if (!send_place(conn, STORE_SQL_PRIMARY_PLACE))
+    if (!store_sql_send(conn, STORE_SQL_PRIMARY_PLACE, 0, NULL, NULL))
         pg_conn_close(conn, "the question for a floor could not be sent");
     pg_conn_send(conn, &r->floor);
 }

@@ -272,17 +272,33 @@ static void on_prepare_end(struct pg_group *group, enum pg_group_end end) {
     store_pump_later(lane->store);
 }
 
+/* The name that a statement is prepared under. */
+struct name {
+    char text[16];
+};
+
+static struct name name_of(int statement) {
+    struct name name;
+    snprintf(name.text, sizeof(name.text), "s%d", statement);
+    return name;
+}
+
+bool store_sql_send(struct pg_conn *conn, enum store_statement statement, int count,
+                    const char *const *values, const int *lengths) {
+    static const int BINARY[STORE_EDIT_PARAMS] = {1, 1, 1, 1, 1, 1, 1, 1};
+    return PQsendQueryPrepared(pg_conn_raw(conn), name_of(statement).text, count, values, lengths,
+                               lengths == NULL ? NULL : BINARY, 1) == 1;
+}
+
 void store_sql_prepare(struct store_lane *lane) {
     lane->prepare_failed = false;
     lane->prepare = (struct pg_group){.on_result = on_prepare_result, .on_end = on_prepare_end};
     bool sent = true;
     for (int i = 0; i < STORE_SQL_STATEMENTS && sent; i++) {
-        char name[16];
         if (!is_for(lane, i))
             continue;
-        snprintf(name, sizeof(name), "s%d", i);
         int typed = i >= STORE_SQL_EDIT_SET ? STORE_EDIT_PARAMS : 0;
-        sent = PQsendPrepare(pg_conn_raw(lane->conn), name, lane->store->sql[i], typed,
+        sent = PQsendPrepare(pg_conn_raw(lane->conn), name_of(i).text, lane->store->sql[i], typed,
                              STORE_EDIT_TYPES) == 1;
     }
     if (!sent)

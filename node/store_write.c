@@ -175,23 +175,11 @@ static void on_end(struct pg_group *group, enum pg_group_end end) {
 
 /* ---- sending ---- */
 
-static bool send_statement(struct store_lane *lane, enum store_statement statement,
-                           const struct buf *keys, const struct buf *values) {
-    const char *const params[] = {keys->data, values != NULL ? values->data : NULL};
-    const int lengths[] = {(int)buf_len(keys), values != NULL ? (int)buf_len(values) : 0},
-              formats[] = {1, 1};
-    char name[8];
-    snprintf(name, sizeof(name), "s%d", (int)statement);
-    return PQsendQueryPrepared(pg_conn_raw(lane->conn), name, values != NULL ? 2 : 1, params,
-                               lengths, formats, 1) == 1;
-}
-
 bool store_lock_timeout_send(struct store_lane *lane, int ms) {
-    char name[8], text[16];
-    snprintf(name, sizeof(name), "s%d", STORE_SQL_LOCK_ON);
+    char text[16];
     snprintf(text, sizeof(text), "%dms", ms);
     const char *const params[] = {text};
-    return PQsendQueryPrepared(pg_conn_raw(lane->conn), name, 1, params, NULL, NULL, 1) == 1;
+    return store_sql_send(lane->conn, STORE_SQL_LOCK_ON, 1, params, NULL);
 }
 
 /* The statements of one Sync. */
@@ -202,8 +190,11 @@ static bool send_statements(struct write_batch *batch, int lock_timeout_ms, cons
     enum store_statement statement = op == STORE_SET      ? STORE_SQL_PUT
                                      : op == STORE_SET_NX ? STORE_SQL_PUT_NX
                                                           : STORE_SQL_DELETE;
+    const char *const params[] = {keys->data, values->data};
+    const int lengths[] = {(int)buf_len(keys), (int)buf_len(values)};
+    int count = store_op_takes_value(op) ? 2 : 1;
     return store_lock_timeout_send(lane, lock_timeout_ms) &&
-           send_statement(lane, statement, keys, store_op_takes_value(op) ? values : NULL) &&
+           store_sql_send(lane->conn, statement, count, params, lengths) &&
            store_lock_timeout_send(lane, 0);
 }
 
