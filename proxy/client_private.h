@@ -203,6 +203,10 @@ void client_on_watch(void *ctx, bool on);
 /** client_track(c, id, argv, argc): a request of a client that tracks is about to be sent. */
 void client_track(struct client *c, int id, const struct span *argv, uint32_t argc);
 
+/** client_invalidate(c, key): it is told, behind the replies that it waits for, that a key may have
+ * changed (NULL: any); if it cannot be told as yet, of all of them when it can. */
+void client_invalidate(struct client *c, struct span key);
+
 /** client_is_paused(c, in): this request is held back by CLIENT PAUSE. */
 bool client_is_paused(struct client *c, const struct resp_request *in);
 

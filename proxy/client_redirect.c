@@ -9,8 +9,6 @@
 #include "inbox.h"
 #include "tracking.h"
 
-#define CHANNEL SPAN("__redis__:invalidate")
-
 enum { KEY_BYTES_MAX = 4096, RECORD_BYTES_MAX = sizeof(uint32_t) + KEY_BYTES_MAX };
 
 /* ---- a key, or "all keys", as bytes: a length and so many bytes ---- */
@@ -42,41 +40,9 @@ static struct client *client_of(struct local_client *local) {
     return (struct client *)((char *)local - offsetof(struct client, local));
 }
 
-/* As Redis: a push, or a message for whoever is subscribed, to whatever it may be. Who can hear
- * neither is told that everything may have changed as soon as it can. */
-static void tell(struct client *c, struct span key) {
-    struct buf *out;
-    if (c->dead || c->ended)
-        return;
-    if (c->local.proto != 3 && channels_of(&c->channels) == 0) {
-        c->missed = true;
-        return;
-    }
-    struct request *r = client_open_reply(c, &out);
-    if (out == NULL) { /* it must not go on as if it had been told */
-        client_out_of_memory(c);
-        return;
-    }
-    if (c->local.proto == 3) {
-        resp_write_push(out, 2);
-        resp_write_bulk(out, SPAN("invalidate"));
-    } else {
-        resp_write_array(out, 3);
-        resp_write_bulk(out, SPAN("message"));
-        resp_write_bulk(out, CHANNEL);
-    }
-    if (key.ptr == NULL) {
-        resp_write_null(out, c->local.proto);
-    } else {
-        resp_write_array(out, 1);
-        resp_write_bulk(out, key);
-    }
-    client_close_reply(c, r, false);
-}
-
 void client_redirect_hears(struct client *c) {
     c->missed = false;
-    tell(c, span_of(NULL, 0));
+    client_invalidate(c, span_of(NULL, 0));
 }
 
 void client_inbox(struct inbox *inbox) {
@@ -92,11 +58,11 @@ void client_inbox(struct inbox *inbox) {
     if (inbox_take(inbox, &records, &lost)) {
         struct span left = span_of(buf_head(&records), buf_len(&records));
         if (lost != 0) {
-            tell(client_of(local), span_of(NULL, 0));
+            client_invalidate(client_of(local), span_of(NULL, 0));
             left.len = 0;
         }
         while (left.len != 0)
-            tell(client_of(local), from_record(&left));
+            client_invalidate(client_of(local), from_record(&left));
     }
     buf_release(&records);
 }
@@ -154,7 +120,7 @@ void client_pass_on(struct client *c, struct span record) {
     else if (inbox_owner(to) == NULL)
         tell_broken(c);
     else
-        tell(client_of(inbox_owner(to)), from_record(&record));
+        client_invalidate(client_of(inbox_owner(to)), from_record(&record));
 }
 
 void client_redirect(struct client *c, struct span key) {

@@ -7,33 +7,49 @@
 #include "topology.h"
 #include "tracking.h"
 
+#define CHANNEL SPAN("__redis__:invalidate")
+
 static struct client *client_of(struct tracking_client *tracking) {
     return (struct client *)((char *)tracking - offsetof(struct client, tracking));
 }
 
-static void on_tell(void *ctx, struct tracking_client *tracking, struct span key) {
-    struct client *c = client_of(tracking);
+/* As Redis: a push, or a message for whoever is subscribed, to whatever it may be. Who can hear
+ * neither is told that everything may have changed as soon as it can. */
+void client_invalidate(struct client *c, struct span key) {
     struct buf *out;
-    if (tracking->redirect != NULL) {
-        client_redirect(c, key);
-        return;
-    }
     if (c->dead || c->ended)
         return;
+    if (c->local.proto != 3 && channels_of(&c->channels) == 0) {
+        c->missed = true;
+        return;
+    }
     struct request *r = client_open_reply(c, &out);
     if (out == NULL) { /* it must not go on with copies that nobody tells it of */
         client_out_of_memory(c);
         return;
     }
-    resp_write_push(out, 2);
-    resp_write_bulk(out, SPAN("invalidate"));
+    if (c->local.proto == 3) {
+        resp_write_push(out, 2);
+        resp_write_bulk(out, SPAN("invalidate"));
+    } else {
+        resp_write_array(out, 3);
+        resp_write_bulk(out, SPAN("message"));
+        resp_write_bulk(out, CHANNEL);
+    }
     if (key.ptr == NULL) {
-        resp_write_null(out, 3);
+        resp_write_null(out, c->local.proto);
     } else {
         resp_write_array(out, 1);
         resp_write_bulk(out, key);
     }
     client_close_reply(c, r, false);
+}
+
+static void on_tell(void *ctx, struct tracking_client *tracking, struct span key) {
+    if (tracking->redirect != NULL)
+        client_redirect(client_of(tracking), key);
+    else
+        client_invalidate(client_of(tracking), key);
 }
 
 void client_on_watch(void *ctx, bool on) {
