@@ -103,58 +103,53 @@ static bool waits_for(const struct client *c, uint64_t hash) {
     return false;
 }
 
-/* Of all the keys of an MGET. */
-static bool gives_copies(struct client *c, const struct resp_request *in) {
+/* No answer that it still waits for is newer than any copy. */
+static bool takes_any(const struct client *c) {
+    return !c->tracking.on && c->open_reads + c->open_writes == 0;
+}
+
+static void answer_from(struct client *c, int id, const struct span *values, uint32_t count) {
     const struct proxy_env *env = c->env;
-    int64_t now_us = conn_loop_now_us(env->loop);
-    struct span value = SPAN("");
     struct buf *out;
-    if (in->argc - 1 > COPIES_KEYS_MAX || c->tracking.on || c->open_reads + c->open_writes != 0)
-        return false;
-    for (uint32_t i = 1; i < in->argc; i++) {
-        if (!near_get(env->near, in->argv[i], hash_ring(in->argv[i]), now_us, &value))
-            return false;
-    }
     struct request *r = client_open_answer(c, &out);
     if (out == NULL) {
         client_out_of_memory(c);
-        return true;
+        return;
     }
     if (r != NULL)
-        r->is_kept = true;
-    resp_write_array(out, in->argc - 1);
-    for (uint32_t i = 1; i < in->argc; i++) {
-        near_get(env->near, in->argv[i], hash_ring(in->argv[i]), now_us, &value);
-        buf_append_span(out, value);
-    }
-    stats_add(&env->stats[PROXY_STAT_HOT_HITS], in->argc - 1);
+        r->is_kept = true; /* it is no news of a key */
+    if (id == COMMAND_MGET)
+        resp_write_array(out, count);
+    for (uint32_t i = 0; i < count; i++)
+        buf_append_span(out, values[i]);
+    stats_add(&env->stats[PROXY_STAT_HOT_HITS], count);
     if (env->timing != NULL)
-        timing_add(&env->timing->rows[COMMAND_MGET], 0);
+        timing_add(&env->timing->rows[id], 0);
     client_close_reply(c, r, false);
+}
+
+/* Of all the keys of an MGET. */
+static bool gives_copies(struct client *c, const struct resp_request *in) {
+    int64_t now_us = conn_loop_now_us(c->env->loop);
+    struct span values[COPIES_KEYS_MAX];
+    if (in->argc - 1 > COPIES_KEYS_MAX || !takes_any(c))
+        return false;
+    for (uint32_t i = 1; i < in->argc; i++) {
+        if (!near_get(c->env->near, in->argv[i], hash_ring(in->argv[i]), now_us, &values[i - 1]))
+            return false;
+    }
+    answer_from(c, COMMAND_MGET, values, in->argc - 1);
     return true;
 }
 
 bool client_gives_copy(struct client *c, const struct resp_request *in, int id, uint64_t hash) {
+    struct span value;
     if (id != COMMAND_GET)
         return id == COMMAND_MGET && gives_copies(c, in);
-    const struct proxy_env *env = c->env;
-    struct span value;
-    struct buf *out;
-    if (!near_get(env->near, in->argv[1], hash, conn_loop_now_us(env->loop), &value) ||
+    if (!near_get(c->env->near, in->argv[1], hash, conn_loop_now_us(c->env->loop), &value) ||
         c->tracking.on || waits_for(c, hash))
         return false;
-    struct request *r = client_open_answer(c, &out);
-    if (out == NULL) {
-        client_out_of_memory(c);
-        return true;
-    }
-    if (r != NULL)
-        r->is_kept = true; /* it is no news of a key */
-    buf_append_span(out, value);
-    stats_add(&env->stats[PROXY_STAT_HOT_HITS], 1);
-    if (env->timing != NULL)
-        timing_add(&env->timing->rows[COMMAND_GET], 0);
-    client_close_reply(c, r, false);
+    answer_from(c, COMMAND_GET, &value, 1);
     return true;
 }
 
@@ -210,7 +205,7 @@ static struct near_ticket ask_key(const struct proxy_env *env, struct span key, 
 static void ask_keys(struct client *c, struct request *r, const struct resp_request *in) {
     const struct proxy_env *env = c->env;
     int64_t now_us = conn_loop_now_us(env->loop);
-    bool takes = !c->tracking.on && c->open_reads + c->open_writes == 0, whole = true;
+    bool takes = takes_any(c), whole = true;
     struct copies *copies = copies_new(env->near, in->argc - 1);
     for (uint32_t i = 1; copies != NULL && whole && i < in->argc; i++) {
         uint64_t hash = hash_ring(in->argv[i]);

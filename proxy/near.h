@@ -54,8 +54,9 @@ void near_free(struct near **near);
  * free or was not used for a second. Copies the key. */
 void near_want(struct near *near, struct span key, uint64_t hash, int64_t now_us);
 
-/** near_get(near, key, hash, now_us, value): its copy, one whole RESP reply, borrowed until the
- * next call. Cost: a look at one bucket; no more when the key has no slot. */
+/** near_get(near, key, hash, now_us, value): its copy, one whole RESP reply, borrowed until
+ * anything else than near_get() is called. Cost: a look at one bucket; no more when the key has no
+ * slot. */
 bool near_get(struct near *near, struct span key, uint64_t hash, int64_t now_us,
               struct span *value);
 
