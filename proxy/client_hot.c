@@ -82,7 +82,6 @@ void client_sample(struct client *c, const struct command *row, const struct res
         list->until_hot = take_hot(c, row, in);
     if (list->until_show == 0)
         list->until_show = take_show(c, row, in);
-    c->seen = false;
     list->gap = (list->until_hot < list->until_show ? list->until_hot : list->until_show) - 1;
     list->until_sample = list->gap;
 }

@@ -89,6 +89,7 @@ enum client_taken {
     CLIENT_TAKEN,
     CLIENT_TAKEN_LAST, /* nothing more is read of it */
     CLIENT_NOT_YET,    /* it has to be read again, later */
+    CLIENT_HELD,       /* likewise; nothing has looked at it so far */
     CLIENT_PASSED      /* it is none of the callee's business */
 };
 

@@ -135,7 +135,7 @@ static enum client_taken execute_local(struct client *c, const struct resp_reque
     if (out == NULL)
         return out_of_memory(c);
     unsigned failures = c->local.rights.failures;
-    bool hears = false;
+    bool hears = false; /* by now, what it missed */
     if (c->env->timing != NULL)
         stats_add(&c->env->timing->rows[id].calls, 1);
     enum local_result result =
@@ -144,8 +144,7 @@ static enum client_taken execute_local(struct client *c, const struct resp_reque
     if (id == COMMAND_AUTH || id == COMMAND_HELLO || id == COMMAND_RESET) {
         stats_add(&c->env->stats[PROXY_STAT_DENIED_AUTH], c->local.rights.failures > failures);
         client_auth_changed(c);
-        if (c->missed)
-            hears = true;
+        hears = c->missed;
     }
     if (r != NULL && id == COMMAND_CLIENT && !client_mutes(c))
         r->is_muted = false; /* CLIENT REPLY ON is answered */
@@ -169,7 +168,7 @@ static bool is_held_back(struct client *c, const struct resp_request *in) {
 
 static enum client_taken execute(struct client *c, const struct resp_request *in, const char *raw) {
     if (may_be_full(c, pause_mask(c->env->pause)) && is_held_back(c, in))
-        return CLIENT_NOT_YET;
+        return CLIENT_HELD;
     int id = command_find(in->argv[0]);
     const struct command *row = id < 0 ? NULL : command_row(id);
     if (row == NULL || (row->flags & COMMAND_LINK) != 0 ||
@@ -262,6 +261,7 @@ size_t client_on_read(void *ctx, const char *data, size_t len) {
     const struct proxy_env *env = c->env;
     size_t used = 0;
     uint64_t commands = 0;
+    bool stalled = false;
     enum client_taken taken = CLIENT_TAKEN;
     while (used < len && taken == CLIENT_TAKEN && !c->ended) {
         struct resp_request in = {0};
@@ -281,10 +281,10 @@ size_t client_on_read(void *ctx, const char *data, size_t len) {
         }
         if (in.argc != 0)
             taken = execute(c, &in, data + used);
-        if (taken == CLIENT_NOT_YET) {
-            c->seen = !(may_be_full(c, pause_mask(env->pause)) && is_held_back(c, &in));
+        stalled = taken == CLIENT_NOT_YET || taken == CLIENT_HELD;
+        c->seen = taken == CLIENT_NOT_YET || (taken == CLIENT_HELD && c->seen);
+        if (stalled)
             break;
-        }
         used += in.size;
         commands++;
         if (c->local.reply >= LOCAL_REPLY_SKIP) /* SKIP, SKIPS, ON */
@@ -303,8 +303,8 @@ size_t client_on_read(void *ctx, const char *data, size_t len) {
         client_finish_drained(c);
     if (c->ended)
         return len;
-    c->stalled = taken == CLIENT_NOT_YET;
-    if (c->stalled)
+    c->stalled = stalled;
+    if (stalled)
         conn_pause(c->conn);
     else
         conn_resume(c->conn);

@@ -127,6 +127,18 @@ Test(client_monitor, shows_a_part_of_them_if_asked_to) {
     cr_assert(lines >= 9 && lines <= 11, "%u", lines);
 }
 
+Test(client_monitor, a_request_that_waited_does_not_hide_a_later_one) {
+    b->conf.monitor_sample = 3;
+    node_fake_serve(b->nodes[0], NULL, NULL);
+    watch();
+    unsigned before = node_fake_heard(b->nodes[0]);
+    bench_say(c, "SET a 1\r\nGET a\r\nPING\r\n"); /* GET is the second, and the third */
+    BENCH_HEARD(b, 0, before + 1);
+    bench_settle(b);
+    node_fake_say(b->nodes[0], "+OK\r\n");
+    expect_shown("\"SET\" \"a\" \"1\"\n\"PING\"\n");
+}
+
 Test(client_monitor, is_refused_where_it_is_not_allowed_and_ends_when_it_is_no_more) {
     watch();
     b->conf.allow_monitor = false;
