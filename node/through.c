@@ -52,24 +52,6 @@ void through_free(struct through **pointer) {
     free(t);
 }
 
-/* ---- room ---- */
-
-bool through_room_for(const struct through *t, const struct through_room *room, uint64_t bytes) {
-    return room->count < t->conf.pending_max &&
-           (room->count == 0 || t->conf.pending_bytes_max == 0 ||
-            room->bytes + bytes <= t->conf.pending_bytes_max);
-}
-
-void through_room_take(struct through_room *room, uint64_t bytes) {
-    room->count++;
-    room->bytes += bytes;
-}
-
-void through_room_leave(struct through_room *room, uint64_t bytes) {
-    room->count--;
-    room->bytes -= bytes;
-}
-
 /* ---- trust (rule 9) ---- */
 
 uint32_t through_entry_epoch(const struct through *t) {

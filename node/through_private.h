@@ -119,6 +119,10 @@ bool through_room_for(const struct through *t, const struct through_room *room, 
 void through_room_take(struct through_room *room, uint64_t bytes);
 void through_room_leave(struct through_room *room, uint64_t bytes);
 
+/** through_write_bytes(write): of its keys and of all the values it brings. Cost: O(keys, edits).
+ */
+uint64_t through_write_bytes(const struct through_write *write);
+
 /** through_entry_epoch(t): the epoch that what is cached now gets: 0 (suspect) while there is no
  * feed. */
 uint32_t through_entry_epoch(const struct through *t);

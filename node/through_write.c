@@ -225,25 +225,14 @@ static void leave_queues(struct through *t, struct through_own *own, bool was_fi
 
 /* ---- asking ---- */
 
-static uint64_t bytes_of(const struct through_write *write) {
-    uint64_t bytes = write->more != NULL ? write->more->compare.len : 0;
-    for (uint32_t i = 0; i < write->count; i++)
-        bytes += write->keys[i].len + (write->values != NULL ? write->values[i].len : 0);
-    for (uint32_t i = 0; write->exec != NULL && i < write->exec->edits_count; i++) {
-        const struct store_write *edit = &write->exec->edits[i];
-        bytes += edit->values != NULL ? edit->values[0].len : 0;
-    }
-    return bytes;
-}
-
-static struct through_own *make(struct through *t, int64_t now_mono_ms,
-                                struct through_write *write) {
+static struct through_own *make(struct through *t, int64_t now_mono_ms, struct through_write *write,
+                                uint64_t bytes) {
     struct through_own *own = calloc(1, sizeof(*own) + write->count * sizeof(struct through_turn));
     if (own == NULL)
         return NULL;
     own->through = t;
     own->asker = own->write = write;
-    own->bytes = bytes_of(write);
+    own->bytes = bytes;
     own->deadline_mono_ms = now_mono_ms + t->conf.write_timeout_ms;
     own->turn_of = write->count > 1 ? calloc(write->count, sizeof(*own->turn_of)) : NULL;
     if (write->count > 1 && own->turn_of == NULL) {
@@ -285,11 +274,12 @@ enum through_status through_write(struct through *t, int64_t now_mono_ms,
     t->now_mono_ms = now_mono_ms;
     if (!store_up(t->store))
         return THROUGH_DBDOWN;
-    if (!through_room_for(t, &t->writing, bytes_of(write))) {
+    uint64_t bytes = through_write_bytes(write);
+    if (!through_room_for(t, &t->writing, bytes)) {
         t->counters.refused_busy++;
         return THROUGH_BUSY;
     }
-    struct through_own *own = make(t, now_mono_ms, write);
+    struct through_own *own = make(t, now_mono_ms, write, bytes);
     if (own == NULL)
         return THROUGH_BUSY;
     if (!take_turns(t, own)) {

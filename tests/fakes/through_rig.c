@@ -243,6 +243,14 @@ struct rig_write *rig_delete2(struct rig *rig, const char *key, const char *key2
     return ask(write);
 }
 
+struct rig_write *rig_exec(struct rig *rig, const struct store_exec *exec, const char *key) {
+    struct rig_write *write = write_new(rig, STORE_EXEC);
+    write->write.exec = exec;
+    add(write, key, "");
+    write->write.values = NULL;
+    return ask(write);
+}
+
 static void on_done(struct through_write *through_write, enum through_status status,
                     const struct store_ack *ack) {
     static unsigned answers;

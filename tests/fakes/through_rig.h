@@ -84,6 +84,9 @@ struct rig_write *rig_mset2(struct rig *rig, const char *key, const char *value,
 struct rig_write *rig_delete(struct rig *rig, const char *key);
 struct rig_write *rig_delete2(struct rig *rig, const char *key, const char *key2);
 
+/** rig_exec(rig, exec, key): a transaction of edits of this key; it has to live until its end. */
+struct rig_write *rig_exec(struct rig *rig, const struct store_exec *exec, const char *key);
+
 /** rig_changed / rig_gone / rig_drop: what is heard about a key. rig_beat: a heartbeat that was
  * sent just now was heard. */
 void rig_changed(struct rig *rig, const char *key, uint64_t version);

@@ -124,6 +124,28 @@ Test(through, bytes_that_wait_are_bounded_as_requests_are) {
     rig_free(&rig);
 }
 
+Test(through, bytes_of_all_that_a_transaction_writes_are_counted) {
+    const struct span keys[] = {SPAN("k"), SPAN("k")}, values[] = {SPAN("012345"), SPAN("012345")};
+    const struct store_more more = {.compare = SPAN("01234")};
+    const struct store_write edits[] = {
+        {.op = STORE_SET_NX, .count = 2, .keys = keys, .values = values},
+        {.op = STORE_SET_IFEQ, .count = 1, .keys = keys, .values = values, .more = &more},
+        {.op = STORE_DELETE, .count = 1, .keys = keys, .values = values}}; /* it has no value */
+    const bool holds[] = {false};
+    const struct store_exec first = {.edits = edits, .edits_count = 1, .holds = holds},
+                            all = {.edits = edits, .edits_count = 3, .holds = holds};
+    struct rig *rig = rig_new_narrow(24);
+    rig_set(rig, "a", "");
+    cr_expect_eq(rig_exec(rig, &all, "k")->status, THROUGH_BUSY, "25 bytes");
+    cr_expect_eq(rig_exec(rig, &first, "k")->status, THROUGH_PENDING, "14 bytes");
+    cr_expect_eq(rig_exec(rig, &first, "k")->status, THROUGH_BUSY, "27 bytes");
+    rig_free(&rig);
+    rig = rig_new_narrow(25);
+    rig_set(rig, "a", "");
+    cr_expect_eq(rig_exec(rig, &all, "k")->status, THROUGH_PENDING, "25 bytes");
+    rig_free(&rig);
+}
+
 Test(through, one_that_is_larger_than_all_the_room_may_wait_alone) {
     struct rig *rig = rig_new_narrow(4);
     struct rig_write *large = rig_set(rig, "k", "0123456789");
