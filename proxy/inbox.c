@@ -10,9 +10,8 @@ struct inbox {
     enum inbox_kind kind;
     unsigned worker;
     uint64_t id;
-    void *owner; /* its worker's alone */
+    void *owner; /* NULL: it left. Set by its worker alone, under the lock */
     atomic_uint references;
-    atomic_bool open;
     pthread_mutex_t lock; /* of what follows */
     struct buf bytes;
     uint64_t lost;
@@ -33,7 +32,6 @@ struct inbox *inbox_new(enum inbox_kind kind, uint64_t id, unsigned worker, void
     inbox->worker = worker;
     inbox->owner = owner;
     atomic_init(&inbox->references, 1);
-    atomic_init(&inbox->open, true);
     buf_init(&inbox->bytes, bytes_max);
     return inbox;
 }
@@ -68,15 +66,10 @@ unsigned inbox_worker(const struct inbox *inbox) {
 
 void inbox_close(struct inbox *inbox) {
     pthread_mutex_lock(&inbox->lock);
-    atomic_store(&inbox->open, false);
     inbox->owner = NULL;
     buf_release(&inbox->bytes);
     inbox->lost = 0;
     pthread_mutex_unlock(&inbox->lock);
-}
-
-bool inbox_is_open(const struct inbox *inbox) {
-    return atomic_load(&((struct inbox *)inbox)->open);
 }
 
 void *inbox_owner(const struct inbox *inbox) {
@@ -86,7 +79,7 @@ void *inbox_owner(const struct inbox *inbox) {
 enum inbox_put inbox_put(struct inbox *inbox, struct span bytes) {
     enum inbox_put result = INBOX_GONE;
     pthread_mutex_lock(&inbox->lock);
-    if (inbox_is_open(inbox)) {
+    if (inbox->owner != NULL) {
         if (inbox->lost == 0)
             buf_append_span(&inbox->bytes, bytes);
         inbox->lost += inbox->bytes.failed; /* which stays until it was taken: order is kept */

@@ -26,8 +26,8 @@ enum inbox_put {
 };
 
 /** inbox_new(kind, id, worker, owner, bytes_max): empty, with one reference. `id`: the client's;
- * `worker`: the number of the one that serves it; `owner`: given back by inbox_take(). NULL without
- * memory. */
+ * `worker`: the number of the one that serves it; `owner`: given back by inbox_owner(); not NULL.
+ * NULL without memory. */
 struct inbox *inbox_new(enum inbox_kind kind, uint64_t id, unsigned worker, void *owner,
                         size_t bytes_max);
 
@@ -40,10 +40,8 @@ enum inbox_kind inbox_kind(const struct inbox *inbox);
 uint64_t inbox_id(const struct inbox *inbox);
 unsigned inbox_worker(const struct inbox *inbox);
 
-/** inbox_close(inbox): the owner leaves, and what waits is forgotten. On its worker's thread.
- * inbox_is_open(inbox): it did not, a moment ago. */
+/** inbox_close(inbox): the owner leaves, and what waits is forgotten. On its worker's thread. */
 void inbox_close(struct inbox *inbox);
-bool inbox_is_open(const struct inbox *inbox);
 
 /** inbox_owner(inbox): NULL when it left. On its worker's thread. */
 void *inbox_owner(const struct inbox *inbox);
