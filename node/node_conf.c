@@ -27,8 +27,7 @@ static const struct conf_row ROWS[] = {
      "defaults."},
     {"read-conninfo", CONF_STRING, FIELD(read_conninfo), "", 0, 0, "", NULL, CONF_SECRET,
      "A streaming standby of it: misses are read there whenever it can be shown that the "
-     "answer "
-     "is no older than what this node knows. Empty: never."},
+     "answer is no older than what this node knows. Empty: never."},
     {"replica-age-max-ms", CONF_INT, FIELD(replica_age_max_ms), "1000", 40, HOUR_MS, "ms", NULL, 0,
      "What the standby must have replayed was asked of the primary at most this long ago; more "
      "than fence-after-ms counts as that."},
@@ -71,8 +70,7 @@ static const struct conf_row ROWS[] = {
      "While PostgreSQL cannot be reached, cached values are served this long."},
     {"fills-max", CONF_INT, FIELD(fills_max), "512", 1, 8192, "rows", NULL, 0,
      "Rows that this node asks PostgreSQL for at once, as after the loss of another node; "
-     "further "
-     "misses wait, within read-timeout-ms."},
+     "further misses wait, within read-timeout-ms."},
     {"fill-rate-max", CONF_INT, FIELD(fill_rate_max), "0", 0, 100 * MB, "rows/s", NULL, 0,
      "Rows that this node asks PostgreSQL for per second; 0: as many as it answers."},
     {"pending-max", CONF_INT, FIELD(pending_max), "65536", 1, MB, "", NULL, 0,

@@ -1,7 +1,5 @@
 #include "scope.h"
 
-enum { TEXT_BYTES_MAX = 1024 /* as long as a key may be */ };
-
 bool scope_covers(const struct scope *scope, struct span key) {
     for (uint32_t i = 0; i < scope->count; i++) {
         if (span_begins_with(key, scope->prefixes[i]))
@@ -11,7 +9,7 @@ bool scope_covers(const struct scope *scope, struct span key) {
 }
 
 struct span scope_text(struct span bytes) {
-    size_t len = bytes.len < TEXT_BYTES_MAX ? bytes.len : TEXT_BYTES_MAX;
+    size_t len = bytes.len < SCOPE_KEY_BYTES_MAX ? bytes.len : SCOPE_KEY_BYTES_MAX;
     while (len != 0 && !span_is_text(span_of(bytes.ptr, len)))
         len--;
     return span_of(bytes.ptr, len);

@@ -10,6 +10,8 @@
 
 #include "../common/span.h"
 
+enum { SCOPE_KEY_BYTES_MAX = 1024 /* of any key in the table */ };
+
 struct scope {
     const struct span *prefixes; /* any bytes */
     uint32_t count;              /* 0: all keys */

@@ -13,8 +13,6 @@
 #include "session.h"
 #include "through.h"
 
-enum { KEY_BYTES_MAX = 1024 };
-
 /* The last character, four bytes of UTF-8: a key that begins with a prefix is not behind the prefix
  * and as many of these as it may have characters. */
 static const struct span LAST_CHARACTER = SPAN("\xf4\x8f\xbf\xbf");
@@ -162,7 +160,7 @@ int walk_range(struct walk *walk, struct span plain) {
         return 0;
     buf_release(&walk->until);
     buf_append_span(&walk->until, prefix);
-    for (size_t bytes = 0; bytes < KEY_BYTES_MAX; bytes += LAST_CHARACTER.len)
+    for (size_t bytes = 0; bytes < SCOPE_KEY_BYTES_MAX; bytes += LAST_CHARACTER.len)
         buf_append_span(&walk->until, LAST_CHARACTER);
     walk->query.key = prefix; /* of the walk's own copies */
     walk->query.until = span_of(buf_head(&walk->until), buf_len(&walk->until));

@@ -21,6 +21,7 @@
 
 enum { PART_BYTES_MAX = 32 << 20 /* of a reply to one part, by the longest values there may be */ };
 #define COPIED UINT32_MAX /* instead of a part: near has its value */
+
 /* What one node is asked at once. */
 struct part {
     struct upstream_entry entry;

@@ -95,8 +95,7 @@ static const struct conf_row ROWS[] = {
      "One request in so many is counted for RF.HOTKEYS and OBJECT FREQ; 0: none."},
     {"hot-cache-bytes", BYTES(hot_cache_bytes), "0", 0, 1024 * MB, "bytes", NULL, 0,
      "Values of the hottest keys that each worker keeps; 0: none. A GET or MGET of such a key may "
-     "then be "
-     "old for a moment after a write through another proxy, as after an edit by SQL."},
+     "then be old for a moment after a write through another proxy, as after an edit by SQL."},
     {"hot-cache-rate", INTEGER(hot_cache_rate), "1000", 1, 1000000000, "requests", NULL,
      CONF_RELOADABLE, "A key that a worker is asked for so often per second is hot."},
     {"hot-cache-ms", INTEGER(hot_cache_ms), "100", 1, 10000, "ms", NULL, 0,
