@@ -31,8 +31,8 @@ void client_memory_check(struct client_list *list, int64_t now_us) {
         return;
     list->evicted_us = now_us;
     /* A little more than must: so that the next byte does not begin it again. */
-    if (eviction_mark(env->server->registry, most - most / 8) != 0 && env->server->peers != NULL)
-        env->server->peers->sweep(env->server->peers->ctx);
+    if (eviction_mark(env->server->registry, most - most / 8) != 0)
+        local_tell(env->server, LOCAL_NEWS_KILLED);
 }
 
 static void set_bytes(struct client *c, uint64_t bytes) {

@@ -202,6 +202,11 @@ void local_help(const struct local_call *call, int id) {
     }
 }
 
+void local_tell(const struct local_server *server, enum local_news news) {
+    if (server->peers != NULL)
+        server->peers->tell(server->peers->ctx, news);
+}
+
 enum local_result local_execute(const struct local_server *server, struct local_client *client,
                                 int64_t now_mono_ms, int id, const struct span *argv, uint32_t argc,
                                 struct buf *out) {

@@ -70,17 +70,17 @@ enum local_reply { LOCAL_REPLY_ON, LOCAL_REPLY_OFF, LOCAL_REPLY_SKIP, LOCAL_REPL
 
 enum local_kill { LOCAL_KILL_NOT, LOCAL_KILL_ASKED /* CLIENT KILL */, LOCAL_KILL_EVICTED };
 
+/* What has changed for every worker: clients were marked as killed and are to be closed; the pause;
+ * who monitors. */
+enum local_news { LOCAL_NEWS_KILLED, LOCAL_NEWS_PAUSE, LOCAL_NEWS_MONITORS };
+
 /* How one worker reaches all of them. */
 struct local_peers {
-    /** Every worker is to close its clients that are marked as killed. */
-    void (*sweep)(void *ctx);
+    /** Every worker is to look at it. */
+    void (*tell)(void *ctx, enum local_news news);
     /** Every worker is to change an option that may be changed; `worker`, which asks, has done so
      * when this returns. False when one cannot be told. */
     bool (*set_option)(void *ctx, unsigned worker, const struct conf_row *row, int64_t value);
-    /** Every worker is to know that who monitors has changed. */
-    void (*monitor)(void *ctx);
-    /** Every worker is to look at the pause, which has changed. */
-    void (*pause)(void *ctx);
     /** The worker of an inbox is to look into it. False when it cannot be told. */
     bool (*wake)(void *ctx, struct inbox *inbox);
     /** Every worker is to begin its counters anew; `worker` at once. */
@@ -112,6 +112,9 @@ struct local_server {
     uint16_t port;           /* really bound */
     int64_t started_mono_ms;
 };
+
+/** local_tell(server, news): every worker is to look at it; nothing if nobody can be reached. */
+void local_tell(const struct local_server *server, enum local_news news);
 
 /** local_takes(id, argv, argc): a request for COMMAND_MEMORY or COMMAND_OBJECT (arity already
  * checked) that is not for a node: it is about no key, or wrong. */

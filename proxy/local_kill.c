@@ -86,8 +86,8 @@ static int64_t kill_wanted(const struct local_call *call, const struct wanted *w
         }
     }
     registry_unlock(server->registry);
-    if (others && server->peers != NULL)
-        server->peers->sweep(server->peers->ctx);
+    if (others)
+        local_tell(server, LOCAL_NEWS_KILLED);
     return killed;
 }
 

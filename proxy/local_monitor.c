@@ -8,11 +8,6 @@
 #include "monitor.h"
 #include "proxy_conf.h"
 
-static void tell_workers(const struct local_server *server) {
-    if (server->peers != NULL)
-        server->peers->monitor(server->peers->ctx);
-}
-
 /* Returns false, the error written. */
 static bool begin(const struct local_call *call) {
     struct local_client *c = call->client;
@@ -29,7 +24,7 @@ static bool begin(const struct local_call *call) {
     stats_set(&c->monitors, 1);
     log_event(LOG_LEVEL_INFO, "monitor_begun", "id=%llu addr=%s user=%s", (unsigned long long)c->id,
               c->addr, c->user);
-    tell_workers(call->server);
+    local_tell(call->server, LOCAL_NEWS_MONITORS);
     return true;
 }
 
@@ -54,5 +49,5 @@ void local_monitor_end(const struct local_server *server, struct local_client *c
     inbox_close(client->monitor);
     inbox_drop(&client->monitor);
     stats_set(&client->monitors, 0);
-    tell_workers(server);
+    local_tell(server, LOCAL_NEWS_MONITORS);
 }

@@ -6,12 +6,6 @@
 #include "local_private.h"
 #include "pause.h"
 
-static void tell_workers(const struct local_call *call) {
-    const struct local_peers *peers = call->server->peers;
-    if (peers != NULL)
-        peers->pause(peers->ctx);
-}
-
 /* Returns false, the error written, if it is none. */
 static bool parse_kind(const struct local_call *call, enum pause_kind *out) {
     *out = PAUSE_ALL;
@@ -46,13 +40,13 @@ void local_pause(const struct local_call *call) {
     log_event(LOG_LEVEL_INFO, "clients_paused", "ms=%lld what=%s by=%s", (long long)ms,
               kind == PAUSE_ALL ? "all" : "writes", call->client->user);
     pause_begin(call->server->pause, kind, now_us, now_us + ms * 1000);
-    tell_workers(call);
+    local_tell(call->server, LOCAL_NEWS_PAUSE);
     resp_write_status(call->out, "OK");
 }
 
 void local_unpause(const struct local_call *call) {
     log_event(LOG_LEVEL_INFO, "clients_unpaused", "by=%s", call->client->user);
     pause_end(call->server->pause);
-    tell_workers(call);
+    local_tell(call->server, LOCAL_NEWS_PAUSE);
     resp_write_status(call->out, "OK");
 }

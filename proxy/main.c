@@ -146,11 +146,14 @@ static unsigned count_workers(const struct proxy_conf *conf) {
     return (unsigned)(count > WORKERS_MAX ? WORKERS_MAX : count);
 }
 
-/* On a worker's thread; the workers are there for as long as any of them runs. */
-static void on_sweep(void *ctx) {
+/* On a worker's thread; the workers are there for as long as any of them runs. Also while they are
+ * freed, one after the other: their clients leave. */
+static void on_tell(void *ctx, enum local_news news) {
     struct proxy *p = ctx;
-    for (unsigned i = 0; i < p->workers_count; i++)
-        worker_sweep(p->workers[i]);
+    for (unsigned i = 0; i < p->workers_count; i++) {
+        if (p->workers[i] != NULL)
+            worker_tell(p->workers[i], (int)news);
+    }
 }
 
 static bool on_set_option(void *ctx, unsigned worker, const struct conf_row *row, int64_t value) {
@@ -159,21 +162,6 @@ static bool on_set_option(void *ctx, unsigned worker, const struct conf_row *row
     for (unsigned i = 0; i < p->workers_count; i++)
         all = worker_set_option(p->workers[i], i == worker, row, value) && all;
     return all;
-}
-
-static void on_pause(void *ctx) {
-    struct proxy *p = ctx;
-    for (unsigned i = 0; i < p->workers_count; i++)
-        worker_pause(p->workers[i]);
-}
-
-/* Also while the workers are freed, one after the other: their clients leave. */
-static void on_monitor(void *ctx) {
-    struct proxy *p = ctx;
-    for (unsigned i = 0; i < p->workers_count; i++) {
-        if (p->workers[i] != NULL)
-            worker_monitor(p->workers[i]);
-    }
 }
 
 static bool on_wake(void *ctx, struct inbox *inbox) {
@@ -188,10 +176,8 @@ static void on_reset_stats(void *ctx, unsigned worker) {
 }
 
 static bool start_workers(struct proxy *p, const char *config_file) {
-    p->peers = (struct local_peers){.sweep = on_sweep,
+    p->peers = (struct local_peers){.tell = on_tell,
                                     .set_option = on_set_option,
-                                    .pause = on_pause,
-                                    .monitor = on_monitor,
                                     .wake = on_wake,
                                     .reset_stats = on_reset_stats,
                                     .ctx = p};

@@ -36,10 +36,8 @@ enum message {
     MESSAGE_CLIENT,
     MESSAGE_RING,
     MESSAGE_USERS,
-    MESSAGE_SWEEP,
+    MESSAGE_NEWS,
     MESSAGE_INBOX,
-    MESSAGE_PAUSE,
-    MESSAGE_MONITOR,
     MESSAGE_OPTION,
     MESSAGE_RESET_STATS,
     MESSAGE_DRAIN,
@@ -110,6 +108,20 @@ static void reset_stats(struct worker *w) {
         timing_reset(w->env.timing);
 }
 
+static void look_at(struct worker *w, enum local_news news) {
+    switch (news) {
+    case LOCAL_NEWS_KILLED:
+        client_list_sweep(w->clients);
+        break;
+    case LOCAL_NEWS_PAUSE:
+        look_at_pause(w);
+        break;
+    case LOCAL_NEWS_MONITORS:
+        client_list_monitor(w->clients);
+        break;
+    }
+}
+
 static void on_message(void *ctx, const struct mailbox_message *message) {
     struct worker *w = ctx;
     switch ((enum message)message->kind) {
@@ -124,8 +136,8 @@ static void on_message(void *ctx, const struct mailbox_message *message) {
         rights_swap(w->rights, message->object);
         client_list_renew(w->clients);
         break;
-    case MESSAGE_SWEEP:
-        client_list_sweep(w->clients);
+    case MESSAGE_NEWS:
+        look_at(w, (enum local_news)message->number);
         break;
     case MESSAGE_INBOX: {
         struct inbox *inbox = message->object;
@@ -133,12 +145,6 @@ static void on_message(void *ctx, const struct mailbox_message *message) {
         inbox_drop(&inbox);
         break;
     }
-    case MESSAGE_PAUSE:
-        look_at_pause(w);
-        break;
-    case MESSAGE_MONITOR:
-        client_list_monitor(w->clients);
-        break;
     case MESSAGE_OPTION:
         set_option(w, message->object, (int64_t)message->number);
         break;
@@ -325,16 +331,9 @@ bool worker_give_users(struct worker *w, struct users *users) {
     return sent;
 }
 
-void worker_sweep(struct worker *w) {
-    mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_SWEEP, .fd = -1});
-}
-
-void worker_pause(struct worker *w) {
-    mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_PAUSE, .fd = -1});
-}
-
-void worker_monitor(struct worker *w) {
-    mailbox_send(w->mailbox, &(struct mailbox_message){.kind = MESSAGE_MONITOR, .fd = -1});
+void worker_tell(struct worker *w, int news) {
+    mailbox_send(w->mailbox, &(struct mailbox_message){
+                                 .kind = MESSAGE_NEWS, .fd = -1, .number = (uint64_t)news});
 }
 
 bool worker_wake(struct worker *w, struct inbox *inbox) {

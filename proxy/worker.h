@@ -38,14 +38,8 @@ bool worker_give_ring(struct worker *worker, struct ring *ring, uint64_t epoch);
  * over, freed if they cannot be delivered. */
 bool worker_give_users(struct worker *worker, struct users *users);
 
-/** worker_sweep(worker): it is to close the clients that CLIENT KILL marked. From any thread. */
-void worker_sweep(struct worker *worker);
-
-/** worker_monitor(worker): it is to know that who monitors has changed. From any thread. */
-void worker_monitor(struct worker *worker);
-
-/** worker_pause(worker): it is to look at the pause, which has changed. From any thread. */
-void worker_pause(struct worker *worker);
+/** worker_tell(worker, news): it is to look at it; `news`: enum local_news. From any thread. */
+void worker_tell(struct worker *worker, int news);
 
 /** worker_wake(worker, inbox): it is to look into an inbox of one of its clients; false when its
  * mailbox is full. From any thread. */

@@ -7,12 +7,12 @@
 #include "../../proxy/client.h"
 #include "../fakes/bench.h"
 
-static void on_sweep(void *ctx) {
-    (*(int *)ctx)++;
+static void on_tell(void *ctx, enum local_news news) {
+    *(int *)ctx += news == LOCAL_NEWS_KILLED;
 }
 
 static int swept;
-static const struct local_peers PEERS = {.sweep = on_sweep, .ctx = &swept};
+static const struct local_peers PEERS = {.tell = on_tell, .ctx = &swept};
 
 static struct bench *start(void) {
     struct bench *b = bench_patient(1);

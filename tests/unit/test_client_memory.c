@@ -11,11 +11,11 @@ enum { KIB = 1 << 10, SECOND_US = 1000000 };
 
 static int swept;
 
-static void on_sweep(void *ctx) {
-    swept++;
+static void on_tell(void *ctx, enum local_news news) {
+    swept += news == LOCAL_NEWS_KILLED;
 }
 
-static const struct local_peers PEERS = {.sweep = on_sweep};
+static const struct local_peers PEERS = {.tell = on_tell};
 
 static struct bench *start(unsigned nodes, int64_t clients_bytes_max) {
     struct bench *b = bench_patient(nodes);

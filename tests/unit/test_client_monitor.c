@@ -23,8 +23,9 @@ static bool on_wake(void *ctx, struct inbox *inbox) {
     return true;
 }
 
-static void on_monitor(void *ctx) {
-    client_list_monitor(b->clients);
+static void on_tell(void *ctx, enum local_news news) {
+    if (news == LOCAL_NEWS_MONITORS)
+        client_list_monitor(b->clients);
 }
 
 static void answer(void *ctx, struct node_fake *node, const struct span *argv, uint32_t argc) {
@@ -32,7 +33,7 @@ static void answer(void *ctx, struct node_fake *node, const struct span *argv, u
 }
 
 static void begin(void) {
-    static const struct local_peers PEERS = {.wake = on_wake, .monitor = on_monitor};
+    static const struct local_peers PEERS = {.wake = on_wake, .tell = on_tell};
     b = bench_start(1);
     b->server.peers = &PEERS;
     b->conf.allow_monitor = true;

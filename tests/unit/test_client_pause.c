@@ -12,8 +12,8 @@ static struct bench *b;
 static struct bench_client *admin, *c;
 static unsigned tellings;
 
-static void on_pause(void *ctx) {
-    tellings++;
+static void on_tell(void *ctx, enum local_news news) {
+    tellings += news == LOCAL_NEWS_PAUSE;
 }
 
 static void answer(void *ctx, struct node_fake *node, const struct span *argv, uint32_t argc) {
@@ -23,7 +23,7 @@ static void answer(void *ctx, struct node_fake *node, const struct span *argv, u
 }
 
 static void begin(void) {
-    static const struct local_peers PEERS = {.pause = on_pause};
+    static const struct local_peers PEERS = {.tell = on_tell};
     b = bench_start(1);
     b->server.peers = &PEERS;
     node_fake_serve(b->nodes[0], answer, NULL);
