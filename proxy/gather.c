@@ -41,10 +41,9 @@ struct gather {
     uint32_t left;         /* parts without an answer */
     size_t held_bytes;     /* of the replies of parts */
     uint32_t parts_count, keys_count;
-    uint32_t *part_of;  /* by key */
-    uint32_t *next_key; /* by key: the next one of the same part; 0: none */
-    struct part
-        parts[]; /* as many as there are keys at most; of a write parts[0] is the coordinator's */
+    uint32_t *part_of;   /* by key */
+    uint32_t *next_key;  /* by key: the next one of the same part; 0: none */
+    struct part parts[]; /* one a key at most; of a write parts[0] is the coordinator's */
 };
 
 static void on_read_answer(struct upstream_entry *entry, struct span reply);

@@ -9,7 +9,7 @@ CODE = ("common/*.[ch]", "proxy/*.[ch]", "node/*.[ch]", "ctl/*.[ch]")
 ERROR = r'"-?(?:ERR|DBDOWN|UNCERTAIN|TIMEOUT|BUSY|NODEDOWN|NOAUTH|WRONGPASS|NOPERM|NOPROTO|OOM|MOVED|LOADING|EXECABORT)[ "\\]'
 # Where an error text stands outside of common/reply.c, and why.
 ERROR_EXCEPTIONS = [
-    ("proxy/upstream_own.c", r'memcmp\(reply\.ptr, "-[A-Z]+"', "compares what a node answered"),
+    ("proxy/upstream_own.c", r'span_begins_with\(reply, SPAN\("-[A-Z]+"\)\)', "compares what a node answered"),
 ]
 # Fields of INFO that are no counters with a row, by where they are written: computed at the moment.
 STATS = {"proxy": ("proxy/proxy_stats.c", "proxy/proxy_stats.h"), "node": ("node/node_stats.c", "node/node_stats.h")}
