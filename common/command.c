@@ -392,9 +392,9 @@ static const struct command ROWS[] = {
         .group = "server", .since = "7.0.0", .complexity = "O(1)",
         .summary = "Every copy is fetched again: all keys were deleted."},
     [COMMAND_RF_WATCH] = {
-        .name = "rf.watch", .arity = 2, .flags = L | LINK, .args = "on",
+        .name = "rf.watch", .arity = -2, .flags = L | LINK, .args = "on [VERSIONS]",
         .group = "server", .since = "7.0.0", .complexity = "O(1)",
-        .summary = "Whether this connection is told which keys change."},
+        .summary = "Whether this connection is told which keys change, and with which versions."},
     [COMMAND_RF_STATUS] = {
         .name = "rf.status", .arity = 1, .flags = L | LINK, .args = "",
         .group = "server", .since = "7.0.0", .complexity = "O(figures)",

@@ -112,8 +112,6 @@ static const char *const TEXTS[] = {
     [REPLY_TRACKING_OPT_BOTH] = "ERR You can't specify both OPTIN mode and OPTOUT mode",
     [REPLY_TRACKING_OPT] = "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for "
                            "this client, and then re-enabling it with a different mode.",
-    [REPLY_TRACKING_NOLOOP] =
-        "ERR NOLOOP is not supported with BCAST here: the feed does not say who wrote",
     [REPLY_CACHING_OFF] = "ERR CLIENT CACHING can be called only when the client is in tracking "
                           "mode with OPTIN or OPTOUT mode enabled",
     [REPLY_CACHING_MODE] =

@@ -50,12 +50,24 @@ static void write_done(struct running *run, int proto, const struct store_exec_a
     buf_release(&reply);
 }
 
+static void tell_versions(const struct running *run, const struct store_exec_ack *done) {
+    const struct store_exec *plan = &run->exec->plan;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < plan->edits_count; i++) {
+        const struct store_write *edit = &plan->edits[i];
+        for (uint32_t k = 0; k < edit->count; k++)
+            session_wrote(run->op, edit->keys[k], done->versions[at++]);
+    }
+}
+
 /* Its answer: `done` with THROUGH_DONE. */
 static void answer(struct running *run, enum through_status status,
                    const struct store_exec_ack *done, const char *detail) {
     struct op *op = run->op;
     if (op->session == NULL)
         return;
+    if (status == THROUGH_DONE && !done->refused)
+        tell_versions(run, done);
     struct buf *out = session_late(op);
     if (status != THROUGH_DONE) {
         run->server->errors++;

@@ -162,7 +162,8 @@ void handlers_local(struct session *session, int id, const struct span *argv, ui
         text_reply(session, id, argc > 1 ? argv[1] : SPAN(""));
         return;
     case COMMAND_RF_WATCH:
-        session_watch(session, span_equal(argv[1], SPAN("1")));
+        session_watch(session, span_equal(argv[1], SPAN("1")),
+                      argc > 2 && span_equal(argv[2], SPAN("VERSIONS")));
         return;
     case COMMAND_RF_DROPALL:
         through_everything(session_server(session)->through);

@@ -101,8 +101,12 @@ static void on_done(struct through_write *write, enum through_status status,
     struct op *op = (struct op *)((char *)write - offsetof(struct op, write));
     if (op->session == NULL)
         return;
+    bool done = status == THROUGH_DONE;
+    bool own = done && !write->overwritten && ack->cacheable; /* else another server's versions */
+    for (uint32_t i = 0; own && i < write->count; i++)
+        session_wrote(op, write->keys[i], ack->versions[i]);
     struct buf *out = session_late(op);
-    if (status == THROUGH_DONE) {
+    if (done) {
         const struct wish wish = {.command = op->command,
                                   .want_old = write->want_old,
                                   .is_conditional = op->is_conditional};

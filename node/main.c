@@ -51,13 +51,13 @@ struct node {
 static void on_changed(void *ctx, struct span key, uint64_t version, enum change change) {
     struct server *s = &((struct node *)ctx)->server;
     through_changed(s->through, key, version);
-    session_watch_tell(s, key, change);
+    session_watch_tell(s, key, version, change);
 }
 
 static void on_gone(void *ctx, struct span key, enum change change) {
     struct server *s = &((struct node *)ctx)->server;
     through_gone(s->through, key);
-    session_watch_tell(s, key, change);
+    session_watch_tell(s, key, 0, change);
 }
 
 static void on_everything(void *ctx) {

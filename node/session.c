@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -28,9 +30,10 @@ struct session {
     uint64_t id, deferred;
     int proto;
     bool linked, watches;
-    bool waits;   /* plain: a request is not answered yet */
-    bool stalled; /* input was left for later */
-    bool eof;     /* it sends no more; what it asked is still answered */
+    bool versions; /* it watches, and wants them */
+    bool waits;    /* plain: a request is not answered yet */
+    bool stalled;  /* input was left for later */
+    bool eof;      /* it sends no more; what it asked is still answered */
     bool ended;
     struct session *next, *prev;
 };
@@ -80,10 +83,11 @@ void session_open(struct server *server, int fd) {
     server->sessions_count++;
 }
 
-static void set_watch(struct session *s, bool on) {
+static void set_watch(struct session *s, bool on, bool versions) {
     s->server->watchers += (uint32_t)on;
     s->server->watchers -= (uint32_t)s->watches;
     s->watches = on;
+    s->versions = on && versions;
 }
 
 static void leave(struct session *s) {
@@ -92,7 +96,7 @@ static void leave(struct session *s) {
         next = op->next;
         op_abandon(op);
     }
-    set_watch(s, false);
+    set_watch(s, false, false);
     conn_free(&s->conn);
     resp_parser_release(&s->parser);
     *(s->prev != NULL ? &s->prev->next : &server->sessions) = s->next;
@@ -271,35 +275,41 @@ void session_link(struct session *s) {
 
 static const char STALE_ALL[] = ">1\r\n+stale-all\r\n";
 
-void session_watch(struct session *s, bool on) {
-    set_watch(s, on);
+void session_watch(struct session *s, bool on, bool versions) {
+    set_watch(s, on, versions);
     resp_write_status(session_out(s), "OK");
     if (on && !through_trusts(s->server->through, clock_mono_ms()))
         buf_append_span(session_out(s), SPAN(STALE_ALL));
 }
 
-/* `key.ptr` NULL: without one. */
-static void tell_watchers(struct server *server, struct span head, struct span key) {
+/* `key.ptr` NULL: without one. `versioned`: the head for those who want versions. */
+static void tell_watchers(struct server *server, struct span head, struct span versioned,
+                          struct span key) {
     uint32_t left = server->watchers;
     for (struct session *s = server->sessions; left != 0; s = s->next) {
         if (!s->watches)
             continue;
         left--;
-        buf_append_span(conn_out(s->conn), head);
+        buf_append_span(conn_out(s->conn), s->versions ? versioned : head);
         if (key.ptr != NULL)
             resp_write_bulk(conn_out(s->conn), key);
         conn_send(s->conn);
     }
 }
 
-void session_watch_tell(struct server *server, struct span key, enum change change) {
-    char head[] = ">3\r\n+stale\r\n+?\r\n";
+void session_watch_tell(struct server *server, struct span key, uint64_t version,
+                        enum change change) {
+    char head[] = ">3\r\n+stale\r\n+?\r\n", versioned[48];
     *strchr(head, '?') = (char)change;
-    tell_watchers(server, span_str(head), key);
+    if (server->watchers == 0)
+        return;
+    snprintf(versioned, sizeof(versioned), ">4\r\n+stale\r\n+%c\r\n:%" PRIu64 "\r\n", (char)change,
+             version);
+    tell_watchers(server, span_str(head), span_str(version == 0 ? head : versioned), key);
 }
 
 void session_watch_tell_all(struct server *server) {
-    tell_watchers(server, SPAN(STALE_ALL), span_of(NULL, 0));
+    tell_watchers(server, SPAN(STALE_ALL), SPAN(STALE_ALL), span_of(NULL, 0));
 }
 
 void session_end(struct session *s) {
@@ -323,6 +333,16 @@ void session_defer(struct session *s, struct op *op) {
     op->late_id = ++s->deferred;
     buf_append(out, ">2\r\n+defer\r\n", 12);
     resp_write_int(out, (int64_t)op->late_id);
+}
+
+void session_wrote(struct op *op, struct span key, uint64_t version) {
+    if (version == 0 || !op->session->versions)
+        return;
+    struct buf *out = conn_out(op->session->conn);
+    buf_append(out, ">4\r\n+wrote\r\n", 12);
+    resp_write_int(out, (int64_t)op->late_id);
+    resp_write_int(out, (int64_t)version);
+    resp_write_bulk(out, key);
 }
 
 struct buf *session_late(struct op *op) {

@@ -41,13 +41,15 @@ int session_proto(const struct session *s);
 void session_set_proto(struct session *s, int proto);
 void session_link(struct session *s);
 
-/** session_watch(s, on): a link that is to be told what changes. Its answer is written here: OK,
- * and that anything may have changed if nothing is trusted just now. session_watch_tell(server,
- * key, change): tell all of those what became of `key`; session_watch_tell_all(server): that
- * anything may have changed. Call it after through has been told, so that no older answer follows.
- * Cost: O(watchers x key). */
-void session_watch(struct session *s, bool on);
-void session_watch_tell(struct server *server, struct span key, enum change change);
+/** session_watch(s, on, versions): a link that is to be told what changes. Its answer is written
+ * here: OK, and that anything may have changed if nothing is trusted just now. With `versions` it
+ * is told these as well, and which of them its own writes made. session_watch_tell(server, key,
+ * version, change): tell all of those what became of `key`; `version` 0: not known.
+ * session_watch_tell_all(server): that anything may have changed. Call it after through has been
+ * told, so that no older answer follows. Cost: O(watchers x key). */
+void session_watch(struct session *s, bool on, bool versions);
+void session_watch_tell(struct server *server, struct span key, uint64_t version,
+                        enum change change);
 void session_watch_tell_all(struct server *server);
 
 /** session_end(s): close once what was written is sent (QUIT). */
@@ -60,6 +62,10 @@ bool session_waits(const struct session *s);
 /** session_defer(s, op): the request just read is answered later, by session_late(). The session
  * keeps `op` on its list, to cancel it. */
 void session_defer(struct session *s, struct op *op);
+
+/** session_wrote(op, key, version): before session_late(): the write made this version of the key;
+ * 0: it changed nothing. Told to who wants versions. */
+void session_wrote(struct op *op, struct span key, uint64_t version);
 
 /** session_late(op): where the late reply of `op` goes; then session_late_done(op), which takes it
  * off the list. Only while op->session is set. */

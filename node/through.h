@@ -113,15 +113,15 @@ struct through_write {
     const struct span *values;
     const uint64_t *hashes;
     /**
-     * The answer. THROUGH_DONE: committed, `ack` has versions, `changed`, `result`; else
-     * `ack` may carry a detail, or be NULL. After UNCERTAIN by time-out the arrays are still
-     * needed: until `released`.
+     * The answer. THROUGH_DONE: committed, `ack` has versions (of the other one if it was
+     * `overwritten`), `changed`, `result`; else `ack` may carry a detail, or be NULL. After
+     * UNCERTAIN by time-out the arrays are still needed: until `released`.
      */
     void (*done)(struct through_write *write, enum through_status status,
                  const struct store_ack *ack);
     /** Always called, last: the object and its arrays may be freed. May directly follow `done`. */
     void (*released)(struct through_write *write);
-    void *private_state; /* through's own */
+    bool overwritten; /* set when it is answered: a newer write of the key shared its commit */
 };
 
 /** through_write(through, now_mono_ms, write): THROUGH_PENDING, or THROUGH_BUSY / THROUGH_DBDOWN

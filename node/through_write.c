@@ -101,6 +101,7 @@ static void answer_folded(struct through_own *folded, enum through_status status
                           const struct store_ack *ack) {
     for (struct through_own *older; folded != NULL; folded = older) {
         older = folded->folded;
+        folded->write->overwritten = true;
         answer(folded, status, ack);
         release(folded);
     }

@@ -248,6 +248,7 @@ void client_open(struct client_list *list, int fd) {
     stats_set(&c->local.last_mono_ms, (uint64_t)(conn_loop_now_us(env->loop) / 1000));
     local_begin(env->server, &c->local);
     registry_add(env->server->registry, &c->local);
+    c->tracking.id = c->local.id;
     c->next = list->first;
     if (c->next != NULL)
         c->next->prev = c;

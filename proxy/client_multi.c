@@ -144,7 +144,7 @@ static enum client_taken start(struct client *c, struct running *run, int id,
                                const struct multi *watches) {
     struct buf remote, watched;
     bool writes = false;
-    struct transaction *t = transaction_new(c->env);
+    struct transaction *t = transaction_new(c->env, tracking_author(&c->tracking));
     buf_init(&remote, 0);
     buf_init(&watched, 0);
     struct request *r = t == NULL || !sort_out(run, t, &remote, &writes) ||

@@ -204,18 +204,19 @@ void client_on_watch(void *ctx, bool on);
 /** client_track(c, id, argv, argc): a request of a client that tracks is about to be sent. */
 void client_track(struct client *c, int id, const struct span *argv, uint32_t argc);
 
-/** client_invalidate(c, key): it is told, behind the replies that it waits for, that a key may have
- * changed (NULL: any); if it cannot be told as yet, of all of them when it can. */
-void client_invalidate(struct client *c, struct span key);
+/** client_invalidate(c, key, doubt): it is told, behind the replies that it waits for, that a key
+ * may have changed (NULL: any); if it cannot be told as yet, of all of them when it can. `doubt`:
+ * not if that turns out to be its own change, or NULL. */
+void client_invalidate(struct client *c, struct span key, const struct authors_change *doubt);
 
 /** client_is_paused(c, in): this request is held back by CLIENT PAUSE. */
 bool client_is_paused(struct client *c, const struct resp_request *in);
 
-/** client_redirect(c, key): another one is told of c's key (NULL: of all), behind the replies that
- * `c` waits for. client_pass_on(c, record): the same when it is its turn. client_redirect_hears(c):
- * it may be able to hear by now what it missed. client_redirect_tick(list): look into inboxes that
- * nobody woke the worker for. */
-void client_redirect(struct client *c, struct span key);
+/** client_redirect(c, key, doubt): another one is told of c's key (NULL: of all), behind the
+ * replies that `c` waits for. client_pass_on(c, record): the same when it is its turn.
+ * client_redirect_hears(c): it may be able to hear by now what it missed.
+ * client_redirect_tick(list): look into inboxes that nobody woke the worker for. */
+void client_redirect(struct client *c, struct span key, const struct authors_change *doubt);
 void client_pass_on(struct client *c, struct span record);
 void client_redirect_hears(struct client *c);
 void client_redirect_tick(struct client_list *list);

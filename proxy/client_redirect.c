@@ -42,7 +42,7 @@ static struct client *client_of(struct local_client *local) {
 
 void client_redirect_hears(struct client *c) {
     c->missed = false;
-    client_invalidate(c, span_of(NULL, 0));
+    client_invalidate(c, span_of(NULL, 0), NULL);
 }
 
 void client_inbox(struct inbox *inbox) {
@@ -58,11 +58,11 @@ void client_inbox(struct inbox *inbox) {
     if (inbox_take(inbox, &records, &lost)) {
         struct span left = span_of(buf_head(&records), buf_len(&records));
         if (lost != 0) {
-            client_invalidate(client_of(local), span_of(NULL, 0));
+            client_invalidate(client_of(local), span_of(NULL, 0), NULL);
             left.len = 0;
         }
         while (left.len != 0)
-            client_invalidate(client_of(local), from_record(&left));
+            client_invalidate(client_of(local), from_record(&left), NULL);
     }
     buf_release(&records);
 }
@@ -120,10 +120,10 @@ void client_pass_on(struct client *c, struct span record) {
     else if (inbox_owner(to) == NULL)
         tell_broken(c);
     else
-        client_invalidate(client_of(inbox_owner(to)), from_record(&record));
+        client_invalidate(client_of(inbox_owner(to)), from_record(&record), NULL);
 }
 
-void client_redirect(struct client *c, struct span key) {
+void client_redirect(struct client *c, struct span key, const struct authors_change *doubt) {
     char room[RECORD_BYTES_MAX];
     struct span record = to_record(room, key);
     struct buf *out = NULL;
@@ -133,6 +133,8 @@ void client_redirect(struct client *c, struct span key) {
         return;
     }
     r->is_redirect = r->is_kept = true;
+    if (doubt != NULL)
+        r->doubt = *doubt;
     buf_append_span(out, record);
     client_close_reply(c, r, false);
 }

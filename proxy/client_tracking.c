@@ -15,7 +15,7 @@ static struct client *client_of(struct tracking_client *tracking) {
 
 /* As Redis: a push, or a message for whoever is subscribed, to whatever it may be. Who can hear
  * neither is told that everything may have changed as soon as it can. */
-void client_invalidate(struct client *c, struct span key) {
+void client_invalidate(struct client *c, struct span key, const struct authors_change *doubt) {
     struct buf *out;
     if (c->dead || c->ended)
         return;
@@ -28,6 +28,8 @@ void client_invalidate(struct client *c, struct span key) {
         client_out_of_memory(c);
         return;
     }
+    if (doubt != NULL && r != NULL)
+        r->doubt = *doubt;
     if (c->local.proto == 3) {
         resp_write_push(out, 2);
         resp_write_bulk(out, SPAN("invalidate"));
@@ -45,11 +47,16 @@ void client_invalidate(struct client *c, struct span key) {
     client_close_reply(c, r, false);
 }
 
-static void on_tell(void *ctx, struct tracking_client *tracking, struct span key) {
+static void on_tell(void *ctx, struct tracking_client *tracking, struct span key,
+                    const struct authors_change *doubt) {
     if (tracking->redirect != NULL)
-        client_redirect(client_of(tracking), key);
+        client_redirect(client_of(tracking), key, doubt);
     else
-        client_invalidate(client_of(tracking), key);
+        client_invalidate(client_of(tracking), key, doubt);
+}
+
+static bool on_waits(void *ctx, const struct tracking_client *tracking) {
+    return client_of((struct tracking_client *)tracking)->head != NULL;
 }
 
 void client_on_watch(void *ctx, bool on) {
@@ -58,23 +65,18 @@ void client_on_watch(void *ctx, bool on) {
         topology_watch(env->topology, on);
 }
 
-const struct tracking_handlers CLIENT_TRACKING_HANDLERS = {.tell = on_tell,
-                                                           .watch = client_on_watch};
+const struct tracking_handlers CLIENT_TRACKING_HANDLERS = {
+    .tell = on_tell, .waits = on_waits, .watch = client_on_watch};
 
 void client_track(struct client *c, int id, const struct span *argv, uint32_t argc) {
     const struct command *row = command_row(id);
     bool reads = (row->flags & COMMAND_READ) != 0 && tracking_reads(&c->tracking);
-    bool own = (row->flags & COMMAND_WRITE) != 0 && (c->tracking.flags & TRACKING_NOLOOP) != 0;
     c->tracking.caching = TRACKING_CACHING_UNSET;
-    if (!reads && !own)
+    if (!reads)
         return;
     uint32_t end = command_key_end(row, argc);
-    for (uint32_t i = (uint32_t)row->first_key; i < end; i += (uint32_t)row->key_step) {
-        if (reads)
-            tracking_remember(c->env->tracking, &c->tracking, argv[i]);
-        else
-            tracking_forget(c->env->tracking, &c->tracking, argv[i]);
-    }
+    for (uint32_t i = (uint32_t)row->first_key; i < end; i += (uint32_t)row->key_step)
+        tracking_remember(c->env->tracking, &c->tracking, argv[i]);
 }
 
 void client_tracking_figures(const struct proxy_env *env) {

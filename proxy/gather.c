@@ -354,9 +354,8 @@ static void on_write_answer(struct upstream_entry *entry, struct span reply) {
         finish_write(g);
         return;
     }
-    uint32_t count = g->parts_count;
-    g->left = count; /* one too many, so that no answer within the loop ends it */
-    for (uint32_t p = 1; p < count; p++) {
+    g->left = g->parts_count; /* one too many, so that no answer within the loop ends it */
+    for (uint32_t p = 1; p < g->parts_count; p++) {
         struct part *other = &g->parts[p];
         other->entry.done = on_drop_answer;
         other->entry.start_us = conn_loop_now_us(g->env->loop);
@@ -378,6 +377,7 @@ static void ask_write(struct gather *g, const struct resp_request *in, struct sp
     stats_add(&g->env->stats[PROXY_STAT_SPLIT], 1);
     g->parts[0].entry.done = on_write_answer;
     g->parts[0].entry.is_write = true;
+    g->parts[0].entry.author = g->request->entry.author;
     if (in->is_inline && error == REPLY_ERROR_COUNT) {
         resp_write_request(&bytes, in->argv, in->argc);
         raw = span_of(buf_head(&bytes), buf_len(&bytes));

@@ -107,8 +107,6 @@ static bool options_fit(const struct local_call *call, const struct options *o) 
     else if (t->on && (((o->flags & TRACKING_OPTIN) != 0 && (t->flags & TRACKING_OPTOUT) != 0) ||
                        ((o->flags & TRACKING_OPTOUT) != 0 && (t->flags & TRACKING_OPTIN) != 0)))
         why = REPLY_TRACKING_OPT;
-    else if ((o->flags & TRACKING_BCAST) != 0 && (o->flags & TRACKING_NOLOOP) != 0)
-        why = REPLY_TRACKING_NOLOOP;
     if (why >= 0)
         reply_error(call->out, (enum reply_error)why, NULL);
     return why < 0;

@@ -44,6 +44,8 @@ struct request *request_open(struct client *c, int id) {
     r->is_write = r->is_multi = r->is_all = r->answered = r->ends_client = false;
     r->is_muted = client_mutes(c);
     r->is_kept = r->is_redirect = false;
+    r->doubt.version = 0;
+    r->entry.author = tracking_author(&c->tracking);
     r->near.slot = NEAR_NONE;
     r->copies = NULL;
     r->start_us = 0;
@@ -129,6 +131,8 @@ static void count_error(const struct request *r) {
 /* It is its turn. */
 static void give_held(struct client *c, const struct request *r, struct buf *out) {
     struct span held = span_of(buf_head(&r->held), buf_len(&r->held));
+    if (r->doubt.version != 0 && tracking_is_own(c->env->tracking, &c->tracking, r->doubt))
+        return;
     if (r->is_redirect)
         client_pass_on(c, held);
     else if (!r->is_muted)

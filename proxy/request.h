@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "../common/buf.h"
+#include "authors.h"
 #include "near.h"
 #include "slowlog.h"
 #include "upstream.h"
@@ -32,12 +33,14 @@ struct request {
     int64_t start_us; /* when it was taken; 0: a reply of our own, not timed */
     uint32_t argc;    /* for SLOWLOG, as the key */
     struct slowlog_key key;
-    bool is_muted;           /* CLIENT REPLY: its reply goes nowhere */
-    uint32_t freq;           /* OBJECT FREQ: what it says of a key that exists */
-    struct near_ticket near; /* of a GET whose answer may be kept */
-    bool is_kept;            /* and it was; or copies knows what it shows */
-    struct copies *copies;   /* of an MGET on its way to gather, which takes them; else NULL */
-    bool is_redirect;        /* no reply: `held` is for client_pass_on() */
+    bool is_muted;               /* CLIENT REPLY: its reply goes nowhere */
+    uint32_t freq;               /* OBJECT FREQ: what it says of a key that exists */
+    struct near_ticket near;     /* of a GET whose answer may be kept */
+    bool is_kept;                /* and it was; or copies knows what it shows */
+    struct copies *copies;       /* of an MGET on its way to gather, which takes them; else NULL */
+    bool is_redirect;            /* no reply: `held` is for client_pass_on() */
+    struct authors_change doubt; /* of an invalidation that is not to leave if it is of the client's
+                                    own change; version 0: none */
 };
 
 /** request_env(r): of its client. */

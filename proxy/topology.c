@@ -45,13 +45,18 @@ struct topology {
 
 static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
                     struct span bytes);
-static void on_stale(void *ctx, struct upstream *u, struct span key, enum change change);
+static void on_stale(void *ctx, struct upstream *u, struct span key, uint64_t version,
+                     enum change change);
+static void on_wrote(void *ctx, uint64_t author, struct span key, uint64_t version);
 static void on_watched(void *ctx);
 static void on_gap(void *ctx);
 static bool on_tick(void *ctx, bool held_up);
 
-static const struct upstream_handlers UPSTREAM_HANDLERS = {
-    .on_lost = on_lost, .on_stale = on_stale, .on_watched = on_watched, .on_gap = on_gap};
+static const struct upstream_handlers UPSTREAM_HANDLERS = {.on_lost = on_lost,
+                                                           .on_stale = on_stale,
+                                                           .on_wrote = on_wrote,
+                                                           .on_watched = on_watched,
+                                                           .on_gap = on_gap};
 
 struct topology *topology_new(const struct proxy_env *env, const char *path) {
     struct topology *t = calloc(1, sizeof(*t));
@@ -214,11 +219,16 @@ static void on_watched(void *ctx) {
     tick_routes(ctx);
 }
 
-static void on_stale(void *ctx, struct upstream *u, struct span key, enum change change) {
+static void on_wrote(void *ctx, uint64_t author, struct span key, uint64_t version) {
+    tracking_wrote(((struct topology *)ctx)->env->tracking, author, key, version);
+}
+
+static void on_stale(void *ctx, struct upstream *u, struct span key, uint64_t version,
+                     enum change change) {
     struct topology *t = ctx;
     if (t->env->near != NULL)
         near_stale(t->env->near, key);
-    tracking_stale(t->env->tracking, key);
+    tracking_stale(t->env->tracking, key, version);
     if (!channels_watching(t->env->channels))
         return;
     look_at_routes(t);

@@ -34,6 +34,8 @@ struct tracking {
     struct entry **keys;
     struct tracking_ref **pairs;
     struct tracking_client *plain, *bcast; /* those who track */
+    uint64_t noloop;                       /* how many of them have NOLOOP */
+    struct authors *authors;               /* made for the first of those */
     struct tracking_figures figures;
 };
 
@@ -56,6 +58,7 @@ void tracking_free(struct tracking **pointer) {
         return;
     free(t->keys);
     free(t->pairs);
+    authors_free(&t->authors);
     free(t);
 }
 
@@ -78,6 +81,12 @@ static bool make_table(struct tracking *t) {
     }
     t->mask = buckets - 1;
     return true;
+}
+
+static bool make_authors(struct tracking *t, unsigned flags) {
+    if ((flags & TRACKING_NOLOOP) != 0 && t->authors == NULL)
+        t->authors = authors_new();
+    return (flags & TRACKING_NOLOOP) == 0 || t->authors != NULL;
 }
 
 static struct entry **find_key(const struct tracking *t, struct span key, uint64_t hash) {
@@ -131,14 +140,49 @@ static void drop_ref(struct tracking *t, struct tracking_ref *ref) {
         free_entry(t, entry);
 }
 
-/* Tell whoever holds the key, and forget the pairs. The entry is gone when the last pair is. */
-static void tell_holders(struct tracking *t, struct entry *entry, struct span key) {
+/* ---- whose change it is ---- */
+
+enum whose { WHOSE_OTHERS, WHOSE_OWN, WHOSE_UNDECIDED };
+
+bool tracking_is_own(const struct tracking *t, const struct tracking_client *client,
+                     struct authors_change change) {
+    return t->authors != NULL && authors_is(t->authors, change, client->id);
+}
+
+static enum whose whose(const struct tracking *t, const struct tracking_client *client,
+                        struct authors_change change) {
+    if ((client->flags & TRACKING_NOLOOP) == 0 || change.version == 0)
+        return WHOSE_OTHERS;
+    if (tracking_is_own(t, client, change))
+        return WHOSE_OWN;
+    return t->handlers->waits(t->ctx, client) ? WHOSE_UNDECIDED : WHOSE_OTHERS;
+}
+
+static void tell(struct tracking *t, struct tracking_client *client, struct span key,
+                 const struct authors_change *doubt) {
+    t->figures.told++;
+    t->handlers->tell(t->ctx, client, key, doubt);
+}
+
+/* Tell whoever holds the key, and forget the pairs. The entry is gone when the last pair is. A pair
+ * whose client changed the key itself stays: it may have read it since. */
+static void tell_holders(struct tracking *t, struct entry *entry, struct span key,
+                         uint64_t version) {
+    const struct authors_change change = {entry->hash, version};
     for (struct tracking_ref *ref = entry->refs, *next; ref != NULL; ref = next) {
         struct tracking_client *client = ref->client;
         next = ref->next_of_key;
-        drop_ref(t, ref);
-        t->figures.told++;
-        t->handlers->tell(t->ctx, client, key);
+        switch (whose(t, client, change)) {
+        case WHOSE_OWN:
+            break;
+        case WHOSE_UNDECIDED:
+            tell(t, client, key, &change);
+            break;
+        case WHOSE_OTHERS:
+            drop_ref(t, ref);
+            tell(t, client, key, NULL);
+            break;
+        }
     }
 }
 
@@ -150,7 +194,7 @@ static void evict(struct tracking *t) {
     char key[1024]; /* the longest key that a node takes */
     size_t len = entry->key_len < sizeof(key) ? entry->key_len : sizeof(key);
     memcpy(key, entry->key, len);
-    tell_holders(t, entry, span_of(key, len));
+    tell_holders(t, entry, span_of(key, len), 0);
 }
 
 /* ---- clients ---- */
@@ -194,12 +238,18 @@ bool tracking_start(struct tracking *t, struct tracking_client *client, unsigned
         prefixes = &ALL;
         count = 1;
     }
-    if (!make_table(t) || !add_prefixes(t, client, prefixes, count))
+    if (!make_table(t) || !make_authors(t, flags) || !add_prefixes(t, client, prefixes, count))
         return false;
+    bool no_loop = (flags & TRACKING_NOLOOP) != 0;
+    bool first = no_loop && t->noloop == 0;
+    t->noloop += (uint64_t)no_loop - (uint64_t)((client->flags & TRACKING_NOLOOP) != 0);
     client->flags = flags;
     client->caching = TRACKING_CACHING_UNSET;
-    if (client->on)
+    if (client->on) {
+        if (first)
+            t->handlers->watch(t->ctx, true);
         return true;
+    }
     client->on = true;
     struct tracking_client **list = list_of(t, client);
     client->prev = NULL;
@@ -207,7 +257,7 @@ bool tracking_start(struct tracking *t, struct tracking_client *client, unsigned
     if (client->next != NULL)
         client->next->prev = client;
     *list = client;
-    if (t->figures.clients++ == 0)
+    if (t->figures.clients++ == 0 || first)
         t->handlers->watch(t->ctx, true);
     return true;
 }
@@ -229,7 +279,8 @@ void tracking_stop(struct tracking *t, struct tracking_client *client) {
     *(client->prev != NULL ? &client->prev->next : list_of(t, client)) = client->next;
     if (client->next != NULL)
         client->next->prev = client->prev;
-    *client = (struct tracking_client){0};
+    t->noloop -= (client->flags & TRACKING_NOLOOP) != 0;
+    *client = (struct tracking_client){.id = client->id};
     if (--t->figures.clients == 0)
         t->handlers->watch(t->ctx, false);
 }
@@ -283,19 +334,14 @@ static bool remember(struct tracking *t, struct tracking_client *client, struct 
 void tracking_remember(struct tracking *t, struct tracking_client *client, struct span key) {
     while (t->figures.keys >= t->keys_max || t->figures.items >= t->keys_max * ITEMS_PER_KEY)
         evict(t);
-    if (!remember(t, client, key)) {
-        t->figures.told++;
-        t->handlers->tell(t->ctx, client, key);
-    }
+    if (!remember(t, client, key))
+        tell(t, client, key, NULL);
 }
 
-void tracking_forget(struct tracking *t, struct tracking_client *client, struct span key) {
-    if (client->refs == NULL)
-        return;
-    struct entry *entry = *find_key(t, key, hash_table(key, t->seed));
-    struct tracking_ref *ref = entry == NULL ? NULL : find_pair(t, entry, client);
-    if (ref != NULL)
-        drop_ref(t, ref);
+void tracking_wrote(struct tracking *t, uint64_t author, struct span key, uint64_t version) {
+    const struct authors_change change = {hash_table(key, t->seed), version};
+    if (t->authors != NULL)
+        authors_note(t->authors, change, author);
 }
 
 static bool wants(const struct tracking_client *client, struct span key) {
@@ -306,17 +352,17 @@ static bool wants(const struct tracking_client *client, struct span key) {
     return false;
 }
 
-void tracking_stale(struct tracking *t, struct span key) {
+void tracking_stale(struct tracking *t, struct span key, uint64_t version) {
     if (t->figures.clients == 0)
         return;
-    struct entry *entry = *find_key(t, key, hash_table(key, t->seed));
+    const struct authors_change change = {hash_table(key, t->seed), version};
+    struct entry *entry = *find_key(t, key, change.hash);
     if (entry != NULL)
-        tell_holders(t, entry, key);
+        tell_holders(t, entry, key, version);
     for (struct tracking_client *c = t->bcast; c != NULL; c = c->next) {
-        if (!wants(c, key))
-            continue;
-        t->figures.told++;
-        t->handlers->tell(t->ctx, c, key);
+        enum whose author = wants(c, key) ? whose(t, c, change) : WHOSE_OWN;
+        if (author != WHOSE_OWN)
+            tell(t, c, key, author == WHOSE_UNDECIDED ? &change : NULL);
     }
 }
 
@@ -324,10 +370,12 @@ static void tell_all(struct tracking *t, struct tracking_client *c) {
     while (c->refs != NULL)
         drop_ref(t, c->refs);
     t->figures.told_all++;
-    t->handlers->tell(t->ctx, c, span_of(NULL, 0));
+    t->handlers->tell(t->ctx, c, span_of(NULL, 0), NULL);
 }
 
 void tracking_everything(struct tracking *t) {
+    if (t->authors != NULL)
+        authors_forget(t->authors);
     for (struct tracking_client *c = t->plain; c != NULL; c = c->next) {
         if (c->refs != NULL) /* else it holds nothing that it was not told of */
             tell_all(t, c);
@@ -338,6 +386,10 @@ void tracking_everything(struct tracking *t) {
 
 bool tracking_watching(const struct tracking *t) {
     return t->figures.clients != 0;
+}
+
+bool tracking_wants_versions(const struct tracking *t) {
+    return t->noloop != 0;
 }
 
 void tracking_figures(const struct tracking *t, struct tracking_figures *out) {

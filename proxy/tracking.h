@@ -2,8 +2,8 @@
  * tracking: which clients of one worker may hold copies of which keys (CLIENT TRACKING), and whom
  * to tell when a key may have changed. Pure policy: no sockets, no clock. In the default mode a
  * pair (key, client) is forgotten when the client is told (once per read); BCAST clients are told
- * of every key with one of their prefixes. Semantics: redis.io/docs, "Client-side caching
- * reference". Owned by the worker.
+ * of every key with one of their prefixes. NOLOOP clients are not told of what is known to be their
+ * own change. Semantics: redis.io/docs, "Client-side caching reference". Owned by the worker.
  */
 #ifndef RINGFENCE_TRACKING_H
 #define RINGFENCE_TRACKING_H
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "../common/span.h"
+#include "authors.h"
 
 struct inbox;
 struct tracking;
@@ -29,8 +30,9 @@ enum tracking_flags {
 
 enum tracking_caching { TRACKING_CACHING_UNSET, TRACKING_CACHING_YES, TRACKING_CACHING_NO };
 
-/* One client's part; embedded in struct client. All zero: it does not track. */
+/* One client's part; embedded in struct client. All zero but for the id: it does not track. */
 struct tracking_client {
+    uint64_t id; /* the client's, for ever its own */
     bool on;
     unsigned flags;
     enum tracking_caching caching; /* CLIENT CACHING, for the next command */
@@ -45,9 +47,14 @@ struct tracking_client {
 };
 
 struct tracking_handlers {
-    /** Tell `client` that its copy of `key` may be old; `key.ptr` NULL: all its copies. */
-    void (*tell)(void *ctx, struct tracking_client *client, struct span key);
-    /** The first client began, or the last one ended. */
+    /** Tell `client` that its copy of `key` may be old; `key.ptr` NULL: all its copies. `doubt`,
+     * borrowed: the change may be its own, which shows when what it waits for is answered: then,
+     * tracking_is_own(); else NULL. */
+    void (*tell)(void *ctx, struct tracking_client *client, struct span key,
+                 const struct authors_change *doubt);
+    /** `client` waits for an answer, perhaps to a write. */
+    bool (*waits)(void *ctx, const struct tracking_client *client);
+    /** The first client began, or the first with NOLOOP, or the last one ended. */
     void (*watch)(void *ctx, bool on);
 };
 
@@ -83,19 +90,31 @@ bool tracking_reads(const struct tracking_client *client);
  * memory the client is told at once, which is always right. Cost: O(1). */
 void tracking_remember(struct tracking *t, struct tracking_client *client, struct span key);
 
-/** tracking_forget(t, client, key): it changed the key itself and does not want to hear of it
- * (NOLOOP). */
-void tracking_forget(struct tracking *t, struct tracking_client *client, struct span key);
+/** tracking_author(client): who is said to have made what it sends now: its id if it does not want
+ * to hear of that, else 0. */
+static inline uint64_t tracking_author(const struct tracking_client *client) {
+    return (client->flags & TRACKING_NOLOOP) != 0 ? client->id : 0;
+}
 
-/** tracking_stale(t, key): tell everybody concerned. Cost: O(clients told + BCAST prefixes). */
-void tracking_stale(struct tracking *t, struct span key);
+/** tracking_wrote(t, author, key, version): that client made this version of the key. It has to be
+ * said before the client has its answer. */
+void tracking_wrote(struct tracking *t, uint64_t author, struct span key, uint64_t version);
+
+/** tracking_is_own(t, client, change): the client is not to be told of it. */
+bool tracking_is_own(const struct tracking *t, const struct tracking_client *client,
+                     struct authors_change change);
+
+/** tracking_stale(t, key, version): tell everybody concerned; `version` 0: not known. Cost:
+ * O(clients told + BCAST prefixes). */
+void tracking_stale(struct tracking *t, struct span key, uint64_t version);
 
 /** tracking_everything(t): something may have been missed: tell all who may hold copies to drop
  * them. */
 void tracking_everything(struct tracking *t);
 
-/** tracking_watching(t): somebody tracks. */
+/** tracking_watching(t): somebody tracks. tracking_wants_versions(t): somebody with NOLOOP. */
 bool tracking_watching(const struct tracking *t);
+bool tracking_wants_versions(const struct tracking *t);
 void tracking_figures(const struct tracking *t, struct tracking_figures *out);
 
 #endif

@@ -40,11 +40,12 @@ struct transaction {
 static void on_answer(struct upstream_entry *entry, struct span reply);
 static void on_drop_answer(struct upstream_entry *entry, struct span reply);
 
-struct transaction *transaction_new(const struct proxy_env *env) {
+struct transaction *transaction_new(const struct proxy_env *env, uint64_t author) {
     struct transaction *t = calloc(1, sizeof(*t));
     if (t == NULL)
         return NULL;
     t->env = env;
+    t->entry.author = author;
     buf_init(&t->reply, 0);
     return t;
 }

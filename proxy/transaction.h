@@ -15,9 +15,9 @@ struct buf;
 struct transaction;
 struct proxy_env;
 
-/** transaction_new(env): a transaction without anything in it; NULL without memory.
- * transaction_free(t): one that was not sent. */
-struct transaction *transaction_new(const struct proxy_env *env);
+/** transaction_new(env, author): a transaction without anything in it; NULL without memory.
+ * `author`: as in struct upstream_entry. transaction_free(t): one that was not sent. */
+struct transaction *transaction_new(const struct proxy_env *env, uint64_t author);
 void transaction_free(struct transaction **t);
 
 /** transaction_key(t, key): it concerns this key; copied. The first one decides where it goes.

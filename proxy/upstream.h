@@ -25,6 +25,7 @@ struct upstream_entry {
     void (*done)(struct upstream_entry *entry, struct span reply);
     uint64_t hash;    /* ring hash of its first key: where else it may go */
     int64_t start_us; /* when the client asked: the budget counts from here */
+    uint64_t author;  /* who is to be said to have made what it writes; 0: nobody */
     uint32_t size;    /* bytes of its request */
     uint8_t tries;    /* nodes that were tried */
     bool is_write;
@@ -47,8 +48,11 @@ struct upstream_handlers {
      * borrowed during the call. The callee owns the entry from here on. */
     void (*on_lost)(void *ctx, struct upstream_entry *entry, enum upstream_lost why,
                     struct span bytes);
-    /** The node says what became of `key`, after upstream_watch(). */
-    void (*on_stale)(void *ctx, struct upstream *upstream, struct span key, enum change change);
+    /** The node says what became of `key`, after upstream_watch(); `version` 0: not known. */
+    void (*on_stale)(void *ctx, struct upstream *upstream, struct span key, uint64_t version,
+                     enum change change);
+    /** A request of `author` made this version of `key`; its answer follows. */
+    void (*on_wrote)(void *ctx, uint64_t author, struct span key, uint64_t version);
     /** It will say so from now on. */
     void (*on_watched)(void *ctx);
     /** What it says was interrupted: anything may have changed. */
@@ -82,7 +86,8 @@ void upstream_drain(struct upstream *u);
 bool upstream_idle(const struct upstream *u);
 
 /** upstream_watch(u): somebody in env->tracking or env->channels watches: have the node say what
- * changes, from before whatever is sent next. It ends by itself, some time after nobody watches. */
+ * changes (and with which versions, if env->tracking wants these), from before whatever is sent
+ * next. It ends by itself, some time after nobody watches. */
 void upstream_watch(struct upstream *u);
 
 /** upstream_heard(u): the node has said that it will. upstream_turned(u): that, or whether requests

@@ -59,18 +59,53 @@ static bool defer(struct upstream *u, uint64_t number) {
     return true;
 }
 
+/* The key, a bulk string, that is all of `left`. */
+static bool last_key(struct span left, struct span *key) {
+    const char *end = left.len < 2 ? NULL : memchr(left.ptr, '\n', left.len - 1);
+    if (end == NULL || left.ptr[0] != '$')
+        return false;
+    end++;
+    *key = span_of(end, (size_t)(left.ptr + left.len - end) - 2);
+    return left.ptr + left.len - end >= 2;
+}
+
+/* A version and a key, the rest of a push from `at` on. */
+static bool versioned_key(struct span push, size_t at, uint64_t *version, struct span *key) {
+    size_t rest;
+    struct span left = span_of(push.ptr + at, push.len - at);
+    return push_number(left, SPAN(":"), version, &rest) &&
+           last_key(span_of(left.ptr + rest, left.len - rest), key);
+}
+
 /* What changed. Anything else is a push of a newer node: not for us. */
 static bool on_stale(struct upstream *u, struct span push) {
-    const struct span ONE = SPAN(">3\r\n+stale\r\n+");
-    if (span_begins_with(push, ONE)) {
-        const char *at = push.ptr + ONE.len, *end = push.ptr + push.len;
-        const char *key = end - at < 5 ? NULL : memchr(at + 4, '\n', (size_t)(end - at) - 4);
-        if (key == NULL || memcmp(at + 1, "\r\n$", 3) != 0 || end - ++key < 2)
+    const struct span ONE = SPAN(">3\r\n+stale\r\n+"), VERSIONED = SPAN(">4\r\n+stale\r\n+");
+    bool has_version = span_begins_with(push, VERSIONED);
+    if (has_version || span_begins_with(push, ONE)) {
+        const char *kind = push.ptr + ONE.len;
+        size_t at = ONE.len + 3; /* behind the kind, a letter, and its CR LF */
+        uint64_t version = 0;
+        struct span key;
+        if (push.len < at || memcmp(kind + 1, "\r\n", 2) != 0 ||
+            !(has_version ? versioned_key(push, at, &version, &key)
+                          : last_key(span_of(push.ptr + at, push.len - at), &key)))
             return false;
-        u->handlers->on_stale(u->ctx, u, span_of(key, (size_t)(end - key) - 2), (enum change) * at);
+        u->handlers->on_stale(u->ctx, u, key, version, (enum change) * kind);
     } else if (span_equal(push, SPAN(">1\r\n+stale-all\r\n"))) {
         u->handlers->on_gap(u->ctx);
     }
+    return true;
+}
+
+/* What a request wrote whose answer is the next late one. */
+static bool on_wrote(struct upstream *u, struct span push, uint64_t number, size_t rest) {
+    uint64_t version;
+    struct span key;
+    if (number >= u->late.end || !versioned_key(push, rest, &version, &key))
+        return false;
+    const struct upstream_entry *entry = window_at(&u->late, number);
+    if (entry != NULL && entry->author != 0) /* else nobody waits for it, or nobody minds */
+        u->handlers->on_wrote(u->ctx, entry->author, key, version);
     return true;
 }
 
@@ -89,6 +124,8 @@ static bool on_push(struct upstream *u, struct span push) {
             answer(u, entry, span_of(push.ptr + rest, push.len - rest));
         return true;
     }
+    if (push_number(push, SPAN(">4\r\n+wrote\r\n:"), &number, &rest))
+        return on_wrote(u, push, number, rest);
     return on_stale(u, push);
 }
 

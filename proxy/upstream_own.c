@@ -60,6 +60,7 @@ static const struct {
     [OWN_STATUS] = {"*1\r\n$9\r\nRF.STATUS\r\n", on_status},
     [OWN_PING] = {"*1\r\n$4\r\nPING\r\n", on_anything},
     [OWN_WATCH] = {"*2\r\n$8\r\nRF.WATCH\r\n$1\r\n1\r\n", on_watch},
+    [OWN_VERSIONS] = {"*3\r\n$8\r\nRF.WATCH\r\n$1\r\n1\r\n$8\r\nVERSIONS\r\n", on_anything},
     [OWN_UNWATCH] = {"*2\r\n$8\r\nRF.WATCH\r\n$1\r\n0\r\n", on_anything},
 };
 
@@ -80,10 +81,18 @@ void upstream_ask(struct upstream *u, enum upstream_own which) {
 /* ---- what changes ---- */
 
 void upstream_watch(struct upstream *u) {
-    if (u->conn == NULL || u->state == UPSTREAM_HANGS || u->watched || u->asked[OWN_WATCH])
-        return; /* or it is asked when it connects */
-    upstream_ask(u, OWN_WATCH);
-    u->watched = true;
+    if (u->conn == NULL || u->state == UPSTREAM_HANGS)
+        return; /* it is asked when it connects */
+    if (!u->watched && !u->asked[OWN_WATCH]) {
+        upstream_ask(u, OWN_WATCH);
+        u->watched = true;
+        u->versions = false;
+    }
+    if (u->watched && !u->versions && !u->asked[OWN_VERSIONS] &&
+        tracking_wants_versions(u->env->tracking)) {
+        upstream_ask(u, OWN_VERSIONS);
+        u->versions = true;
+    }
 }
 
 /* Nobody watches any more, and hardly will at once. */

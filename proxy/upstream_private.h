@@ -26,11 +26,12 @@ enum upstream_state {
 
 /* Our own requests. */
 enum upstream_own {
-    OWN_LINK,    /* late answers are understood */
-    OWN_STATUS,  /* its figures */
-    OWN_PING,    /* whether it lives */
-    OWN_WATCH,   /* what changes is to be said */
-    OWN_UNWATCH, /* no more */
+    OWN_LINK,     /* late answers are understood */
+    OWN_STATUS,   /* its figures */
+    OWN_PING,     /* whether it lives */
+    OWN_WATCH,    /* what changes is to be said */
+    OWN_VERSIONS, /* with versions; an older node does not know that, and goes on without */
+    OWN_UNWATCH,  /* no more */
     OWN_COUNT
 };
 
@@ -59,7 +60,8 @@ struct upstream {
     struct upstream_entry own[OWN_COUNT];
     bool asked[OWN_COUNT]; /* and not answered */
     unsigned route;        /* upstream_turned() saw it last */
-    bool watched; /* on this connection, from the node's view, once it has read everything */
+    bool watched;  /* on this connection, from the node's view, once it has read everything */
+    bool versions; /* likewise, while it is watched */
     struct buf status_text;
     int64_t status_heard_us;
 };

@@ -32,7 +32,8 @@ void local_rig_fill(struct local_client *c, int port) {
     stats_set(&c->last_mono_ms, LOCAL_RIG_NOW_MS - 3500);
 }
 
-static void tell_nobody(void *ctx, struct tracking_client *client, struct span key) {
+static void tell_nobody(void *ctx, struct tracking_client *client, struct span key,
+                        const struct authors_change *doubt) {
     cr_assert_fail("nothing changes in these tests");
 }
 

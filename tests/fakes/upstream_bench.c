@@ -1,5 +1,6 @@
 #include "upstream_bench.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +34,17 @@ static void on_lost(void *ctx, struct upstream_entry *entry, enum upstream_lost 
     a->bytes_same = bytes.len == entry->size && memcmp(bytes.ptr, a->sent, bytes.len) == 0;
 }
 
-static void on_stale(void *ctx, struct upstream *u, struct span key, enum change change) {
+static void on_stale(void *ctx, struct upstream *u, struct span key, uint64_t version,
+                     enum change change) {
     struct upstream_bench *t = ctx;
     snprintf(t->stale, sizeof(t->stale), "%c:%.*s", (char)change, (int)key.len, key.ptr);
+    t->stale_version = version;
+}
+
+static void on_wrote(void *ctx, uint64_t author, struct span key, uint64_t version) {
+    struct upstream_bench *t = ctx;
+    snprintf(t->wrote, sizeof(t->wrote), "%" PRIu64 ":%.*s:%" PRIu64, author, (int)key.len, key.ptr,
+             version);
 }
 
 static void on_watched(void *ctx) {
@@ -46,8 +55,11 @@ static void on_gap(void *ctx) {
     ((struct upstream_bench *)ctx)->gaps++;
 }
 
-static const struct upstream_handlers HANDLERS = {
-    .on_lost = on_lost, .on_stale = on_stale, .on_watched = on_watched, .on_gap = on_gap};
+static const struct upstream_handlers HANDLERS = {.on_lost = on_lost,
+                                                  .on_stale = on_stale,
+                                                  .on_wrote = on_wrote,
+                                                  .on_watched = on_watched,
+                                                  .on_gap = on_gap};
 
 struct upstream_bench *upstream_bench_new(void) {
     struct upstream_bench *t = calloc(1, sizeof(*t));

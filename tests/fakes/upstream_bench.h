@@ -33,6 +33,8 @@ struct upstream_bench {
     struct asked asked[ASKED_MAX];
     unsigned asked_count, fates;
     char stale[ASKED_TEXT_BYTES]; /* the last key that changed */
+    uint64_t stale_version;
+    char wrote[ASKED_TEXT_BYTES]; /* who wrote which version of what, the last time */
     unsigned gaps, watched;
 };
 

@@ -72,10 +72,19 @@ static void on_done(struct upstream_entry *entry, struct span reply) {
     fold(reply);
 }
 
-static void on_stale(void *ctx, struct upstream *upstream, struct span key, enum change change) {
+static void on_stale(void *ctx, struct upstream *upstream, struct span key, uint64_t version,
+                     enum change change) {
+    current->told ^= version;
     if (upstream != &current->u)
         abort();
     current->told ^= (uint64_t)change;
+    fold(key);
+}
+
+static void on_wrote(void *ctx, uint64_t author, struct span key, uint64_t version) {
+    if (author == 0)
+        abort();
+    current->told ^= author ^ version;
     fold(key);
 }
 
@@ -86,7 +95,8 @@ static void on_gap(void *ctx) {
 /* ---- a run ---- */
 
 static void begin(struct link *l, uint8_t choices) {
-    static const struct upstream_handlers HANDLERS = {.on_stale = on_stale, .on_gap = on_gap};
+    static const struct upstream_handlers HANDLERS = {
+        .on_stale = on_stale, .on_wrote = on_wrote, .on_gap = on_gap};
     static stats_value stats[PROXY_STAT_COUNT];
     static const struct proxy_env ENV = {.stats = stats};
     *l = (struct link){.told = 14695981039346656037u};
@@ -100,7 +110,7 @@ static void begin(struct link *l, uint8_t choices) {
     for (unsigned i = 0; i < REQUESTS; i++) {
         struct upstream_entry *entry = &l->entries[i];
         *entry = (struct upstream_entry){
-            .done = on_done, .size = REQUEST_BYTES, .is_write = (i & 1) != 0};
+            .done = on_done, .author = i & 2, .size = REQUEST_BYTES, .is_write = (i & 1) != 0};
         bool ghost = (choices >> i & 1) != 0 && i < 6;
         window_push(&l->u.fifo, ghost ? ghost_of(entry) : entry);
         l->u.owed += !ghost;

@@ -164,19 +164,19 @@ Test(tracking, off_is_off) {
 enum { READERS = 4 };
 
 static struct caller *readers[READERS], *told;
+static char told_id[24];
 
 static void redirect_all(void) {
-    char id[24];
     told = expect_caller(s->proxy_port);
     caller_say_words(told, "CLIENT", "ID", NULL);
     expect_flush(told);
     struct resp_reply *r = caller_hear(told);
-    snprintf(id, sizeof(id), "%lld", (long long)r->integer);
+    snprintf(told_id, sizeof(told_id), "%lld", (long long)r->integer);
     resp_reply_free(&r);
     EXPECT(told, "[$subscribe $__redis__:invalidate :1]", "SUBSCRIBE", "__redis__:invalidate");
     for (int i = 0; i < READERS; i++) {
         readers[i] = expect_caller(s->proxy_port);
-        EXPECT(readers[i], "+OK", "CLIENT", "TRACKING", "ON", "REDIRECT", id);
+        EXPECT(readers[i], "+OK", "CLIENT", "TRACKING", "ON", "REDIRECT", told_id);
     }
 }
 
@@ -239,6 +239,125 @@ Test(tracking, a_target_that_is_gone_is_told_as_broken) {
     }
     told = expect_caller(s->proxy_port);
     close_readers();
+}
+
+/* ---- NOLOOP: told of others' changes, not of its own ---- */
+
+/* Who writes, who is told (perhaps the same), and how often of which key, `noloop:0` and so on. */
+struct noloop {
+    struct caller *writer, *told;
+    unsigned times[KEYS], ends;
+};
+
+static bool take_told(struct noloop *n, struct resp_reply *r) {
+    cr_assert_not_null(r, "the proxy closed the connection");
+    bool is_told =
+        r->type == RESP_PUSH || (n->told != n->writer && r->type == RESP_ARRAY && r->count == 3);
+    if (is_told) {
+        const struct resp_reply *what = r->elements[r->count - 1];
+        cr_assert_eq(what->type, RESP_ARRAY, "everything may have changed");
+        const char *name = what->elements[0]->text + strlen("noloop:");
+        if (strcmp(name, "end") == 0)
+            n->ends++;
+        else
+            n->times[atoi(name)]++;
+    }
+    cr_assert_neq(r->type, RESP_ERROR, "%s", r->text);
+    resp_reply_free(&r);
+    return is_told;
+}
+
+static void hear_answer(struct noloop *n) {
+    while (take_told(n, caller_hear(n->writer))) {
+    }
+}
+
+#define WRITE(n, ...)                                                                              \
+    do {                                                                                           \
+        caller_say_words((n)->writer, __VA_ARGS__, NULL);                                          \
+        expect_flush((n)->writer);                                                                 \
+        hear_answer(n);                                                                            \
+    } while (0)
+
+/* Every node has said what changed until now: each tells of this edit behind that. */
+static void hear_all(struct noloop *n) {
+    sql_do(sql, "INSERT INTO ringfence.entry (key, payload) VALUES ('noloop:end', '1') "
+                "ON CONFLICT (key) DO UPDATE SET payload = '2'");
+    for (n->ends = 0; n->ends < 3;)
+        take_told(n, caller_hear(n->told));
+}
+
+/* Until it is not told of its own write: by then every node says versions. */
+static void await_versions(struct noloop *n) {
+    int64_t until_ms = clock_mono_ms() + SEEN_MS;
+    do {
+        cr_assert_lt(clock_mono_ms(), until_ms, "it is still told of its own writes");
+        n->times[0] = 0;
+        WRITE(n, "SET", "noloop:0", "1");
+        hear_all(n);
+    } while (n->times[0] != 0);
+}
+
+static void write_all_ways(struct noloop *n) {
+    WRITE(n, "SET", "noloop:1", "1");
+    WRITE(n, "INCR", "noloop:1");
+    WRITE(n, "DEL", "noloop:1");
+    WRITE(n, "MSET", "noloop:2", "1", "noloop:3", "2", "noloop:4", "3");
+    WRITE(n, "MULTI");
+    WRITE(n, "SET", "noloop:2", "4");
+    WRITE(n, "APPEND", "noloop:3", "5");
+    WRITE(n, "EXEC");
+    for (int i = 0; i < 20; i++) /* in one go */
+        caller_say_words(n->writer, "SET", "noloop:5", "1", NULL);
+    expect_flush(n->writer);
+    for (int i = 0; i < 20; i++)
+        hear_answer(n);
+}
+
+static void expect_noloop(struct noloop *n) {
+    await_versions(n);
+    write_all_ways(n);
+    hear_all(n);
+    for (int k = 0; k < KEYS; k++)
+        cr_assert_eq(n->times[k], 0, "it was told of its own write of noloop:%d", k);
+    EXPECT(c, "+OK", "SET", "noloop:1", "1");
+    sql_do(sql, "UPDATE ringfence.entry SET payload = 's' WHERE key IN ('noloop:2', 'noloop:3')");
+    EXPECT(c, "+OK", "MSET", "noloop:4", "x", "noloop:5", "y");
+    hear_all(n);
+    for (int k = 1; k <= 5; k++)
+        cr_assert_eq(n->times[k], 3, "each node has told it of another's write of noloop:%d", k);
+}
+
+Test(tracking, bcast_with_noloop_is_told_of_others_writes_alone) {
+    struct noloop n = {tracker, tracker, {0}, 0};
+    EXPECT(tracker, "+OK", "CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "noloop:", "NOLOOP");
+    expect_noloop(&n);
+}
+
+Test(tracking, bcast_with_noloop_and_redirect_likewise) {
+    redirect_all();
+    struct noloop n = {readers[0], told, {0}, 0};
+    EXPECT(readers[0], "+OK", "CLIENT", "TRACKING", "OFF");
+    EXPECT(readers[0], "+OK", "CLIENT", "TRACKING", "ON", "REDIRECT", told_id, "BCAST", "PREFIX",
+           "noloop:", "NOLOOP");
+    expect_noloop(&n);
+    close_readers();
+}
+
+/* It may have read the key behind its own write: then the next change is told, whoever made it. */
+Test(tracking, noloop_in_the_default_mode_loses_no_change_of_others) {
+    struct noloop n = {tracker, tracker, {0}, 0};
+    EXPECT(tracker, "+OK", "CLIENT", "TRACKING", "ON", "NOLOOP");
+    for (int round = 0; round < 50; round++) {
+        WRITE(&n, "GET", "noloop:6");
+        WRITE(&n, "SET", "noloop:6", "own");
+        WRITE(&n, "SETNX", "noloop:6", "nothing");
+        WRITE(&n, "GET", "noloop:6");
+        n.times[6] = 0;
+        EXPECT(c, "+OK", "SET", "noloop:6", "other");
+        while (n.times[6] == 0)
+            take_told(&n, caller_hear(tracker));
+    }
 }
 
 /* ---- a client's cache, kept by the book, is never old in the end ---- */

@@ -220,13 +220,13 @@ void sim_feed_cut(struct sim_feed *f, bool cut) {
 static void on_changed(void *ctx, struct span key, uint64_t version, enum change change) {
     struct server *s = &((struct sim_feed *)ctx)->node->server;
     through_changed(s->through, key, version);
-    session_watch_tell(s, key, change);
+    session_watch_tell(s, key, version, change);
 }
 
 static void on_gone(void *ctx, struct span key, enum change change) {
     struct server *s = &((struct sim_feed *)ctx)->node->server;
     through_gone(s->through, key);
-    session_watch_tell(s, key, change);
+    session_watch_tell(s, key, 0, change);
 }
 
 static void on_everything(void *ctx) {

@@ -20,6 +20,7 @@ struct pair {
     struct local_peers peers;
     struct inbox *woken; /* the last one */
     unsigned wakes;
+    unsigned deferred; /* the number of the node's last */
     bool deaf;
 };
 
@@ -63,6 +64,43 @@ static void stale(struct pair *p, const char *key) {
     char push[128];
     snprintf(push, sizeof(push), ">3\r\n+stale\r\n+s\r\n$%zu\r\n%s\r\n", strlen(key), key);
     node_fake_say(p->b->nodes[0], push);
+}
+
+static void stale_version(struct pair *p, const char *key, int version) {
+    char push[128];
+    snprintf(push, sizeof(push), ">4\r\n+stale\r\n+s\r\n:%d\r\n$%zu\r\n%s\r\n", version,
+             strlen(key), key);
+    node_fake_say(p->b->nodes[0], push);
+}
+
+/* The node answers its oldest request later. answer_write(): now, and says what it wrote. */
+static void defer(struct pair *p) {
+    char push[64];
+    snprintf(push, sizeof(push), ">2\r\n+defer\r\n:%u\r\n", ++p->deferred);
+    node_fake_say(p->b->nodes[0], push);
+}
+
+static void answer_write(struct pair *p, const char *key, int version) {
+    char push[160];
+    snprintf(push, sizeof(push),
+             ">4\r\n+wrote\r\n:%u\r\n:%d\r\n$%zu\r\n%s\r\n>3\r\n+late\r\n:%u\r\n+OK\r\n",
+             p->deferred, version, strlen(key), key, p->deferred);
+    node_fake_say(p->b->nodes[0], push);
+}
+
+static void write_key(struct pair *p, const char *key, int version) {
+    char request[64];
+    unsigned before = node_fake_heard(p->b->nodes[0]);
+    node_fake_serve(p->b->nodes[0], NULL, NULL);
+    snprintf(request, sizeof(request), "SET %s 1\r\n", key);
+    bench_forget(p->reader);
+    bench_say(p->reader, request);
+    BENCH_HEARD(p->b, 0, before + 1);
+    defer(p);
+    answer_write(p, key, version);
+    cr_assert(bench_hears(p->reader, "+OK\r\n"));
+    bench_forget(p->reader);
+    node_fake_serve(p->b->nodes[0], answer, NULL);
 }
 
 static void read_key(struct pair *p, const char *key) {
@@ -124,14 +162,37 @@ Test(client_redirect, bcast_noloop_and_optin_work_as_without_it) {
                          "+OK\r\n+OK\r\n"));
     read_key(p, "a");
     cr_assert(bench_says(p->reader, "CLIENT CACHING YES\r\nGET b\r\n", "+OK\r\n$1\r\nv\r\n"));
-    cr_assert(bench_says(p->reader, "CLIENT CACHING YES\r\nGET c\r\nSET c 1\r\n",
-                         "+OK\r\n$1\r\nv\r\n+OK\r\n"));
+    cr_assert(bench_says(p->reader, "CLIENT CACHING YES\r\nGET c\r\n", "+OK\r\n$1\r\nv\r\n"));
+    write_key(p, "c", 7);
     stale(p, "a");
     stale(p, "b");
-    stale(p, "c");
+    stale_version(p, "c", 7);
     cr_assert(bench_hears(p->target, MESSAGE "*1\r\n$1\r\nb\r\n"));
     bench_settle(p->b);
     cr_assert(bench_hears(p->target, MESSAGE "*1\r\n$1\r\nb\r\n"));
+    stop(p);
+}
+
+/* Whose change it is shows when the reader has its answer, and so does whether it is told. */
+Test(client_redirect, noloop_tells_the_target_of_others_changes_alone) {
+    struct pair *p = start(true, false);
+    cr_assert(bench_says(p->reader, "CLIENT TRACKING ON REDIRECT 1 BCAST NOLOOP\r\n", "+OK\r\n"));
+    node_fake_serve(p->b->nodes[0], NULL, NULL);
+    for (int own = 0; own < 2; own++) {
+        unsigned before = node_fake_heard(p->b->nodes[0]);
+        bench_forget(p->reader);
+        bench_forget(p->target);
+        bench_say(p->reader, "SET a 1\r\n");
+        BENCH_HEARD(p->b, 0, before + 1);
+        defer(p);
+        stale_version(p, "a", 7 + own);
+        bench_settle(p->b);
+        cr_assert_str_eq(bench_listen(p->target), "", "it is not decided");
+        answer_write(p, "a", own != 0 ? 7 + own : 100);
+        cr_assert(bench_hears(p->reader, "+OK\r\n"));
+        bench_settle(p->b);
+        cr_assert_str_eq(bench_listen(p->target), own != 0 ? "" : MESSAGE "*1\r\n$1\r\na\r\n");
+    }
     stop(p);
 }
 

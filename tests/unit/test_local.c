@@ -610,6 +610,11 @@ Test(local, tracking_answers_as_redis) {
         {"CLIENT TRACKINGINFO", "%3\r\n$5\r\nflags\r\n~2\r\n$2\r\non\r\n$5\r\nbcast\r\n$8\r\n"
                                 "redirect\r\n:0\r\n$8\r\nprefixes\r\n*1\r\n$1\r\na\r\n"},
         {"CLIENT TRACKING OFF", "+OK\r\n"},
+        {"CLIENT TRACKING ON BCAST NOLOOP", "+OK\r\n"},
+        {"CLIENT TRACKINGINFO",
+         "%3\r\n$5\r\nflags\r\n~3\r\n$2\r\non\r\n$5\r\nbcast\r\n$6\r\nnoloop\r\n$8\r\n"
+         "redirect\r\n:0\r\n$8\r\nprefixes\r\n*1\r\n$0\r\n\r\n"},
+        {"CLIENT TRACKING OFF", "+OK\r\n"},
         {"CLIENT TRACKING ON OPTIN", "+OK\r\n"},
         {"CLIENT CACHING NO",
          "-ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.\r\n"},

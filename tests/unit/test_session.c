@@ -124,7 +124,7 @@ Test(session, tells_watchers_what_changes) {
     session_client_say(c, "RF.WATCH 1\r\n");
     cr_assert(session_client_hears(c, "+OK\r\n"));
     cr_assert_eq(rig->server.watchers, 1);
-    session_watch_tell(&rig->server, SPAN("key"), CHANGE_DEL);
+    session_watch_tell(&rig->server, SPAN("key"), 42, CHANGE_DEL);
     cr_assert(session_client_hears(c, ">3\r\n+stale\r\n+d\r\n$3\r\nkey\r\n"));
     session_watch_tell_all(&rig->server);
     cr_assert(session_client_hears(c, ">1\r\n+stale-all\r\n"));
@@ -133,9 +133,81 @@ Test(session, tells_watchers_what_changes) {
     session_client_say(c, "RF.WATCH 0\r\n");
     cr_assert(session_client_hears(c, "+OK\r\n"));
     cr_assert_eq(rig->server.watchers, 0);
-    session_watch_tell(&rig->server, SPAN("key"), CHANGE_DEL);
+    session_watch_tell(&rig->server, SPAN("key"), 42, CHANGE_DEL);
     turns(3);
     cr_assert_str_eq(session_client_listen(c), "");
+}
+
+#define VERSIONS "RF.WATCH 1 VERSIONS\r\n"
+
+Test(session, tells_versions_to_who_wants_them) {
+    c = session_rig_link(rig);
+    session_client_say(c, VERSIONS);
+    cr_assert(session_client_hears(c, "+OK\r\n"));
+    cr_assert_eq(rig->server.watchers, 1);
+    session_watch_tell(&rig->server, SPAN("key"), 42, CHANGE_DEL);
+    cr_assert(session_client_hears(c, ">4\r\n+stale\r\n+d\r\n:42\r\n$3\r\nkey\r\n"));
+    session_watch_tell(&rig->server, SPAN("key"), 0, CHANGE_DEL);
+    cr_assert(session_client_hears(c, ">3\r\n+stale\r\n+d\r\n$3\r\nkey\r\n"));
+    session_watch_tell_all(&rig->server);
+    cr_assert(session_client_hears(c, ">1\r\n+stale-all\r\n"));
+    session_client_say(c, "RF.WATCH 1\r\n");
+    cr_assert(session_client_hears(c, "+OK\r\n"));
+    session_watch_tell(&rig->server, SPAN("key"), 42, CHANGE_DEL);
+    cr_assert(session_client_hears(c, ">3\r\n+stale\r\n+d\r\n$3\r\nkey\r\n"));
+}
+
+static void await_writes(unsigned n) {
+    cr_assert(SESSION_UNTIL(rig, store_fake_writes(store) == n));
+}
+
+Test(session, says_which_versions_a_write_made_before_its_answer) {
+    c = session_rig_link(rig);
+    struct session_client *other = session_rig_link(rig);
+    session_client_say(c, VERSIONS "MSET a 1 b 2\r\n");
+    await_writes(1);
+    session_client_say(other, "RF.WATCH 1\r\nSET c 1\r\n");
+    await_writes(2);
+    store_fake_commit(store, 0, 7);
+    store_fake_commit(store, 0, 9);
+    cr_assert(session_client_hears(c, "+OK\r\n>2\r\n+defer\r\n:1\r\n"
+                                      ">4\r\n+wrote\r\n:1\r\n:7\r\n$1\r\na\r\n"
+                                      ">4\r\n+wrote\r\n:1\r\n:8\r\n$1\r\nb\r\n"
+                                      ">3\r\n+late\r\n:1\r\n+OK\r\n"));
+    cr_assert(
+        session_client_hears(other, "+OK\r\n>2\r\n+defer\r\n:1\r\n>3\r\n+late\r\n:1\r\n+OK\r\n"));
+}
+
+Test(session, says_nothing_of_versions_that_a_write_did_not_make) {
+    c = session_rig_link(rig);
+    session_client_say(c, VERSIONS "DEL a b\r\n");
+    await_writes(1);
+    store_fake_commit_each(store, 0, (uint64_t[]){0, 7}, 1);
+    cr_assert(session_client_hears(c, "+OK\r\n>2\r\n+defer\r\n:1\r\n"
+                                      ">4\r\n+wrote\r\n:1\r\n:7\r\n$1\r\nb\r\n"
+                                      ">3\r\n+late\r\n:1\r\n:1\r\n"));
+    session_client_say(c, "SET a 1\r\nSET b 1\r\n");
+    await_writes(2);
+    store_fake_foreign_commit(store, 0, 8);
+    store_fake_fail_write(store, 0, STORE_UNCERTAIN, NULL);
+    cr_assert(SESSION_UNTIL(rig, strstr(session_client_listen(c), "UNCERTAIN") != NULL));
+    cr_assert_null(strstr(c->heard, "wrote"), "%s", c->heard);
+}
+
+/* Rule 13: the second SET waits, and the third one overwrites it in the same commit. */
+Test(session, an_overwritten_write_made_no_version) {
+    c = session_rig_link(rig);
+    session_client_say(c, VERSIONS "SET a 1\r\nSET a 2\r\nSET a 3\r\n");
+    await_writes(1);
+    store_fake_commit(store, 0, 7);
+    await_writes(1);
+    cr_assert(span_equal(store_fake_write(store, 0)->values[0], SPAN("3")));
+    store_fake_commit(store, 0, 8);
+    cr_assert(session_client_hears(
+        c, "+OK\r\n>2\r\n+defer\r\n:1\r\n>2\r\n+defer\r\n:2\r\n>2\r\n+defer\r\n:3\r\n"
+           ">4\r\n+wrote\r\n:1\r\n:7\r\n$1\r\na\r\n>3\r\n+late\r\n:1\r\n+OK\r\n"
+           ">4\r\n+wrote\r\n:3\r\n:8\r\n$1\r\na\r\n>3\r\n+late\r\n:3\r\n+OK\r\n"
+           ">3\r\n+late\r\n:2\r\n+OK\r\n"));
 }
 
 Test(session, a_watcher_that_leaves_is_told_no_more) {
@@ -144,7 +216,7 @@ Test(session, a_watcher_that_leaves_is_told_no_more) {
     cr_assert(session_client_hears(c, "+OK\r\n"));
     session_client_leave(c);
     cr_assert(SESSION_UNTIL(rig, rig->server.watchers == 0));
-    session_watch_tell(&rig->server, SPAN("key"), CHANGE_DEL);
+    session_watch_tell(&rig->server, SPAN("key"), 42, CHANGE_DEL);
 }
 
 /* ---- ends ---- */

@@ -629,6 +629,51 @@ Test(upstream, passes_on_what_the_node_says_of_changes) {
     END(t);
 }
 
+Test(upstream, passes_on_versions_and_who_wrote_them) {
+    struct upstream_bench *t = watching();
+    static struct tracking_client noloop = {.id = 5};
+    tracking_start(t->b->env.tracking, &noloop, TRACKING_BCAST | TRACKING_NOLOOP, NULL, 0);
+    upstream_watch(t->u);
+    upstream_watch(t->u);
+    cr_assert(heard(t, 2));
+    cr_assert_str_eq(node_fake_request(t->node, 1), "RF.WATCH 1 VERSIONS");
+    node_fake_say(t->node, ">4\r\n+stale\r\n+s\r\n:42\r\n$3\r\na\nb\r\n");
+    cr_assert(UPSTREAM_UNTIL(t, strcmp(t->stale, "s:a\nb") == 0));
+    cr_assert_eq(t->stale_version, 42);
+    struct asked *own = upstream_bench_ask(t, "SET a 1"), *other = upstream_bench_ask(t, "SET b 1");
+    own->entry.author = 5;
+    cr_assert(heard(t, 4));
+    node_fake_say(t->node, ">2\r\n+defer\r\n:1\r\n>2\r\n+defer\r\n:2\r\n"
+                           ">4\r\n+wrote\r\n:2\r\n:44\r\n$1\r\nb\r\n>3\r\n+late\r\n:2\r\n+OK\r\n");
+    cr_assert(UPSTREAM_UNTIL(t, other->answered == 1));
+    cr_assert_str_eq(t->wrote, "", "nobody minds");
+    node_fake_say(t->node, ">4\r\n+wrote\r\n:1\r\n:43\r\n$1\r\na\r\n>3\r\n+late\r\n:1\r\n+OK\r\n");
+    cr_assert(UPSTREAM_UNTIL(t, own->answered == 1));
+    cr_assert_str_eq(t->wrote, "5:a:43");
+    node_fake_say(t->node, ">4\r\n+wrote\r\n:1\r\n:45\r\n$1\r\nx\r\n");
+    node_fake_say(t->node, ">1\r\n+stale-all\r\n");
+    cr_assert(UPSTREAM_UNTIL(t, t->gaps == 1));
+    cr_assert_str_eq(t->wrote, "5:a:43", "it was answered before");
+    END(t);
+}
+
+Test(upstream, a_node_that_knows_no_versions_is_watched_all_the_same) {
+    static struct tracking_client noloop = {.id = 5};
+    struct upstream_bench *t = upstream_bench_new();
+    node_fake_mute_watch(t->node, true);
+    node_fake_mute(t->node, false, true);
+    tracking_start(t->b->env.tracking, &noloop, TRACKING_NOLOOP, NULL, 0);
+    upstream_bench_connect(t, NULL);
+    cr_assert(heard(t, 2));
+    node_fake_say(t->node, "+OK\r\n-ERR wrong number of arguments for 'rf.watch' command\r\n");
+    cr_assert(UPSTREAM_UNTIL(t, t->watched == 1));
+    node_fake_say(t->node, ">3\r\n+stale\r\n+s\r\n$1\r\na\r\n");
+    cr_assert(UPSTREAM_UNTIL(t, strcmp(t->stale, "s:a") == 0));
+    cr_assert_eq(t->stale_version, 0);
+    cr_assert(upstream_connected(t->u));
+    END(t);
+}
+
 Test(upstream, a_lost_connection_is_a_gap_and_it_watches_again) {
     struct upstream_bench *t = watching();
     node_fake_reset(t->node);
