@@ -260,11 +260,13 @@ static void on_beat_end(struct pg_group *group, enum pg_group_end end) {
         free(beat);
 }
 
-/* On a connection of the pool: heard on the feed, it proves that both lead to one server (F6). */
+/* On a connection of the pool: heard on the feed, it proves that both lead to one server (F6). With
+ * none at hand it stays due: until it is heard nothing is trusted. */
 static void send_beat(struct feed_pg *f, int64_t now_mono_ms) {
     struct pg_conn *conn = f->beat->pending ? NULL : store_pg_lend(f->store);
     if (conn == NULL)
         return;
+    f->next_beat_ms = now_mono_ms + HEARTBEAT_MS;
     char payload[160];
     f->counter++;
     f->sent_ms[f->counter % WINDOW] = now_mono_ms;
@@ -304,7 +306,6 @@ void feed_pg_tick(struct feed_pg *f, int64_t now_mono_ms) {
         pg_conn_close(f->conn, "the store's connections lead to another server");
     if (!f->up || now_mono_ms < f->next_beat_ms)
         return;
-    f->next_beat_ms = now_mono_ms + HEARTBEAT_MS;
     send_beat(f, now_mono_ms);
     if (f->said_silent || now_mono_ms - f->heard_ms <= DEADLINE_MS)
         return;

@@ -27,8 +27,9 @@
 #include "store_pg.h"
 #include "sweep.h"
 #include "through.h"
+#include "warmup.h"
 
-enum { FDS_RESERVED = 64, DRAIN_MS = 5000, START_MS = 3000, DISTRUST_MS = 500 };
+enum { FDS_RESERVED = 64, DRAIN_MS = 5000, DISTRUST_MS = 500 };
 
 struct node {
     struct node_conf conf;
@@ -40,9 +41,10 @@ struct node {
     struct replica *replica; /* NULL: there is none */
     struct store_pg_conf store_conf;
     struct sweep sweep;
+    struct warmup warmup;
     bool draining, was_refused, ever_heard;
     int64_t next_told_ms; /* while nothing is trusted, watchers are told so again and again */
-    int64_t drain_until_ms, starting_mono_ms;
+    int64_t drain_until_ms;
     int status;
 };
 
@@ -148,14 +150,10 @@ static void on_refuse(int fd, void *ctx) {
     session_refuse(&((struct node *)ctx)->server, fd);
 }
 
-/* A node that has just begun, or was held up for so long that its connections may be gone, would
- * answer DBDOWN where another one has the row, so it takes proxies only when its connections are
- * up, or when that takes too long. */
-static bool is_starting(const struct node *n, int64_t now_mono_ms) {
+static bool is_connected(const struct server *s) {
     struct store_figures figures;
-    store_pg_figures(n->server.store, &figures);
-    return (figures.connections_up < figures.connections || !feed_pg_is_up(n->server.feed)) &&
-           now_mono_ms - n->starting_mono_ms < START_MS;
+    store_pg_figures(s->store, &figures);
+    return figures.connections_up >= figures.connections && feed_pg_is_up(s->feed);
 }
 
 static bool on_tick(void *ctx, bool held_up) {
@@ -163,10 +161,13 @@ static bool on_tick(void *ctx, bool held_up) {
     int64_t now_mono_ms = conn_loop_now_us(n->server.loop) / 1000;
     if (held_up) {
         n->server.starting = true;
-        n->starting_mono_ms = now_mono_ms;
+        warmup_begin(&n->warmup, now_mono_ms);
         return false;
     }
-    n->server.starting = n->server.starting && is_starting(n, now_mono_ms);
+    if (n->server.starting)
+        n->server.starting = warmup_lasts(&n->warmup, now_mono_ms, is_connected(&n->server),
+                                          through_trusts(n->server.through, now_mono_ms),
+                                          n->conf.fence_after_ms);
     scouts_tick(n->scouts, now_mono_ms);
     store_pg_tick(n->server.store, now_mono_ms);
     feed_pg_tick(n->server.feed, now_mono_ms);
@@ -233,8 +234,9 @@ static bool make_parts(struct node *n) {
                                         .pending_max = (uint32_t)conf->pending_max,
                                         .pending_bytes_max = (uint64_t)conf->pending_bytes_max};
     s->conf = conf;
-    s->started_mono_ms = n->starting_mono_ms = clock_mono_ms();
+    s->started_mono_ms = clock_mono_ms();
     s->starting = true;
+    warmup_begin(&n->warmup, s->started_mono_ms);
     s->loop = conn_loop_new(n->base);
     s->cache = cache_new((size_t)conf->cache_bytes_max, hash_seed());
     bool made = s->loop != NULL && s->cache != NULL;

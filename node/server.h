@@ -32,7 +32,7 @@ struct server {
     uint32_t sessions_count, watchers;
     uint64_t sessions_made, sessions_refused, commands, errors, deferred, swept;
     int64_t started_mono_ms;
-    bool starting; /* not all of the database's connections are up yet: proxies had better wait */
+    bool starting; /* warmup.h: proxies had better wait */
     uint16_t port;
 };
 

@@ -50,9 +50,11 @@ static void on_refused(void *ctx, const char *why) {
     snprintf(h.why, sizeof(h.why), "%s", why);
 }
 
+static int64_t stands_ms; /* the feed's time, while it does not pass; 0: it does */
+
 static void tick(void *ctx, int64_t now_mono_ms) {
     if (feed != NULL)
-        feed_pg_tick(feed, now_mono_ms);
+        feed_pg_tick(feed, stands_ms != 0 ? stands_ms : now_mono_ms);
 }
 
 static void open_feed(void) {
@@ -212,6 +214,25 @@ Test(feed_pg, without_a_connection_of_the_store_there_is_no_heartbeat) {
     turns(5);
     cr_assert_eq(pg_fake_beats(rig->fake), beats);
     cr_assert_eq(h.losts, 0);
+}
+
+/* Not half a second later: until it is heard nothing is trusted. */
+Test(feed_pg, a_heartbeat_that_found_no_connection_is_sent_when_there_is_one) {
+    open_up();
+    cr_assert(PG_UNTIL(rig, h.heard >= 1));
+    pg_fake_listen(rig->fake, false);
+    static const char *const NAMES[] = {"read1", "write1", "slow1"};
+    for (int i = 0; i < 3; i++)
+        pg_fake_drop(rig->fake, NAMES[i]);
+    cr_assert(PG_UNTIL(rig, pg_rig_connections(rig) == 0));
+    unsigned heard = h.heard;
+    stands_ms = clock_mono_ms() + HEARTBEAT_MS + 1;
+    turns(5);
+    cr_assert_eq(h.heard, heard);
+    pg_fake_listen(rig->fake, true);
+    cr_assert(PG_UNTIL(rig, h.heard == heard + 1));
+    turns(50);
+    cr_assert_eq(h.heard, heard + 1, "it is sent once");
 }
 
 /* A transaction pooler passes no notifications. */
