@@ -93,10 +93,9 @@ bool digest_matches(const struct digest *d, struct span password) {
     return compute(d, password, bytes) && digest_same(bytes, d->bytes);
 }
 
-void digest_keyed(const uint8_t *key, struct span text, uint8_t *out) {
-    if (HMAC(EVP_sha256(), key, DIGEST_BYTES, (const unsigned char *)text.ptr, text.len, out,
-             NULL) == NULL)
-        memset(out, 0, DIGEST_BYTES);
+bool digest_keyed(const uint8_t *key, struct span text, uint8_t *out) {
+    return HMAC(EVP_sha256(), key, DIGEST_BYTES, (const unsigned char *)text.ptr, text.len, out,
+                NULL) != NULL;
 }
 
 bool digest_same(const uint8_t *a, const uint8_t *b) {

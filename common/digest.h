@@ -40,8 +40,9 @@ bool digest_make(struct span password, struct digest *out);
 bool digest_matches(const struct digest *digest, struct span password);
 
 /** digest_keyed(key, text, out): HMAC of a text, to know it again without keeping it. `key` and
- * `out` have DIGEST_BYTES. Cost: about a microsecond. */
-void digest_keyed(const uint8_t *key, struct span text, uint8_t *out);
+ * `out` have DIGEST_BYTES. False, with nothing in `out`, when libcrypto has no memory. Cost: about
+ * a microsecond. */
+bool digest_keyed(const uint8_t *key, struct span text, uint8_t *out);
 
 /** digest_same(a, b): whether DIGEST_BYTES are equal, in constant time. */
 bool digest_same(const uint8_t *a, const uint8_t *b);

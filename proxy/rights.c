@@ -104,9 +104,9 @@ static uint64_t open_digest(const struct user *user, struct span password) {
 
 static uint64_t open_user(struct rights *rights, const struct user *user, struct span password) {
     uint8_t keyed[DIGEST_BYTES];
-    struct known *known =
-        rights->known == NULL ? NULL : &rights->known[user - users_at(rights->users, 0)];
-    digest_keyed(rights->secret, password, keyed);
+    struct known *known = NULL; /* none without memory: then it is as for the first time */
+    if (rights->known != NULL && digest_keyed(rights->secret, password, keyed))
+        known = &rights->known[user - users_at(rights->users, 0)];
     if (known != NULL && known->is_set && digest_same(known->keyed, keyed))
         return known->mark;
     uint64_t mark = open_digest(user, password);

@@ -1,4 +1,6 @@
 #include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 
 #include "../../common/command.h"
@@ -15,6 +17,16 @@
     "user reader role=read " PLAIN "\nuser writer role=write " PLAIN "\n"                          \
     "user admin role=admin " SLOW "\nuser app role=write prefix=app: prefix=x: " PLAIN " " OTHER   \
     "\nuser part role=admin prefix=app: " PLAIN "\n"
+
+/* Before libcrypto's own, which has no memory as long as a test says so. */
+static bool no_memory;
+
+unsigned char *HMAC(const EVP_MD *md, const void *key, int key_len, const unsigned char *data,
+                    size_t len, unsigned char *out, unsigned *out_len) {
+    unsigned char *(*real)(const EVP_MD *, const void *, int, const unsigned char *, size_t,
+                           unsigned char *, unsigned *) = dlsym(RTLD_NEXT, "HMAC");
+    return no_memory ? NULL : real(md, key, key_len, data, len, out, out_len);
+}
 
 static struct users *users_of(const char *text) {
     struct users_error error = {{0}};
@@ -74,6 +86,25 @@ Test(rights, a_right_password_makes_a_user_and_a_wrong_one_changes_nothing) {
     cr_assert_eq(h.failures, 0);
     cr_assert_not(rights_login(rights, SPAN("admin"), SPAN("other"), &h));
     cr_assert_str_eq(h.user->name, "app");
+    rights_free(&rights);
+}
+
+/* What cannot be remembered is not: two of them would be the same. */
+Test(rights, without_memory_for_its_digest_a_password_is_compared_as_if_for_the_first_time) {
+    struct rights *rights = start(TEXT);
+    struct rights_holder h;
+    rights_begin(rights, &h);
+    no_memory = true;
+    cr_assert(rights_login(rights, SPAN("admin"), SPAN("secret"), &h));
+    rights_begin(rights, &h);
+    cr_assert_not(rights_login(rights, SPAN("admin"), SPAN("wrong"), &h));
+    no_memory = false;
+    cr_assert_not(rights_login(rights, SPAN("admin"), SPAN("wrong"), &h));
+    cr_assert(rights_login(rights, SPAN("admin"), SPAN("secret"), &h));
+    no_memory = true;
+    rights_begin(rights, &h);
+    cr_assert_not(rights_login(rights, SPAN("admin"), SPAN("wrong"), &h));
+    cr_assert(rights_login(rights, SPAN("admin"), SPAN("secret"), &h));
     rights_free(&rights);
 }
 
