@@ -165,9 +165,9 @@ static bool on_tick(void *ctx, bool held_up) {
         return false;
     }
     if (n->server.starting)
-        n->server.starting = warmup_lasts(&n->warmup, now_mono_ms, is_connected(&n->server),
-                                          through_trusts(n->server.through, now_mono_ms),
-                                          n->conf.fence_after_ms);
+        n->server.starting =
+            warmup_lasts(&n->warmup, now_mono_ms, is_connected(&n->server),
+                         through_trusts(n->server.through, now_mono_ms), n->conf.fence_after_ms);
     scouts_tick(n->scouts, now_mono_ms);
     store_pg_tick(n->server.store, now_mono_ms);
     feed_pg_tick(n->server.feed, now_mono_ms);
