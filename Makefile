@@ -221,7 +221,7 @@ coverage:
 	@status=0; $(MAKE) --no-print-directory FLAVOUR=coverage test TESTS='$(or $(TESTS),unit sim integration)' || status=$$?; \
 	    tests/coverage.py build/coverage --missed $(MISSED) && exit $$status
 
-# `make chaos [REGIME='R0 R1 R2 R3 R4 all'] [SEED=n] [SECONDS_EACH=s] [FAULTS=feed] [SHOW=1]`: real processes under faults that come from a seed, every
+# `make chaos [REGIME='R0 R1 R2 R3 R4 all'] [SEED=n] [SECONDS_EACH=s] [FAULTS=feed] [MANY=keys] [SHOW=1]`: real processes under faults that come from a seed, every
 # answer checked against what the table held (docs/reliability.md).
 CHAOS := $(patsubst %.c,$B/%.o,$(wildcard tests/chaos/*.c))
 $B/tests/chaos/test_chaos: $(CHAOS) $(HARNESS) $B/lib.a
@@ -232,7 +232,7 @@ $B/tests/chaos/test_chaos: $(CHAOS) $(HARNESS) $B/lib.a
 chaos: all $B/tests/chaos/test_chaos
 	@CHAOS_SEED=$(or $(SEED),$(shell date +%s)) CHAOS_SECONDS=$(if $(filter file,$(origin SECONDS_EACH)),20,$(SECONDS_EACH)) \
 	    CHAOS_REGIME='$(REGIME)' CHAOS_FAULTS='$(FAULTS)' CHAOS_SHOW=$(SHOW) CHAOS_REPEATS=$(if $(filter file,$(origin REPEATS)),1,$(REPEATS)) \
-	    CHAOS_CLIENTS=$(CLIENTS) $B/tests/chaos/test_chaos
+	    CHAOS_CLIENTS=$(CLIENTS) CHAOS_MANY=$(MANY) $B/tests/chaos/test_chaos
 
 # `make reliability [FIGURE=s12*] [REPEATS=n]`: the figures of docs/reliability.md that are measured.
 FIGURES := $(patsubst %.c,$B/%.o,$(wildcard tests/figures/*.c))
@@ -251,13 +251,15 @@ tests: $B/tests/chaos/test_chaos
 # The daemons of build/FLAVOUR/inject have tests/inject/inject.c before the calls of our own code.
 INJECT_WRAPPED := malloc calloc realloc strdup strndup recv send socket connect accept4 eventfd inotify_init1 inotify_add_watch \
     setsockopt getpeername fopen PQconnectStartParams PQconnectPoll PQsetnonblocking PQenterPipelineMode PQsocket PQconsumeInput \
-    PQflush PQpipelineSync PQsendPrepare PQsendQueryParams PQsendQueryPrepared PQcopyResult PQgetResult
+    PQflush PQpipelineSync PQsendPrepare PQsendQueryParams PQsendQueryPrepared PQcopyResult PQgetResult PQconnectdb \
+    PQescapeIdentifier PQexecParams PQconninfo asprintf getsockname getsockopt fstat open read getrandom mmap pthread_create getaddrinfo \
+    fdopen RAND_bytes SHA256 HMAC PKCS5_PBKDF2_HMAC
 INJECT := $(patsubst %.c,$B/%.o,$(filter-out %/inject.c,$(wildcard tests/inject/*.c)))
 $B/inject/bin/ringfence-%: $B/%/main.o $B/lib.a $B/tests/inject/inject.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_all) -fno-lto $B/$*/main.o $B/tests/inject/inject.o $B/lib.a -o $@ $(INJECT_WRAPPED:%=-Wl,--wrap=%) $(LIBS)
 
-$B/tests/inject/test_inject: $(INJECT) $(HARNESS) $B/lib.a $B/inject/bin/ringfence-node $B/inject/bin/ringfence-proxy
+$B/tests/inject/test_inject: $(INJECT) $(HARNESS) $B/lib.a $(PROGRAMS:$B/bin/%=$B/inject/bin/%)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_all) -fno-lto $(INJECT) $(HARNESS) $B/lib.a -o $@ $(LIBS) -lcriterion
 

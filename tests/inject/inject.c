@@ -5,12 +5,21 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <libpq-fe.h>
+#include <netdb.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct inject_page *page; /* NULL: nothing fails */
@@ -54,11 +63,13 @@ __attribute__((constructor)) static void attach(void) {
     struct inject_pages *pages =
         mmap(NULL, sizeof(*pages), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
-    bool is_node = strstr(program_invocation_short_name, "node") != NULL;
+    const char *name = program_invocation_short_name;
     if (pages == MAP_FAILED)
         return;
     event_set_mem_functions(event_malloc, event_realloc, free);
-    page = &pages->of[is_node ? INJECT_NODE : INJECT_PROXY];
+    page = &pages->of[strstr(name, "node") != NULL  ? INJECT_NODE
+                      : strstr(name, "ctl") != NULL ? INJECT_CTL
+                                                    : INJECT_PROXY];
 }
 
 /* ---- memory ---- */
@@ -90,6 +101,17 @@ REAL(char *, strdup, const char *text) {
 
 REAL(char *, strndup, const char *text, size_t len) {
     return NO_MEMORY("strndup") ? NULL : __real_strndup(text, len);
+}
+
+int __wrap_asprintf(char **out, const char *text, ...) __attribute__((format(printf, 2, 3)));
+int __wrap_asprintf(char **out, const char *text, ...) {
+    if (NO_MEMORY("asprintf"))
+        return -1;
+    va_list args;
+    va_start(args, text);
+    int n = vasprintf(out, text, args);
+    va_end(args);
+    return n;
 }
 
 /* ---- connections ---- */
@@ -138,6 +160,60 @@ SYSTEM(setsockopt, ENOBUFS, (fd, level, name, value, len), int fd, int level, in
        const void *value, socklen_t len)
 SYSTEM(getpeername, ENOBUFS, (fd, addr, len), int fd, struct sockaddr *addr, socklen_t *len)
 
+SYSTEM(getsockname, ENOBUFS, (fd, addr, len), int fd, struct sockaddr *addr, socklen_t *len)
+SYSTEM(getsockopt, ENOBUFS, (fd, level, name, value, len), int fd, int level, int name, void *value,
+       socklen_t *len)
+SYSTEM(fstat, EIO, (fd, out), int fd, struct stat *out)
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...) { /* our own code makes no files */
+    if (!FAILS(INJECT_SYSTEM, "open"))
+        return __real_open(path, flags);
+    errno = EMFILE;
+    return -1;
+}
+
+REAL(ssize_t, read, int fd, void *to, size_t len) {
+    if (!FAILS(INJECT_SYSTEM, "read"))
+        return __real_read(fd, to, len);
+    errno = EIO;
+    return -1;
+}
+
+REAL(ssize_t, getrandom, void *to, size_t len, unsigned flags) {
+    if (!FAILS(INJECT_SYSTEM, "getrandom"))
+        return __real_getrandom(to, len, flags);
+    errno = EAGAIN;
+    return -1;
+}
+
+REAL(void *, mmap, void *at, size_t len, int prot, int flags, int fd, off_t offset) {
+    if (!FAILS(INJECT_SYSTEM, "mmap"))
+        return __real_mmap(at, len, prot, flags, fd, offset);
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
+
+REAL(int, pthread_create, pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+     void *arg) {
+    return FAILS(INJECT_SYSTEM, "pthread_create") ? EAGAIN
+                                                  : __real_pthread_create(thread, attr, run, arg);
+}
+
+REAL(int, getaddrinfo, const char *host, const char *service, const struct addrinfo *hints,
+     struct addrinfo **list) {
+    return FAILS(INJECT_SYSTEM, "getaddrinfo") ? EAI_MEMORY
+                                               : __real_getaddrinfo(host, service, hints, list);
+}
+
+REAL(FILE *, fdopen, int fd, const char *mode) {
+    if (!FAILS(INJECT_SYSTEM, "fdopen"))
+        return __real_fdopen(fd, mode);
+    errno = ENOMEM;
+    return NULL;
+}
+
 REAL(FILE *, fopen, const char *path, const char *mode) {
     if (!FAILS(INJECT_SYSTEM, "fopen"))
         return __real_fopen(path, mode);
@@ -171,6 +247,14 @@ LIBPQ(int, PQsendQueryPrepared, 0, (conn, name, count, values, lens, formats, fo
       int format)
 LIBPQ(PGresult *, PQcopyResult, NULL, (result, flags), const PGresult *result, int flags)
 
+LIBPQ(PGconn *, PQconnectdb, NULL, (conninfo), const char *conninfo)
+LIBPQ(char *, PQescapeIdentifier, NULL, (conn, text, len), PGconn *conn, const char *text,
+      size_t len)
+LIBPQ(PGresult *, PQexecParams, NULL, (conn, sql, count, types, values, lens, formats, format),
+      PGconn *conn, const char *sql, int count, const Oid *types, const char *const *values,
+      const int *lens, const int *formats, int format)
+LIBPQ(PQconninfoOption *, PQconninfo, NULL, (conn), PGconn *conn)
+
 /* As libpq does when it has no memory for what the server sent. */
 REAL(PGresult *, PQgetResult, PGconn *conn) {
     PGresult *result = __real_PQgetResult(conn);
@@ -181,3 +265,20 @@ REAL(PGresult *, PQgetResult, PGconn *conn) {
     PQclear(result);
     return PQmakeEmptyPGresult(conn, PGRES_FATAL_ERROR);
 }
+
+/* ---- libcrypto ---- */
+
+#define CRYPTO(type, name, failure, args, ...)                                                     \
+    REAL(type, name, __VA_ARGS__) {                                                                \
+        return FAILS(INJECT_CRYPTO, #name) ? failure : __real_##name args;                         \
+    }
+
+CRYPTO(int, RAND_bytes, 0, (out, len), unsigned char *out, int len)
+CRYPTO(unsigned char *, SHA256, NULL, (data, len, out), const unsigned char *data, size_t len,
+       unsigned char *out)
+CRYPTO(unsigned char *, HMAC, NULL, (md, key, key_len, data, len, out, out_len), const EVP_MD *md,
+       const void *key, int key_len, const unsigned char *data, size_t len, unsigned char *out,
+       unsigned *out_len)
+CRYPTO(int, PKCS5_PBKDF2_HMAC, 0, (pass, pass_len, salt, salt_len, count, md, len, out),
+       const char *pass, int pass_len, const unsigned char *salt, int salt_len, int count,
+       const EVP_MD *md, int len, unsigned char *out)

@@ -1,5 +1,5 @@
 /*
- * inject: one call of a kind fails in a daemon, chosen from outside while it runs. The daemons of
+ * inject: one call of a kind fails in a daemon, chosen from outside while it runs. The programs of
  * build/FLAVOUR/inject are linked with inject.c, which stands before what their own code calls
  * (--wrap) and before libevent's allocations. What libpq allocates and does inside is not reached;
  * its functions are, as they would fail.
@@ -21,12 +21,13 @@ enum inject_kind {
     INJECT_PQ,          /* functions of libpq that can fail */
     INJECT_PQ_RESULT,   /* libpq has no memory for a result, though the statement was done */
     INJECT_SYSTEM,      /* socket, connect, accept, open and the like */
+    INJECT_CRYPTO,      /* digests and random bytes of libcrypto */
     INJECT_KINDS
 };
 
 enum inject_mode { INJECT_FAIL, INJECT_END, INJECT_INTERRUPT, INJECT_AGAIN, INJECT_SHORT };
 
-enum inject_program { INJECT_NODE, INJECT_PROXY, INJECT_PROGRAMS };
+enum inject_program { INJECT_NODE, INJECT_PROXY, INJECT_CTL, INJECT_PROGRAMS };
 
 /* All fields are read and written atomically; `kind` is set last and cleared first. */
 struct inject_page {

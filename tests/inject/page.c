@@ -89,12 +89,13 @@ bool inject_is_wanted(const char *name) {
 }
 
 const char *inject_program_name(enum inject_program program) {
-    return program == INJECT_NODE ? "node" : "proxy";
+    static const char *const NAMES[INJECT_PROGRAMS] = {"node", "proxy", "ctl"};
+    return NAMES[program];
 }
 
 const char *inject_kind_name(enum inject_kind kind) {
-    static const char *const NAMES[INJECT_KINDS] = {"",     "alloc", "event_alloc", "recv",
-                                                    "send", "pq",    "pq_result",   "system"};
+    static const char *const NAMES[INJECT_KINDS] = {
+        "", "alloc", "event_alloc", "recv", "send", "pq", "pq_result", "system", "crypto"};
     return NAMES[kind];
 }
 

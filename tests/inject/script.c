@@ -1,10 +1,14 @@
 #include "script.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "../../common/digest.h"
 #include "../harness/expect.h"
 #include "../harness/sql.h"
 #include "../harness/stack.h"
@@ -46,7 +50,11 @@ static char *hear(struct script *s) {
     struct resp_reply *reply = caller_hear(s->c);
     char *shown = caller_show(reply);
     resp_reply_free(&reply);
-    s->errors += shown[0] == '-' || strcmp(shown, "closed") == 0;
+    bool closed = strcmp(shown, "closed") == 0;
+    if (closed || (shown[0] == '-' && !s->wants_error)) {
+        s->errors++;
+        snprintf(s->error, sizeof(s->error), "%s", shown);
+    }
     return shown;
 }
 
@@ -69,45 +77,49 @@ static bool is_unknown(const char *shown) {
 
 /* ---- what keys may hold ---- */
 
-static bool is_among(char texts[SCRIPT_MAY][SCRIPT_WORD_BYTES], unsigned count, const char *shown) {
-    for (unsigned i = 0; i < count; i++) {
-        if (strcmp(texts[i], shown) == 0)
+static bool is_among(const struct script_texts *texts, const char *shown) {
+    for (unsigned i = 0; i < texts->count; i++) {
+        if (strcmp(texts->of[i], shown) == 0)
             return true;
     }
     return false;
 }
 
-static bool may_hold(struct script_key *key, const char *shown) {
-    return is_among(key->may, key->count, shown);
+static void add(struct script_texts *texts, const char *shown) {
+    if (is_among(texts, shown))
+        return;
+    cr_assert_lt(texts->count, SCRIPT_MAY);
+    snprintf(texts->of[texts->count++], sizeof(texts->of[0]), "%s", shown);
+}
+
+static bool may_hold(const struct script_key *key, const char *shown) {
+    return is_among(&key->may, shown) || is_among(&key->unknown, shown);
 }
 
 static void holds(struct script_key *key, const char *shown) {
-    for (unsigned i = 0; i < key->count && key->was_count < SCRIPT_MAY; i++) {
-        if (!is_among(key->was, key->was_count, key->may[i]))
-            strcpy(key->was[key->was_count++], key->may[i]);
-    }
-    key->count = 1;
-    snprintf(key->may[0], sizeof(key->may[0]), "%s", shown);
+    for (unsigned i = 0; i < key->may.count; i++)
+        add(&key->was, key->may.of[i]);
+    key->may.count = 0;
+    add(&key->may, shown);
 }
 
 static void perhaps_holds(struct script_key *key, const char *shown) {
-    if (may_hold(key, shown))
-        return;
-    cr_assert_lt(key->count, SCRIPT_MAY);
-    snprintf(key->may[key->count++], sizeof(key->may[0]), "%s", shown);
+    add(&key->may, shown);
+    add(&key->unknown, shown);
 }
 
 static void expect_held(struct script *s, struct script_key *key, const char *line,
                         const char *shown) {
     if (is_error(shown))
         return;
-    if (s->fails && !may_hold(key, shown) && is_among(key->was, key->was_count, shown)) {
+    if (s->fails && !may_hold(key, shown) && is_among(&key->was, shown)) {
         s->old++;
         return;
     }
+    s->late += !is_among(&key->may, shown) && is_among(&key->unknown, shown);
     cr_assert(may_hold(key, shown), "%s: %s answered %.100s, and %s may hold %s%s%s", s->title,
-              line, shown, key->name, key->may[0], key->count > 1 ? " or " : "",
-              key->count > 1 ? key->may[1] : "");
+              line, shown, key->name, key->may.of[0], key->may.count > 1 ? " or " : "",
+              key->may.count > 1 ? key->may.of[1] : "");
 }
 
 /* ---- requests ---- */
@@ -287,10 +299,76 @@ static void tracking(struct script *s, unsigned k) {
     reconnect(s);
 }
 
+/* ---- users ---- */
+
+/* Who has not said who it is may do everything, as the script did before. Written anew in each
+ * round, so that it is read while something fails. */
+static void write_users(struct script *s) {
+    char reader[DIGEST_TEXT_BYTES], writer[DIGEST_TEXT_BYTES], fresh[SCRIPT_NAME_BYTES + 8];
+    struct digest slow = {.iterations = 0};
+    cr_assert(digest_make(SPAN("reader's"), &slow));
+    digest_write(&slow, reader);
+    cr_assert(digest_make(SPAN("writer's"), &slow));
+    digest_write(&slow, writer);
+    snprintf(fresh, sizeof(fresh), "%s.new", s->users_file);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    cr_assert_not_null(file);
+    fprintf(file,
+            "# round %u\nuser default role=admin nopass\nuser reader role=read prefix=inject: %s\n"
+            "user writer role=write %s\n",
+            s->round, reader, writer);
+    fclose(file);
+    cr_assert_eq(rename(fresh, s->users_file), 0);
+}
+
+void script_users(struct script *s) {
+    snprintf(s->users_file, sizeof(s->users_file), "/var/tmp/rf-users-XXXXXX");
+    int fd = mkostemp(s->users_file, O_CLOEXEC);
+    cr_assert_geq(fd, 0);
+    close(fd);
+    write_users(s);
+}
+
+/* False when the connection broke: then nobody is logged in any more. */
+static bool is_refused(struct script *s, const char *line) {
+    s->wants_error = true;
+    char *shown = ask(s, line);
+    s->wants_error = false;
+    bool closed = strcmp(shown, "closed") == 0;
+    cr_assert(is_error(shown), "%s: %s was not refused: %.100s", s->title, line, shown);
+    free(shown);
+    return !closed;
+}
+
+static bool log_in(struct script *s, const char *line, const char *want) {
+    char *shown = ask(s, line);
+    bool in = !is_error(shown);
+    cr_assert(!in || expect_is(shown, want), "%s: %s answered %.100s", s->title, line, shown);
+    free(shown);
+    return in;
+}
+
+static void users(struct script *s) {
+    char line[LINE_BYTES];
+    format(line, "SET %s reader", s->keys[5].name);
+    if (is_refused(s, "AUTH reader writer's") && log_in(s, "AUTH reader reader's", "+OK") &&
+        is_refused(s, "GET greeting") && is_refused(s, line) && is_refused(s, "CONFIG GET *"))
+        get(s, 5);
+    reconnect(s);
+    if (log_in(s, "HELLO 3 AUTH writer writer's", "[*"))
+        set(s, 5, "user", "");
+    reconnect(s);
+    if (log_in(s, "AUTH reader reader's", "+OK")) /* as one that is known, or anew */
+        get(s, 5);
+    reconnect(s);
+}
+
 /* ---- a round ---- */
 
 void script_init(struct script *s, const struct stack *stack) {
-    *s = (struct script){.stack = stack, .title = "before anything fails"};
+    s->stack = stack;
+    snprintf(s->title, sizeof(s->title), "before anything fails");
     s->sql = sql_open(stack);
     s->connections = stack_info(stack->node_ports[0], "db_connections");
     cr_assert_gt(s->connections, 0);
@@ -300,14 +378,15 @@ void script_init(struct script *s, const struct stack *stack) {
 void script_release(struct script *s) {
     caller_close(&s->c);
     PQfinish(s->sql);
+    unlink(s->users_file);
 }
 
 static void begin(struct script *s) {
     s->round++;
-    s->errors = s->old = 0;
+    s->errors = s->old = s->late = 0;
     for (unsigned k = 0; k < SCRIPT_KEYS; k++) {
         snprintf(s->keys[k].name, sizeof(s->keys[k].name), "inject:%u:%u", s->round, k);
-        s->keys[k].count = s->keys[k].was_count = 0;
+        s->keys[k].may.count = s->keys[k].was.count = s->keys[k].unknown.count = 0;
         holds(&s->keys[k], "nil");
     }
     /* Keys 6 and 7 are in the table, and in no cache. */
@@ -315,7 +394,7 @@ static void begin(struct script *s) {
            "INSERT INTO ringfence.entry (key, payload) VALUES ('%s', 'cold'), ('%s', 'cold')",
            s->keys[6].name, s->keys[7].name);
     for (unsigned k = 6; k <= 7; k++) { /* nobody has asked, so nil is never right */
-        s->keys[k].count = 0;
+        s->keys[k].may.count = 0;
         holds(&s->keys[k], "$cold");
     }
 }
@@ -323,6 +402,8 @@ static void begin(struct script *s) {
 void script_run(struct script *s) {
     char line[LINE_BYTES];
     begin(s);
+    write_users(s);
+    kill(s->stack->proxy_pid, SIGHUP);
     get(s, 6);
     get(s, 0);
     set(s, 0, "1", "");
@@ -346,7 +427,8 @@ void script_run(struct script *s) {
     other(s, "SLOWLOG GET 3", "[*");
     other(s, "DBSIZE", ":*");
     other(s, "SCAN 0 COUNT 5", "[*");
-    other(s, "NOSUCH a", "-*");
+    is_refused(s, "NOSUCH a");
+    users(s);
     tracking(s, 0);
 }
 
@@ -383,7 +465,7 @@ static void expect_right(struct script *s, unsigned keys, int64_t until_ms) {
     for (unsigned k = 0; k < keys; k++) {
         while (!is_right(s, &s->keys[k], said))
             cr_assert(clock_mono_ms() < until_ms, "%s: at rest, %s; it may hold %s", s->title, said,
-                      s->keys[k].may[0]);
+                      s->keys[k].may.of[0]);
     }
 }
 
@@ -403,6 +485,7 @@ void script_settle(struct script *s) {
         char *shown = ask(s, line);
         cr_assert_str_eq(shown, "+OK", "%s: later, %s answered %s", s->title, line, shown);
         free(shown);
+        s->keys[k].unknown.count = 0; /* whatever it was has come to its end */
         holds(&s->keys[k], after);
     }
     expect_right(s, SCRIPT_KEYS / 2, until_ms);

@@ -20,15 +20,16 @@ enum {
     SCRIPT_TITLE_BYTES = 200
 };
 
-/* Answers of a round that are errors though nothing fails: an unknown command's. */
-enum { SCRIPT_ERRORS = 1 };
+struct script_texts {
+    char of[SCRIPT_MAY][SCRIPT_WORD_BYTES];
+    unsigned count;
+};
 
-/* What a key may hold now, and what it held before in this round, as caller_show() writes it; "nil"
- * for nothing. */
+/* What a key may hold now, what it held before in this round, and what writes of unknown outcome
+ * may make of it at any later time, as caller_show() writes it; "nil" for nothing. */
 struct script_key {
-    char name[SCRIPT_NAME_BYTES], may[SCRIPT_MAY][SCRIPT_WORD_BYTES],
-        was[SCRIPT_MAY][SCRIPT_WORD_BYTES];
-    unsigned count, was_count;
+    char name[SCRIPT_NAME_BYTES];
+    struct script_texts may, was, unknown;
 };
 
 struct script {
@@ -39,11 +40,20 @@ struct script {
     int64_t connections; /* of a node to the database when all is well */
     struct script_key keys[SCRIPT_KEYS];
     char title[SCRIPT_TITLE_BYTES]; /* for messages: what fails in this round */
-    unsigned errors;                /* answers of this round that were errors, or no answers */
-    unsigned old;                   /* and that were older than a write that was answered */
-    bool fails;                     /* something fails in this round, so an owner may be out of
-                                       reach, and what the next one says may be old */
+    /* Answers of this round that were errors, or no answers, though they should not be; the last
+     * of them. */
+    unsigned errors;
+    char error[SCRIPT_WORD_BYTES];
+    bool wants_error; /* of what is asked now */
+    unsigned old;     /* and that were older than a write that was answered */
+    unsigned late;    /* of a write of unknown outcome that took effect after a later one */
+    char users_file[SCRIPT_NAME_BYTES];
+    bool fails; /* something fails in this round, so an owner may be out of
+                   reach, and what the next one says may be old */
 };
+
+/** script_users(script): makes the users file, for a proxy that is started then. */
+void script_users(struct script *script);
 
 /** script_init(script, stack): connected. script_release(script): not any more. */
 void script_init(struct script *script, const struct stack *stack);

@@ -12,6 +12,7 @@
 #include "../harness/program.h"
 #include "../harness/stack.h"
 #include "page.h"
+#include "script.h"
 
 enum { START_MS = 30000, SERVE_MS = 30000, ARGS_MAX = 20, PORT_TRIES = 20 };
 
@@ -20,6 +21,7 @@ struct starting {
     enum inject_program program;
     char path[STACK_PATH_BYTES], conninfo[300], log[STACK_PATH_BYTES + 16], port_text[8];
     const char *argv[ARGS_MAX];
+    struct script users;
     uint16_t port;
     pid_t pid;
 };
@@ -37,12 +39,14 @@ static void prepare(struct starting *st, const struct stack *stack, enum inject_
     snprintf(st->conninfo, sizeof(st->conninfo), "host=%s port=%s dbname=%s user=rf_node1",
              stack->pg_host, stack->pg_port, stack->pg_database);
     const char *const node[] = {st->path, "--port", st->port_text, "--conninfo", st->conninfo};
-    const char *const proxy[] = {
-        st->path, "--port", st->port_text, "--ring-file", stack->ring_file, "--workers", "1"};
+    const char *const proxy[] = {st->path,      "--port",         st->port_text,
+                                 "--ring-file", stack->ring_file, "--workers",
+                                 "1",           "--users-file",   st->users.users_file};
     if (program == INJECT_NODE)
         memcpy(st->argv, node, sizeof(node));
     else
         memcpy(st->argv, proxy, sizeof(proxy));
+    script_users(&st->users);
     new_port(st);
 }
 
@@ -127,8 +131,8 @@ TestSuite(inject_start, .init = inject_open, .fini = inject_close);
 
 static void sweep_all(enum inject_program program) {
     static const enum inject_kind KINDS[] = {INJECT_ALLOC,     INJECT_EVENT_ALLOC, INJECT_PQ,
-                                             INJECT_PQ_RESULT, INJECT_SYSTEM,      INJECT_RECV,
-                                             INJECT_SEND};
+                                             INJECT_PQ_RESULT, INJECT_SYSTEM,      INJECT_CRYPTO,
+                                             INJECT_RECV,      INJECT_SEND};
     if (inject_is_brief())
         cr_skip_test("a start takes long: make inject");
     inject_hide(); /* from the stack's own daemons */
@@ -138,6 +142,7 @@ static void sweep_all(enum inject_program program) {
     prepare(&st, stack, program);
     for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++)
         sweep(&st, KINDS[i]);
+    unlink(st.users.users_file);
     stack_down(&stack);
 }
 
