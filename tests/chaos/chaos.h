@@ -38,6 +38,7 @@ struct chaos_conf {
     int seconds, clients, editors;
     int keys, pure_keys; /* the first ones are never edited by SQL */
     int calm_keys;       /* the last ones change seldom: what is old there stays visible */
+    int many_keys;       /* besides, of which only the end is compared */
     int fence_ms, stale_ms;
     const char *faults; /* only those with this in their name; "": all of the regime */
 };

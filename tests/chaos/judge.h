@@ -30,10 +30,10 @@ enum judge_violation {
 struct judge_result {
     uint64_t ops, reads, reads_stable, reads_old; /* of reads: on a stable ring; older than Δ = 0 */
     uint64_t acked, failed, unknown, unknown_done; /* writes */
-    uint64_t compared;                             /* at rest */
-    int64_t stale_max_us;                          /* the oldest answer that was within its bound */
-    int64_t read_max_us, write_max_us;             /* the longest that an answer took */
-    uint64_t edits;                                /* by SQL, of which the following is known */
+    uint64_t compared, compared_hits;  /* at rest; and these were answered from a node's memory */
+    int64_t stale_max_us;              /* the oldest answer that was within its bound */
+    int64_t read_max_us, write_max_us; /* the longest that an answer took */
+    uint64_t edits;                    /* by SQL, of which the following is known */
     int64_t edit_p50_us, edit_p99_us, edit_max_us; /* how long an edit was not seen by everybody */
     uint64_t violations[JUDGE_VIOLATIONS];
     int texts_count;

@@ -3,7 +3,8 @@
  * every answer is checked against what the table really held. docs/reliability.md says how.
  * From the environment: CHAOS_SEED, CHAOS_SECONDS (for each regime), CHAOS_REGIME (words: R0 R1 R2
  * R3 R4 all), CHAOS_REPEATS (of them all, each with the next seed), CHAOS_CLIENTS, CHAOS_FAULTS (a
- * part of their names; default: all), CHAOS_FENCE_MS, CHAOS_SHOW=1 (the faults, before they come).
+ * part of their names; default: all), CHAOS_FENCE_MS, CHAOS_MANY (keys more, which are compared in
+ * the end), CHAOS_SHOW=1 (the faults, before they come).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "faults.h"
 #include "field.h"
 #include "judge.h"
+#include "many.h"
 #include "monitor.h"
 #include "truth.h"
 
@@ -62,16 +64,26 @@ static int differences(const struct chaos_conf *conf, PGconn *sql, uint16_t port
     return count;
 }
 
-static void compare_at_rest(const struct field *f, const struct chaos_conf *conf,
+static int64_t hits(const struct field *f) {
+    int64_t sum = stack_info(f->stack->node_ports[0], "keyspace_hits");
+    for (int i = 0; i < CHAOS_NODES; i++)
+        sum += stack_info(f->nodes[i].port, "keyspace_hits");
+    return sum;
+}
+
+static void compare_at_rest(const struct field *f, const struct chaos_conf *conf, struct many *many,
                             struct judge_result *out) {
     PGconn *sql = sql_open(f->stack);
+    int64_t hits_before = hits(f);
     const uint16_t ports[] = {f->proxies[0].port, f->proxies[1].port, f->stack->proxy_port};
     for (int i = 0; i < 3; i++) {
         int64_t until_ms = clock_mono_ms() + REST_MS;
         while (differences(conf, sql, ports[i], NULL) != 0 && clock_mono_ms() < until_ms)
             expect_pause();
         differences(conf, sql, ports[i], out);
+        many_compare(many, sql, ports[i], REST_MS, out);
     }
+    out->compared_hits += (uint64_t)(hits(f) - hits_before);
     PQfinish(sql);
 }
 
@@ -80,7 +92,8 @@ static void compare_at_rest(const struct field *f, const struct chaos_conf *conf
 /* Over all runs, for the scorecard. */
 struct sums {
     int runs;
-    uint64_t replies, reads, reads_stable, acked, failed, unknown, kills, restarts, cuts, compared;
+    uint64_t replies, reads, reads_stable, acked, failed, unknown, kills, restarts, cuts, compared,
+        compared_hits;
     uint64_t violations;
 };
 
@@ -97,6 +110,7 @@ static void add_up(struct sums *s, const struct judge_result *r, const struct fa
     s->restarts += faults->restarts;
     s->cuts += faults->cuts;
     s->compared += r->compared;
+    s->compared_hits += r->compared_hits;
     s->violations += judge_total(r);
 }
 
@@ -104,13 +118,13 @@ static void print_sums(const struct sums *s) {
     fprintf(stderr,
             "chaos, %d runs in all: replies=%llu reads=%llu reads_stable=%llu acked=%llu "
             "failed=%llu unknown=%llu kills=%llu db_restarts=%llu cuts=%llu compared_at_rest=%llu "
-            "violations=%llu\n",
+            "hits=%llu violations=%llu\n",
             s->runs, (unsigned long long)s->replies, (unsigned long long)s->reads,
             (unsigned long long)s->reads_stable, (unsigned long long)s->acked,
             (unsigned long long)s->failed, (unsigned long long)s->unknown,
             (unsigned long long)s->kills, (unsigned long long)s->restarts,
             (unsigned long long)s->cuts, (unsigned long long)s->compared,
-            (unsigned long long)s->violations);
+            (unsigned long long)s->compared_hits, (unsigned long long)s->violations);
 }
 
 static uint64_t print(const struct chaos_conf *conf, const struct faults *faults,
@@ -127,7 +141,7 @@ static uint64_t print(const struct chaos_conf *conf, const struct faults *faults
             "chaos %s seed=%llu seconds=%d: faults=%llu kills=%llu db_restarts=%llu cuts=%llu\n"
             "  replies=%llu connections_lost=%llu reads=%llu reads_stable=%llu%% reads_old=%llu "
             "acked=%llu failed=%llu unknown=%llu of_these_done=%llu changes_by_sql=%llu "
-            "compared_at_rest=%llu\n"
+            "compared_at_rest=%llu hits=%llu\n"
             "  oldest_ms=%.1f edit_unseen_ms_p50=%.1f p99=%.1f max=%.1f stale_served=%llu "
             "lag_ms_max=%lld read_ms_max=%.1f write_ms_max=%.1f\n  errors:",
             chaos_regime_name(conf->regime), (unsigned long long)conf->seed, conf->seconds,
@@ -138,11 +152,11 @@ static uint64_t print(const struct chaos_conf *conf, const struct faults *faults
             (unsigned long long)r->reads_old, (unsigned long long)r->acked,
             (unsigned long long)r->failed, (unsigned long long)r->unknown,
             (unsigned long long)r->unknown_done, (unsigned long long)r->edits,
-            (unsigned long long)r->compared, (double)r->stale_max_us / 1e3,
-            (double)r->edit_p50_us / 1e3, (double)r->edit_p99_us / 1e3,
-            (double)r->edit_max_us / 1e3, (unsigned long long)monitor_stale_served(monitor),
-            (long long)monitor_lag_ms(monitor), (double)r->read_max_us / 1e3,
-            (double)r->write_max_us / 1e3);
+            (unsigned long long)r->compared, (unsigned long long)r->compared_hits,
+            (double)r->stale_max_us / 1e3, (double)r->edit_p50_us / 1e3,
+            (double)r->edit_p99_us / 1e3, (double)r->edit_max_us / 1e3,
+            (unsigned long long)monitor_stale_served(monitor), (long long)monitor_lag_ms(monitor),
+            (double)r->read_max_us / 1e3, (double)r->write_max_us / 1e3);
     for (unsigned e = 1; e < CHAOS_ERRORS; e++) {
         if (by_error[e] != 0)
             fprintf(stderr, " %s%llu", chaos_error_name(e), (unsigned long long)by_error[e]);
@@ -173,18 +187,18 @@ static void reset(const struct field *f, const struct chaos_conf *conf) {
     PGconn *sql = sql_open(f->stack);
     truth_reset(sql);
     PQfinish(sql);
-    compare_at_rest(f, conf, &ignored);
+    compare_at_rest(f, conf, NULL, &ignored);
     cr_assert_eq(judge_total(&ignored), 0, "old rows are still seen: %s", ignored.texts[0]);
 }
 
 static void judge_run(struct field *f, const struct chaos_conf *conf, const struct faults *faults,
                       struct clients *clients, struct editors *editors, struct counters *counters,
-                      struct monitor *monitor, struct sums *sums) {
+                      struct many *many, struct monitor *monitor, struct sums *sums) {
     struct chaos_log *logs[JUDGE_LOGS_MAX];
     struct judge_result *result = calloc(1, sizeof(*result));
     struct truth truth;
     cr_assert_not_null(result);
-    compare_at_rest(f, conf, result);
+    compare_at_rest(f, conf, many, result);
     PGconn *sql = sql_open(f->stack);
     truth_read(sql, conf->keys, &truth);
     int logs_count = collect(conf, clients, editors, logs);
@@ -215,7 +229,10 @@ static void run(struct field *f, const struct chaos_conf *conf, struct sums *sum
     struct clients *clients = clients_start(conf, ports, CHAOS_PROXIES);
     struct editors *editors = editors_start(conf, f->conninfo);
     struct counters *counters = counters_start(ports, CHAOS_PROXIES);
+    const uint16_t many_ports[] = {ports[0], ports[1], f->stack->proxy_port};
+    struct many *many = many_start(conf->many_keys, conf->seed, f->conninfo, many_ports, 3);
     cr_assert(monitor != NULL && clients != NULL && editors != NULL && counters != NULL);
+    cr_assert(many != NULL || conf->many_keys == 0, "CHAOS_MANY: %d", conf->many_keys);
     faults_run(conf, faults, f, monitor);
     bool well = field_heal(f);
     cr_expect(well, "%s, seed %llu: the daemons did not recover", chaos_regime_name(conf->regime),
@@ -225,10 +242,12 @@ static void run(struct field *f, const struct chaos_conf *conf, struct sums *sum
     editors_stop(editors);
     clients_stop(clients);
     counters_stop(counters);
+    many_stop(many);
     monitor_stop(monitor);
-    judge_run(f, conf, faults, clients, editors, counters, monitor, sums);
+    judge_run(f, conf, faults, clients, editors, counters, many, monitor, sums);
     clients_free(&clients);
     counters_free(&counters);
+    many_free(&many);
     editors_free(&editors);
     monitor_free(&monitor);
     free(faults);
@@ -252,11 +271,13 @@ Test(chaos, the_promises_hold_while_things_break) {
                               .clients = atoi(setting("CHAOS_CLIENTS", "6")),
                               .keys = 48,
                               .calm_keys = 24,
+                              .many_keys = atoi(setting("CHAOS_MANY", "1000")),
                               .faults = setting("CHAOS_FAULTS", ""),
                               .stale_ms = STALE_MS};
     /* A ring counts as stable when it has not changed for longer than that. */
     conf.fence_ms = atoi(setting("CHAOS_FENCE_MS", conf.seconds < SHORT_SECONDS ? "1000" : "2000"));
     struct field *f = field_up(conf.fence_ms, conf.stale_ms, conf.seconds >= SHORT_SECONDS);
+    cr_assert(conf.many_keys >= 0 && conf.many_keys <= MANY_KEYS_MAX, "CHAOS_MANY");
     cr_assert(conf.clients > 0 && conf.clients <= CLIENTS_MAX, "CHAOS_CLIENTS");
     struct sums sums = {0};
     for (int i = 0; i < repeats; i++, conf.seed++) {
