@@ -261,6 +261,11 @@ static void watch_files(struct proxy *p) {
                   p->conf.users_file);
 }
 
+static bool no_memory(void) {
+    fprintf(stderr, "ringfence-proxy: out of memory\n");
+    return false;
+}
+
 static bool start(struct proxy *p, const char *config_file) {
     char error[512];
     if (!read_files(p))
@@ -279,10 +284,8 @@ static bool start(struct proxy *p, const char *config_file) {
     p->monitor = monitor_new();
     if (!p->pause_made || p->monitor == NULL || p->signals == NULL || p->registry == NULL ||
         p->board == NULL || p->stats == NULL || p->timings == NULL || p->slowlog == NULL ||
-        p->hotkeys == NULL || p->drain_check == NULL) {
-        fprintf(stderr, "ringfence-proxy: out of memory\n");
-        return false;
-    }
+        p->hotkeys == NULL || p->drain_check == NULL)
+        return no_memory();
     uint64_t fds = service_raise_fd_limit((uint64_t)p->conf.clients_max + FDS_RESERVED);
     p->clients_max = (uint64_t)p->conf.clients_max;
     if (fds < p->clients_max + FDS_RESERVED) {
@@ -293,7 +296,7 @@ static bool start(struct proxy *p, const char *config_file) {
     }
     p->balance = balance_new(p->workers, p->stats, p->workers_count, p->clients_max);
     if (p->balance == NULL)
-        return false;
+        return no_memory();
     p->listener = service_listen(p->base, p->conf.bind, (uint16_t)p->conf.port, p->conf.port_shared,
                                  on_accept, p, error, sizeof(error));
     if (p->listener == NULL) {
@@ -364,8 +367,10 @@ int main(int argc, char **argv) {
     const char *config_file;
     int status = EXIT_SUCCESS;
     struct proxy *p = calloc(1, sizeof(*p));
-    if (p == NULL)
+    if (p == NULL) {
+        no_memory();
         return EXIT_FAILURE;
+    }
     cli.rows = proxy_conf_rows(&cli.rows_count);
     enum cli_wish wish = cli_read(&cli, argc, argv, &p->conf, &config_file);
     log_set_level((enum log_level)p->conf.log_level);
