@@ -46,11 +46,21 @@ bool command_in_exec(int id) {
     case COMMAND_ECHO:
     case COMMAND_SELECT:
     case COMMAND_TIME:
-    /* these look at the proxy, and do nothing to the connection; none with subcommands: what is
-       wrong with one would only be seen when the others are done */
+    case COMMAND_MEMORY:
+    case COMMAND_OBJECT:
+    /* these look at the proxy, or change its options; what is wrong with a subcommand is said when
+       it would be queued, and which ones have to stand alone (proxy/local.c) */
     case COMMAND_INFO:
     case COMMAND_ROLE:
     case COMMAND_LASTSAVE:
+    case COMMAND_ACL:
+    case COMMAND_CLIENT:
+    case COMMAND_COMMAND:
+    case COMMAND_CONFIG:
+    case COMMAND_LATENCY:
+    case COMMAND_MODULE:
+    case COMMAND_PUBSUB:
+    case COMMAND_SLOWLOG:
     case COMMAND_RF_HOTKEYS:
     case COMMAND_TX_UNWATCH:
         return true;

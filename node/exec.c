@@ -65,7 +65,7 @@ static bool count_commands(const struct node_conf *conf, struct span left, struc
         fine = next(&parser, &limits, &left, &in);
         int id = fine ? command_find(in.argv[0]) : -1;
         fine = id >= 0 && command_in_exec(id) && (command_row(id)->flags & COMMAND_LOCAL) == 0 &&
-               command_arity_ok(id, in.argc);
+               command_arity_ok(id, in.argc) && in.argc > (uint32_t)command_row(id)->first_key;
         sizes->steps++;
         sizes->words += in.argc;
         sizes->keys += fine ? command_key_end(command_row(id), in.argc) : 0;
@@ -226,6 +226,13 @@ static bool plan_step(struct making *m, struct exec_step *step) {
         (!span_to_int64(step->argv[2], &step->range.from) ||
          !span_to_int64(step->argv[3], &step->range.to))) {
         reply_error(&m->errors, REPLY_NOT_INTEGER, NULL);
+        return false;
+    }
+    int error = aspect_asks(step->command)
+                    ? aspect_parse(step->command, step->argv, step->argc, &step->aspect)
+                    : -1;
+    if (error >= 0) {
+        reply_error(&m->errors, (enum reply_error)error, NULL);
         return false;
     }
     step->first_edit = m->edits;

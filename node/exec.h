@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "aspect.h"
 #include "range.h"
 #include "store.h"
 
@@ -23,7 +24,8 @@ struct exec_step {
     uint32_t first_edit, edits;
     uint32_t first_version; /* of the edits' */
     bool want_old, is_conditional;
-    struct range range;
+    struct range range;   /* of GETRANGE */
+    struct aspect aspect; /* of MEMORY and OBJECT */
 };
 
 /* A transaction. Read it, do not write it. */

@@ -76,8 +76,16 @@ static void write_count(const struct exec *exec, const struct exec_step *step,
 
 static void write_read(const struct exec *exec, const struct exec_step *step, int proto,
                        const struct store_row *now, struct buf *out) {
-    const struct store_row *row = &now[exec_place(exec, step->argv[1])];
+    uint32_t first = (uint32_t)command_row(step->command)->first_key;
+    const struct store_row *row = &now[exec_place(exec, step->argv[first])];
     switch (step->command) {
+    case COMMAND_MEMORY:
+    case COMMAND_OBJECT:
+        if (row->present)
+            aspect_write(&step->aspect, row->payload, row->ttl_ms >= 0, out);
+        else
+            resp_write_null(out, proto);
+        return;
     case COMMAND_MGET:
         resp_write_array(out, step->argc - 1);
         for (uint32_t i = 1; i < step->argc; i++)

@@ -6,6 +6,7 @@
 #include "../common/plant.h"
 #include "../common/reply.h"
 #include "../common/resp_write.h"
+#include "aspect.h"
 #include "cache.h"
 #include "handlers.h"
 #include "op.h"
@@ -20,12 +21,10 @@ static void on_row(struct through_read *read, enum through_status status, struct
 /* ---- one key's part of the reply ---- */
 
 /* What the pieces of one request have in common. */
-/* What MEMORY and OBJECT ask of a key. */
-enum aspect { ASPECT_USAGE, ASPECT_ENCODING, ASPECT_REFCOUNT, ASPECT_FREQ, ASPECT_IDLETIME };
-
 struct style {
     int command, proto;
-    struct range range;
+    struct range range;   /* of GETRANGE */
+    struct aspect aspect; /* of MEMORY and OBJECT */
     int64_t now_mono_ms;
 };
 
@@ -37,36 +36,6 @@ static int64_t ttl_of(const struct style *style, bool present, int64_t expires_m
     int64_t left_ms = expires_mono_ms - style->now_mono_ms;
     left_ms = left_ms > 0 ? left_ms : 0;
     return style->command == COMMAND_PTTL ? left_ms : (left_ms + 500) / 1000;
-}
-
-/* The name that Redis has for how it would keep the value. */
-static struct span encoding_of(struct span value) {
-    enum { EMBEDDED_BYTES_MAX = 44 };
-    int64_t ignored;
-    if (span_to_int64(value, &ignored))
-        return SPAN("int");
-    return value.len <= EMBEDDED_BYTES_MAX ? SPAN("embstr") : SPAN("raw");
-}
-
-static void write_aspect(struct buf *out, const struct style *style, struct span value,
-                         bool expires) {
-    switch ((enum aspect)style->range.from) {
-    case ASPECT_USAGE:
-        resp_write_int(out, (int64_t)cache_item_bytes((size_t)style->range.to, value.len, expires));
-        return;
-    case ASPECT_ENCODING:
-        resp_write_bulk(out, encoding_of(value));
-        return;
-    case ASPECT_REFCOUNT:
-        resp_write_int(out, 1);
-        return;
-    case ASPECT_FREQ:
-        reply_error(out, REPLY_NO_FREQUENCY, NULL);
-        return;
-    case ASPECT_IDLETIME:
-        reply_error(out, REPLY_NO_IDLE_TIME, NULL);
-        return;
-    }
 }
 
 /* What only counts adds to `sum`. */
@@ -94,7 +63,7 @@ static void write_piece(struct buf *out, const struct style *style, enum through
     case COMMAND_MEMORY:
     case COMMAND_OBJECT:
         if (present)
-            write_aspect(out, style, value, expires_mono_ms != 0);
+            aspect_write(&style->aspect, value, expires_mono_ms != 0, out);
         else
             resp_write_null(out, style->proto);
         return;
@@ -137,7 +106,7 @@ static void on_row(struct through_read *through_read, enum through_status status
     struct op_read *read =
         (struct op_read *)((char *)through_read - offsetof(struct op_read, read));
     struct op *op = read->op;
-    const struct style style = {op->command, op->proto, op->range,
+    const struct style style = {op->command, op->proto, op->range, op->aspect,
                                 conn_loop_now_us(session_server(op->session)->loop) / 1000};
     read->waits = false;
     if (status == THROUGH_VALUE || status == THROUGH_ABSENT ||
@@ -201,6 +170,7 @@ static struct op *begin_op(struct session *session, const struct style *style, u
     if (op == NULL)
         return NULL;
     op->range = style->range;
+    op->aspect = style->aspect;
     op->keys = keys;
     op->sum = sum;
     buf_append(&op->prefix, out->data + pieces_from, out->tail - pieces_from);
@@ -310,36 +280,6 @@ static struct reading begin_reading(struct session *session, int command, uint32
     return r;
 }
 
-/* Which aspect a request asks for, into range.from, and the key's length into range.to. Returns the
- * error that it is, or -1. */
-static int parse_aspect(int id, const struct span *argv, uint32_t argc, struct range *out) {
-    static const struct {
-        int id;
-        const char *name;
-        enum aspect aspect;
-    } ROWS[] = {{COMMAND_MEMORY, "usage", ASPECT_USAGE},
-                {COMMAND_OBJECT, "encoding", ASPECT_ENCODING},
-                {COMMAND_OBJECT, "refcount", ASPECT_REFCOUNT},
-                {COMMAND_OBJECT, "freq", ASPECT_FREQ},
-                {COMMAND_OBJECT, "idletime", ASPECT_IDLETIME}};
-    int64_t samples;
-    bool known = false;
-    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]) && !known; i++) {
-        known = ROWS[i].id == id && span_equal_nocase(argv[1], span_str(ROWS[i].name));
-        out->from = ROWS[i].aspect;
-    }
-    if (!known || argc < 3 || (argc > 3 && (id != COMMAND_MEMORY || argc != 5)))
-        return REPLY_SYNTAX;
-    if (argc == 5 && !span_equal_nocase(argv[3], SPAN("samples")))
-        return REPLY_SYNTAX;
-    if (argc == 5 && !span_to_int64(argv[4], &samples))
-        return REPLY_NOT_INTEGER;
-    if (argc == 5 && samples < 0)
-        return REPLY_SYNTAX;
-    out->to = (int64_t)argv[2].len;
-    return -1;
-}
-
 void handlers_read(struct session *session, int id, const struct span *argv, uint32_t argc) {
     uint32_t first = (uint32_t)command_row(id)->first_key;
     uint32_t count = command_row(id)->last_key > 0 ? 1 : argc - first;
@@ -350,8 +290,8 @@ void handlers_read(struct session *session, int id, const struct span *argv, uin
         (!span_to_int64(argv[2], &r.style.range.from) ||
          !span_to_int64(argv[3], &r.style.range.to)))
         error = REPLY_NOT_INTEGER;
-    if (id == COMMAND_MEMORY || id == COMMAND_OBJECT)
-        error = parse_aspect(id, argv, argc, &r.style.range);
+    if (aspect_asks(id))
+        error = aspect_parse(id, argv, argc, &r.style.aspect);
     for (uint32_t i = 0; i < count && error < 0; i++) {
         if (i % HANDLERS_GETS_MAX == 0)
             hash_keys(session_server(session), argv + first + i,

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "../common/buf.h"
+#include "aspect.h"
 #include "range.h"
 #include "through.h"
 
@@ -37,7 +38,8 @@ struct op {
                     error */
     struct buf prefix; /* pieces of the keys before the first that waited */
     struct op_read *first, *last;
-    struct range range; /* GETRANGE */
+    struct range range;   /* GETRANGE */
+    struct aspect aspect; /* MEMORY, OBJECT */
     /* a write, or a question to the table */
     bool outlives_session; /* somebody else frees it */
     struct through_write write;

@@ -27,7 +27,9 @@ struct running {
 
 /* We answer it: no node has to do anything for it, or can. */
 static bool is_ours(int id, const struct resp_request *in) {
-    return (command_row(id)->flags & COMMAND_LOCAL) != 0 || !command_arity_ok(id, in->argc);
+    const struct command *row = command_row(id);
+    return (row->flags & COMMAND_LOCAL) != 0 || !command_arity_ok(id, in->argc) ||
+           (row->subcommands != NULL && local_takes(id, in->argv, in->argc));
 }
 
 /* The elements of an array. Returns where they begin, or NULL if it is not one of `count`. */
@@ -50,6 +52,17 @@ static void run_local(struct client *c, int id, const struct resp_request *in, s
                       in->argv, in->argc, out);
 }
 
+static void write_answer(const struct running *run, int id, const struct resp_request *in,
+                         struct span reply, struct buf *out) {
+    int proto = run->request->proto;
+    if (!forward_is_freq(id, in) || reply.ptr[0] == '-')
+        forward_copy(out, reply, proto);
+    else if (span_equal(reply, SPAN(":1\r\n")))
+        resp_write_int(out, forward_freq(run->client->env, in->argv[2]));
+    else
+        resp_write_null(out, proto);
+}
+
 /* Every command's reply in its place: the node's, and our own. */
 static bool merge(struct running *run, struct span reply) {
     struct request *r = run->request;
@@ -70,7 +83,7 @@ static bool merge(struct running *run, struct span reply) {
             run_local(run->client, id, &in, out);
         } else if (resp_scan_reply(&scan, at, (size_t)(reply.ptr + reply.len - at), &size) ==
                    RESP_OK) { /* it is: all of the reply was measured before */
-            forward_copy(out, span_of(at, size), r->proto);
+            write_answer(run, id, &in, span_of(at, size), out);
             at += size;
         }
     }
@@ -121,7 +134,10 @@ static bool sort_out(struct running *run, struct transaction *t, struct buf *rem
             continue;
         run->remote++;
         *writes = *writes || (command_row(id)->flags & COMMAND_WRITE) != 0;
-        buf_append(remote, walk.left.ptr - in.size, in.size);
+        if (forward_is_freq(id, &in))
+            forward_exists(&in, remote);
+        else
+            buf_append(remote, walk.left.ptr - in.size, in.size);
         fits = add_keys(t, id, &in) && !remote->failed;
         c->tracking.caching = caching; /* what was said holds for all of them */
         if (c->tracking.on)
@@ -246,6 +262,20 @@ static enum client_taken read_table(struct client *c, const struct resp_request 
 
 /* ---- the commands ---- */
 
+static enum client_taken refuse(struct client *c, const struct buf *error) {
+    struct buf *out;
+    struct request *r = client_open_answer(c, &out);
+    c->multi.broken = true;
+    if (out == NULL) {
+        client_out_of_memory(c);
+        return CLIENT_TAKEN_LAST;
+    }
+    buf_append_span(out, span_of(buf_head(error), buf_len(error)));
+    stats_add(&c->env->stats[PROXY_STAT_ERRORS], 1);
+    client_close_reply(c, r, false);
+    return CLIENT_TAKEN;
+}
+
 static enum client_taken queue(struct client *c, const struct resp_request *in, int id) {
     const struct proxy_conf *conf = c->env->conf;
     const struct multi_limits limits = {.commands_max = (uint32_t)conf->transaction_commands_max,
@@ -254,6 +284,13 @@ static enum client_taken queue(struct client *c, const struct resp_request *in, 
     if (!command_in_exec(id)) {
         c->multi.broken = true;
         return client_fail(c, REPLY_NOT_IN_MULTI);
+    }
+    struct buf error;
+    buf_init(&error, 0);
+    if (!local_may_queue(c->env->server, &c->local, id, in->argv, in->argc, &error)) {
+        enum client_taken taken = refuse(c, &error);
+        buf_release(&error);
+        return taken;
     }
     switch (multi_queue(&c->multi, &limits, in->argv, in->argc)) {
     case MULTI_OK:

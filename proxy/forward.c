@@ -94,19 +94,19 @@ static void on_exists(struct upstream_entry *entry, struct span reply) {
     request_done(r);
 }
 
-static bool is_freq(int id, const struct resp_request *in) {
+bool forward_is_freq(int id, const struct resp_request *in) {
     return id == COMMAND_OBJECT && span_equal_nocase(in->argv[1], SPAN("freq"));
 }
 
-static void ask_exists(const struct proxy_env *env, struct request *r,
-                       const struct resp_request *in, struct buf *out) {
+void forward_exists(const struct resp_request *in, struct buf *out) {
     const struct span exists[] = {SPAN("EXISTS"), in->argv[2]};
-    double rate = env->hotkeys == NULL
-                      ? 0
-                      : hotkeys_rate(env->hotkeys, conn_loop_now_us(env->loop), in->argv[2]);
     resp_write_request(out, exists, 2);
-    r->freq = rate < UINT32_MAX ? (uint32_t)ceil(rate) : UINT32_MAX;
-    r->entry.done = on_exists;
+}
+
+uint32_t forward_freq(const struct proxy_env *env, struct span key) {
+    double rate =
+        env->hotkeys == NULL ? 0 : hotkeys_rate(env->hotkeys, conn_loop_now_us(env->loop), key);
+    return rate < UINT32_MAX ? (uint32_t)ceil(rate) : UINT32_MAX;
 }
 
 /* A node would say so too, once it had read it all. Returns REPLY_ERROR_COUNT if nothing is. */
@@ -153,10 +153,13 @@ void forward_request(const struct proxy_env *env, struct request *r, const struc
     r->entry.is_write = r->is_write;
     struct buf whole; /* an inline request is written anew */
     buf_init(&whole, 0);
-    if (is_freq(r->command, in))
-        ask_exists(env, r, in, &whole);
-    else if (in->is_inline)
+    if (forward_is_freq(r->command, in)) {
+        r->freq = forward_freq(env, in->argv[2]);
+        r->entry.done = on_exists;
+        forward_exists(in, &whole);
+    } else if (in->is_inline) {
         resp_write_request(&whole, in->argv, in->argc);
+    }
     if (buf_len(&whole) != 0)
         raw = span_of(buf_head(&whole), buf_len(&whole));
     int error = whole.failed ? REPLY_OOM : topology_send(env->topology, &r->entry, raw);

@@ -23,6 +23,13 @@ uint64_t forward_hash(int id, const struct span *argv);
  * nulls differently. */
 void forward_copy(struct buf *out, struct span reply, int proto);
 
+/** forward_is_freq(id, in): OBJECT FREQ: a node is asked whether the key exists (`EXISTS key`,
+ * forward_exists()), and we say how often it is asked for: forward_freq(env, key), requests per
+ * second. */
+bool forward_is_freq(int id, const struct resp_request *in);
+void forward_exists(const struct resp_request *in, struct buf *out);
+uint32_t forward_freq(const struct proxy_env *env, struct span key);
+
 /**
  * forward_request(env, r, in, raw): send it on. `raw`: its bytes as they came, borrowed during the
  * call. r->entry.hash is set already. The reply follows through request_done(), possibly before

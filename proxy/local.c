@@ -152,25 +152,44 @@ bool local_arity_fits(const struct local_subcommand *row, uint32_t argc) {
     return row->arity < 0 ? argc >= (uint32_t)-row->arity : argc == (uint32_t)row->arity;
 }
 
-static void run_subcommand(const struct local_call *call, int id) {
+/* Its row; NULL: it cannot be done, and the error is written. */
+static const struct local_subcommand *check_subcommand(const struct local_call *call, int id) {
     const char *command = command_row(id)->name;
     const struct local_subcommand *row = local_subcommand_find(id, call->argv[1]);
     if (row == NULL) {
         reply_unknown_subcommand(call->out, command, call->argv[1]);
-        return;
+        return NULL;
     }
     if (!local_arity_fits(row, call->argc)) {
         char name[64];
         snprintf(name, sizeof(name), "%s|%s", command, row->name);
         reply_wrong_arity(call->out, name);
-        return;
+        return NULL;
     }
     if ((row->flags & LOCAL_ADMIN) != 0 &&
         !rights_is_admin(call->server->rights, &call->client->rights)) {
         struct span names[] = {span_str(command), span_str(row->name)};
         reply_error_with(call->out, REPLY_NOPERM_SUBCOMMAND, names, 2);
-        return;
+        return NULL;
     }
+    return row;
+}
+
+bool local_may_queue(const struct local_server *server, struct local_client *client, int id,
+                     const struct span *argv, uint32_t argc, struct buf *out) {
+    const struct local_call call = {server, client, 0, argv, argc, out};
+    if (local_subcommands(id) == NULL || argc == 1) /* COMMAND alone */
+        return true;
+    const struct local_subcommand *row = check_subcommand(&call, id);
+    if (row != NULL && (row->flags & LOCAL_ALONE) != 0)
+        reply_error(out, REPLY_NOT_IN_MULTI, NULL);
+    return row != NULL && (row->flags & LOCAL_ALONE) == 0;
+}
+
+static void run_subcommand(const struct local_call *call, int id) {
+    const struct local_subcommand *row = check_subcommand(call, id);
+    if (row == NULL)
+        return;
     if (id == COMMAND_DEBUG && !call->server->conf->allow_debug)
         reply_error(call->out, REPLY_DEBUG, NULL);
     else if (row->run == NULL) /* it goes to a node: a bug, but the client gets its reply */

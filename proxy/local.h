@@ -141,6 +141,12 @@ enum local_result {
                     passwords) */
 };
 
+/** local_may_queue(server, client, id, argv, argc, out): false, the error written, if there is
+ * something wrong with a request's subcommand, or if it may not stand between MULTI and EXEC: when
+ * the other commands are done it is too late to say so. True for commands without any. */
+bool local_may_queue(const struct local_server *server, struct local_client *client, int id,
+                     const struct span *argv, uint32_t argc, struct buf *out);
+
 /** local_execute(server, client, now_mono_ms, id, argv, argc, out): answer a COMMAND_LOCAL command
  * (arity already checked). */
 enum local_result local_execute(const struct local_server *server, struct local_client *client,

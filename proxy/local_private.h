@@ -24,7 +24,10 @@ struct local_call {
 
 typedef void local_fn(const struct local_call *call);
 
-enum local_flags { LOCAL_ADMIN = 1 << 0 /* for users with role=admin */ };
+enum local_flags {
+    LOCAL_ADMIN = 1 << 0, /* for users with role=admin */
+    LOCAL_ALONE = 1 << 1, /* not between MULTI and EXEC */
+};
 
 /* A subcommand. HELP, COMMAND and the dispatch read the rows. */
 struct local_subcommand {

@@ -16,7 +16,7 @@ ROWS = [
         "proxy/client_memory", "proxy/client_tracking", "proxy/client_monitor", "proxy/client_pause", "proxy/client_redirect", "proxy/client_channels", "proxy/client_auth", "proxy/client_hot", "proxy/request.c", "node/session.c"]),
     ("what a command means", [
         "proxy/local", "proxy/local_*", "proxy/registry", "proxy/eviction", "proxy/forward",
-        "node/handlers", "node/handlers_*", "node/exec", "node/exec_reply", "node/look", "node/wish", "node/wish_*", "node/status", "node/op.c", "node/walk"]),
+        "node/aspect.c", "node/handlers", "node/handlers_*", "node/exec", "node/exec_reply", "node/look", "node/wish", "node/wish_*", "node/status", "node/op.c", "node/walk"]),
     ("policy", ["proxy/gather", "proxy/transaction", "proxy/topology", "proxy/request.h", "node/through", "node/through_*", "node/op.h", "node/session.h", "node/sweep"]),
     ("one resource each", ["proxy/upstream", "proxy/upstream_*", "node/cache", "node/cache_*", "node/store", "node/store_*",
                            "node/feed_pg", "node/scout"]),
@@ -26,7 +26,7 @@ ROWS = [
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
         "proxy/authors", "proxy/env", "proxy/health", "proxy/inbox", "proxy/mailbox", "proxy/multi", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/board", "proxy/channels", "proxy/names", "proxy/monitor", "proxy/pause", "proxy/window",
         "common/digest", "common/users", "proxy/rights", "proxy/slowlog", "proxy/timing", "proxy/topk", "proxy/hotkeys", "proxy/copies", "proxy/near",
-        "node/backoff", "node/db_clock", "node/feed", "node/fill_gate", "node/hosts", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/range", "node/replica", "node/scope", "node/server", "node/warmup", "ctl/ctl.h"]),
+        "node/aspect.h", "node/backoff", "node/db_clock", "node/feed", "node/fill_gate", "node/hosts", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/range", "node/replica", "node/scope", "node/server", "node/warmup", "ctl/ctl.h"]),
 ]
 
 FOLDERS = {"common": {"common"}, "proxy": {"proxy", "common"}, "node": {"node", "common"}, "ctl": {"ctl", "common"}}

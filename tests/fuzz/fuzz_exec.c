@@ -1,4 +1,4 @@
-// needs: node/ex*.c node/wi*.c node/[jlr]*.c common/re*.c common/buf.c common/[cs]*an*.c -ljansson
+// needs: node/[ae][sx]*.c node/wi*.c node/[jlr]*.c common/re*.c common/buf.c common/[cs]*an*.c -ljansson
 /*
  * A transaction as a node gets it: whatever the bytes, no fault; what is taken is in order, and its
  * reply is whole. The first byte says how many of the others are watches.
@@ -7,12 +7,18 @@
 
 #include "../../common/buf.h"
 #include "../../common/resp_parse.h"
+#include "../../node/cache.h"
 #include "../../node/exec.h"
 #include "../../node/node_conf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 static const struct node_conf CONF = {.key_bytes_max = 32, .value_bytes_max = 64, .args_max = 32};
+
+/* All that MEMORY USAGE needs of a cache. */
+size_t cache_item_bytes(size_t key_len, size_t value_len, bool expires) {
+    return key_len + value_len + expires;
+}
 
 /* A fault shows behind its end. */
 static char *exactly(const uint8_t *bytes, size_t len) {

@@ -136,6 +136,32 @@ Test(transactions, one_of_which_every_command_is_wrong_is_answered_command_by_co
     caller_close(&c);
 }
 
+Test(transactions, memory_and_object_see_the_value_in_its_turn) {
+    const struct stack *s = stack_shared();
+    struct caller *c = expect_caller(s->proxy_port);
+    char last[ANSWER_BYTES];
+    EXPECT(c, "*", "DEL", "tx:a", "tx:b");
+    cr_assert(
+        ask(c, last,
+            "MULTI\nSET tx:a 1\nOBJECT ENCODING tx:a\nAPPEND tx:a x\nOBJECT ENCODING tx:a\n"
+            "OBJECT FREQ tx:b\nMEMORY USAGE tx:b\nOBJECT REFCOUNT tx:a\nCLIENT GETNAME\nEXEC"));
+    cr_assert_str_eq(last, "[+OK $int :2 $embstr nil nil :1 nil]");
+    caller_say_words(c, "MEMORY", "USAGE", "tx:a", NULL);
+    expect_flush(c);
+    struct resp_reply *alone = caller_hear(c);
+    snprintf(last, sizeof(last), "[:%lld]", (long long)alone->integer);
+    resp_reply_free(&alone);
+    EXPECT(c, "+OK", "MULTI");
+    EXPECT(c, "+QUEUED", "MEMORY", "USAGE", "tx:a");
+    EXPECT(c, last, "EXEC");
+    EXPECT(c, "+OK", "WATCH", "tx:a"); /* now reads come from the table */
+    EXPECT(c, "$embstr", "OBJECT", "ENCODING", "tx:a");
+    EXPECT(c, ":*", "OBJECT", "FREQ", "tx:a");
+    EXPECT(c, "nil", "OBJECT", "FREQ", "tx:b");
+    EXPECT(c, "-ERR unknown subcommand 'x'. Try OBJECT HELP.", "OBJECT", "x", "tx:a");
+    caller_close(&c);
+}
+
 Test(transactions, msetnx_does_all_or_nothing_over_several_nodes) {
     const struct stack *s = stack_shared();
     struct caller *c = expect_caller(s->proxy_port);

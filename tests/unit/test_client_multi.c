@@ -36,13 +36,23 @@ static const struct {
     {"MULTI\r\nDBSIZE\r\nEXEC\r\n",
      "+OK\r\n-ERR Command not allowed inside a transaction\r\n"
      "-EXECABORT Transaction discarded because of previous errors.\r\n"},
-    {"MULTI\r\nCLIENT ID\r\nDISCARD\r\nPING\r\n",
+    {"MULTI\r\nCLIENT REPLY OFF\r\nDISCARD\r\nPING\r\n",
      "+OK\r\n-ERR Command not allowed inside a transaction\r\n+OK\r\n+PONG\r\n"},
+    {"MULTI\r\nCLIENT KILL ID 1\r\nCLIENT TRACKING ON\r\nGET a\r\nEXEC\r\n",
+     "+OK\r\n-ERR Command not allowed inside a transaction\r\n"
+     "-ERR Command not allowed inside a transaction\r\n+QUEUED\r\n"
+     "-EXECABORT Transaction discarded because of previous errors.\r\n"},
+    {"MULTI\r\nOBJECT nosuch a\r\nGET a\r\nEXEC\r\n",
+     "+OK\r\n-ERR unknown subcommand 'nosuch'. Try OBJECT HELP.\r\n+QUEUED\r\n"
+     "-EXECABORT Transaction discarded because of previous errors.\r\n"},
+    {"MULTI\r\nMEMORY USAGE\r\nEXEC\r\n",
+     "+OK\r\n-ERR wrong number of arguments for 'memory|usage' command\r\n"
+     "-EXECABORT Transaction discarded because of previous errors.\r\n"},
     {"MULTI\r\nSCAN 0\r\nEXEC\r\n",
      "+OK\r\n-ERR Command not allowed inside a transaction\r\n"
      "-EXECABORT Transaction discarded because of previous errors.\r\n"},
     {"MULTI\r\nMODULE nosuch\r\nGET a\r\nEXEC\r\n",
-     "+OK\r\n-ERR Command not allowed inside a transaction\r\n+QUEUED\r\n"
+     "+OK\r\n-ERR unknown subcommand 'nosuch'. Try MODULE HELP.\r\n+QUEUED\r\n"
      "-EXECABORT Transaction discarded because of previous errors.\r\n"},
     {"MULTI\r\nROLE\r\nPING\r\nEXEC\r\n",
      "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n+PONG\r\n"},
@@ -87,6 +97,38 @@ Test(client_multi, what_the_proxy_answers_itself_is_answered_in_its_place) {
         "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
         "*6\r\n+PONG\r\n$2\r\nhi\r\n-ERR wrong number of arguments for 'ping' command\r\n+OK\r\n+OK"
         "\r\n-ERR DB index is out of range\r\n");
+    bench_stop(b, c);
+}
+
+#define QUEUED3 "+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+
+Test(client_multi, what_looks_at_the_proxy_sees_what_stands_before_it) {
+    struct bench *b = bench_start(1);
+    struct bench_client *c = bench_client_new(b);
+    ask(c,
+        "MULTI\r\nCLIENT SETNAME me\r\nCLIENT GETNAME\r\nMODULE LIST\r\nSLOWLOG LEN\r\n"
+        "CONFIG SET nosuch 1\r\nCLIENT NO-TOUCH x\r\nEXEC\r\nCLIENT GETNAME\r\n",
+        "+OK\r\n" QUEUED3 QUEUED3 "*6\r\n+OK\r\n$2\r\nme\r\n*0\r\n:0\r\n-ERR Unknown option or "
+        "number of arguments for CONFIG SET - 'nosuch'\r\n-ERR syntax error\r\n$2\r\nme\r\n");
+    ask(c, "MULTI\r\nCLIENT SETNAME other\r\nDISCARD\r\nCLIENT GETNAME\r\n",
+        "+OK\r\n+QUEUED\r\n+OK\r\n$2\r\nme\r\n");
+    bench_stop(b, c);
+}
+
+Test(client_multi, object_freq_is_what_the_proxy_says_of_a_key_that_exists) {
+    struct bench *b = bench_start(1);
+    struct bench_client *c = bench_client_new(b);
+    ask(c, "MULTI\r\nOBJECT FREQ a\r\nOBJECT freq b\r\nOBJECT HELP\r\n", "+OK\r\n" QUEUED3);
+    ask(c, "OBJECT ENCODING a\r\nDISCARD\r\nMULTI\r\nOBJECT FREQ a\r\nOBJECT freq b\r\n",
+        "+QUEUED\r\n+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+    bench_forget(c);
+    bench_say(c, "OBJECT ENCODING c\r\nEXEC\r\n");
+    BENCH_HEARD(b, 0, 1);
+    cr_assert_str_eq(node_fake_request(b->nodes[0], 0),
+                     "RF.EXEC  *2\r\n$6\r\nEXISTS\r\n$1\r\na\r\n*2\r\n$6\r\nEXISTS\r\n$1\r\nb\r\n"
+                     "*3\r\n$6\r\nOBJECT\r\n$8\r\nENCODING\r\n$1\r\nc\r\n");
+    node_fake_say(b->nodes[0], "*3\r\n:1\r\n:0\r\n$3\r\nint\r\n");
+    cr_assert(bench_hears(c, "+QUEUED\r\n*3\r\n:0\r\n$-1\r\n$3\r\nint\r\n"), "%s", bench_listen(c));
     bench_stop(b, c);
 }
 

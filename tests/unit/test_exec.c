@@ -6,6 +6,7 @@
 
 #include "../../common/buf.h"
 #include "../../common/resp_write.h"
+#include "../../node/cache.h"
 #include "../../node/exec.h"
 #include "../../node/node_conf.h"
 
@@ -186,10 +187,11 @@ Test(exec, watches_are_taken_as_they_are) {
 static const struct {
     const char *watches, *commands;
 } WRONG[] = {
-    {"", "PING"},       {"", "NOSUCH a"},    {"", "GET"},          {"", "DBSIZE"},
-    {"", "RF.DROP a"},  {"", "GET a\nEXEC"}, {"a 7", "GET a"},     {"a 7 1 1", "GET a"},
-    {"a x 1", "GET a"}, {"a -1 1", "GET a"}, {"~ 1 1", "GET a"},   {"", "OBJECT ENCODING a"},
-    {"", "MSET a 1 b"}, {"", "WATCH a"},     {"", "MSETNX a 1 b"}, {"", "INFO"},
+    {"", "PING"},         {"", "NOSUCH a"},    {"", "GET"},        {"", "DBSIZE"},
+    {"", "RF.DROP a"},    {"", "GET a\nEXEC"}, {"a 7", "GET a"},   {"a 7 1 1", "GET a"},
+    {"a x 1", "GET a"},   {"a -1 1", "GET a"}, {"~ 1 1", "GET a"}, {"", "OBJECT ENCODING"},
+    {"", "MEMORY STATS"}, {"", "CLIENT ID"},   {"", "MSET a 1 b"}, {"", "WATCH a"},
+    {"", "MSETNX a 1 b"}, {"", "INFO"},
 };
 
 Test(exec, what_no_proxy_sends_is_refused) {
@@ -221,6 +223,33 @@ Test(exec, reads_are_answered_from_the_rows) {
                  "*14\r\n$5\r\nvalue\r\n_\r\n*3\r\n_\r\n$5\r\nvalue\r\n$5\r\nvalue\r\n:2\r\n:5\r\n"
                  ":0\r\n+string\r\n+none\r\n:2\r\n:1600\r\n:-2\r\n$3\r\nalu\r\n$0\r\n\r\n"
                  "$5\r\nvalue\r\n");
+    exec_free(&exec);
+}
+
+/* MEMORY and OBJECT are answered from the value as it is in their turn. */
+Test(exec, aspects_are_those_of_the_value_in_its_turn) {
+    struct exec *exec =
+        fine("", "OBJECT ENCODING a\nSET a 12345678901234567890\nOBJECT ENCODING a\n"
+                 "OBJECT REFCOUNT a\nOBJECT encoding b\nMEMORY USAGE a\n"
+                 "MEMORY USAGE b samples 0\nMEMORY USAGE c SAMPLES 5");
+    const struct store_row rows[] = {live("7", -1), {0}, live("x", 5000)};
+    const struct store_result results[] = {now_is("12345678901234567890")};
+    char want[256];
+    cr_assert_eq(exec->plan.edits_count, 1);
+    snprintf(want, sizeof(want),
+             "*8\r\n$3\r\nint\r\n+OK\r\n$6\r\nembstr\r\n:1\r\n_\r\n:%zu\r\n_\r\n:%zu\r\n",
+             cache_item_bytes(1, 20, false), cache_item_bytes(1, 1, true));
+    expect_reply(exec, rows, results, (uint64_t[]){9}, want);
+    exec_free(&exec);
+}
+
+Test(exec, an_aspect_that_is_none_is_an_error_of_its_command_alone) {
+    struct exec *exec =
+        fine("", "OBJECT IDLETIME a\nMEMORY USAGE a SAMPLES x\nMEMORY USAGE a foo 1\nOBJECT no a");
+    expect_reply(exec, (struct store_row[]){live("7", -1)}, NULL, NULL,
+                 "*4\r\n-ERR idle time is not tracked here\r\n"
+                 "-ERR value is not an integer or out of range\r\n-ERR syntax error\r\n"
+                 "-ERR syntax error\r\n");
     exec_free(&exec);
 }
 
