@@ -1,4 +1,4 @@
-// needs: node/[ae][sx]*.c node/wi*.c node/[jlr]*.c common/re*.c common/buf.c common/[cs]*an*.c -ljansson
+// needs: node/[ae][sx]*.c node/wi*.c node/[jlr]*.c common/[br][eu]*.c common/[cs]*an*.c -ljansson
 /*
  * A transaction as a node gets it: whatever the bytes, no fault; what is taken is in order, and its
  * reply is whole. The first byte says how many of the others are watches.
