@@ -111,9 +111,18 @@ static enum through_status without_database(struct through *t, struct through_re
                : failure;
 }
 
+/* A row may be as old as its fill. While the feed is heard that does no harm, as a change would have
+ * marked it; else nobody joins one that is older than what is trusted may be (rule 9). Marked, so
+ * that it does not replace a fresher row. */
+static void age(const struct through *t, struct through_fill *fill, int64_t now_mono_ms) {
+    if (now_mono_ms - fill->sent_mono_ms > t->conf.fence_after_ms && !through_trusts(t, now_mono_ms))
+        fill->marked = true;
+}
+
 static struct through_fill *joinable(struct through *t, struct through_flight *flight,
                                      int64_t now_mono_ms) {
     for (struct through_fill *fill = flight->fills; fill != NULL; fill = fill->next) {
+        age(t, fill, now_mono_ms);
         through_replica_age(t, fill, now_mono_ms);
         if ((!fill->marked && fill->epoch == t->epoch) || PLANTED(join_marked_fill))
             return fill;

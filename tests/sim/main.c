@@ -2,6 +2,7 @@
  * simulate: seeded runs of a whole Ringfence (docs/simulation.md).
  *   simulate [--seeds N] [--from SEED] [--seconds N] [--failures N]    N runs, from that seed on
  *   simulate --seed SEED                                one run, with the end of its trace
+ * --regime NAME: all of that kind; else each seed has its own.
  * The last line is `N passed, N failed`; a seed that fails is named and shown again with its trace.
  */
 #include <malloc.h>
@@ -36,17 +37,17 @@ static double seconds(void) {
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static bool run_one(uint64_t seed, bool trace, struct sim_result *result) {
+static bool run_one(uint64_t seed, const char *regime, bool trace, struct sim_result *result) {
     running = seed;
-    sim_run(seed, trace, result);
+    sim_run(seed, regime, trace, result);
     return !result->failed;
 }
 
-static void show(uint64_t seed, const struct sim_result *first) {
+static void show(uint64_t seed, const char *regime, const struct sim_result *first) {
     struct sim_result again;
     printf("seed %llu: %s\n", (unsigned long long)seed, first->violation);
     fflush(stdout);
-    run_one(seed, true, &again);
+    run_one(seed, regime, true, &again);
     if (!again.failed || strcmp(again.violation, first->violation) != 0)
         printf("seed %llu: it does not replay: %s\n", (unsigned long long)seed,
                again.failed ? again.violation : "nothing found");
@@ -62,9 +63,22 @@ static uint64_t number(const char *text) {
     return n;
 }
 
+static const char *regime_of(const char *name) {
+    for (unsigned i = 0; sim_regime(i) != NULL; i++) {
+        if (strcmp(sim_regime(i), name) == 0)
+            return sim_regime(i);
+    }
+    fprintf(stderr, "simulate: there is no regime '%s', but:", name);
+    for (unsigned i = 0; sim_regime(i) != NULL; i++)
+        fprintf(stderr, " %s", sim_regime(i));
+    fprintf(stderr, "\n");
+    exit(2);
+}
+
 int main(int argc, char **argv) {
     uint64_t seeds = 2000, from = 1, failures_max = 3, passed = 0, failed = 0, events = 0;
     double seconds_max = 1e9, start = seconds();
+    const char *regime = NULL;
     bool one = false;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--seeds") == 0)
@@ -75,6 +89,8 @@ int main(int argc, char **argv) {
             failures_max = number(argv[i + 1]);
         else if (strcmp(argv[i], "--seconds") == 0)
             seconds_max = (double)number(argv[i + 1]);
+        else if (strcmp(argv[i], "--regime") == 0)
+            regime = regime_of(argv[i + 1]);
         else if (strcmp(argv[i], "--seed") == 0)
             from = number(argv[i + 1]), one = true;
         else
@@ -87,14 +103,14 @@ int main(int argc, char **argv) {
     signal(SIGSEGV, on_crash);
     for (uint64_t i = 0; i < (one ? 1 : seeds) && failed < failures_max; i++) {
         struct sim_result result;
-        if (run_one(from + i, one, &result)) {
+        if (run_one(from + i, regime, one, &result)) {
             passed++;
         } else {
             failed++;
             if (one)
                 printf("seed %llu: %s\n", (unsigned long long)from, result.violation);
             else
-                show(from + i, &result);
+                show(from + i, regime, &result);
         }
         events += result.events;
         if (seconds() - start > seconds_max)

@@ -148,8 +148,12 @@ struct sim_result {
     uint64_t events, ops;
 };
 
-/** sim_run(seed, trace, result): one run; with `trace` its last lines are printed to stderr. */
-void sim_run(uint64_t seed, bool trace, struct sim_result *result);
+/** sim_run(seed, regime, trace, result): one run; `regime`: of sim_regime(), or NULL: which one is
+ * up to the seed. With `trace` its last lines are printed to stderr. */
+void sim_run(uint64_t seed, const char *regime, bool trace, struct sim_result *result);
+
+/** sim_regime(i): what runs of a kind have in common, by name; NULL: there is no i-th one. */
+const char *sim_regime(unsigned i);
 
 /** sim_crashed(): it crashed: what the trace has, if there is one. */
 void sim_crashed(void);

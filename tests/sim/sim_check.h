@@ -22,6 +22,14 @@ void sim_check_reply(struct sim *sim, struct sim_op *op, struct span reply);
  * table's row, or was until lately and something on its way will repair it. */
 void sim_check_node(struct sim *sim, struct sim_node *node);
 
+/** sim_check_told(node, key, state): an answer of the table to this node was made at that state of
+ * the key: from now on it trusts nothing older, whoever asks. */
+void sim_check_told(struct sim_node *node, unsigned key, uint32_t state);
+
+/** sim_check_replica(node, key, value, asked_us): a fill that was asked for then was answered by a
+ * standby of the primary with this value (0: no row), and it counted. */
+void sim_check_replica(struct sim_node *node, unsigned key, uint32_t value, int64_t asked_us);
+
 /** sim_check_rest(sim): nothing waits any more; every write is in the table's history if it was
  * answered OK, and is not if it was answered with an error. */
 void sim_check_rest(struct sim *sim);

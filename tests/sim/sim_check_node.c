@@ -1,12 +1,12 @@
 /* What a node believes: the part of the checker that looks inside. */
 #include "../../node/cache.h"
 #include "../../node/through.h"
-#include "sim_check.h"
+#include "sim_check_private.h"
 #include "sim_db.h"
 #include "sim_feed.h"
 #include "sim_node.h"
 
-enum { ROUNDING_US = 2000 };
+enum { ROUNDING_US = 2000, TICKS_MS = 20 };
 
 static bool is_trusted(const struct sim_node *n, const struct cache_item *item, int64_t now_ms) {
     const struct through *t = n->server.through;
@@ -15,14 +15,13 @@ static bool is_trusted(const struct sim_node *n, const struct cache_item *item, 
            (item->deadline_ms == 0 || now_ms < item->deadline_ms);
 }
 
-/* When the key was last what the copy says; INT64_MAX: it is. */
-static int64_t until_us(struct sim *sim, unsigned key, uint32_t value) {
+/* The last state of the key that the copy may be of; -1: none. */
+static int64_t state_of(struct sim *sim, unsigned key, uint32_t value) {
     const struct sim_history *h = sim_db_history(sim, key);
-    for (uint32_t at = h->count; at-- > 0;) {
-        if (h->states[at].value == value)
-            return h->states[at].to_us;
-    }
-    return -1;
+    int64_t at = (int64_t)h->count - 1;
+    while (at >= 0 && h->states[at].value != value)
+        at--;
+    return at;
 }
 
 static void check_key(struct sim *sim, struct sim_node *n, unsigned key) {
@@ -32,7 +31,11 @@ static void check_key(struct sim *sim, struct sim_node *n, unsigned key) {
         !is_trusted(n, &item, sim_now_us(sim) / 1000))
         return;
     uint32_t value = item.absent ? 0 : sim_value_id(item.value);
-    int64_t until = until_us(sim, key, value);
+    int64_t at = state_of(sim, key, value);
+    int64_t until = at < 0 ? -1 : sim_db_history(sim, key)->states[at].to_us;
+    if (at < (int64_t)n->told[key] && sim_is_linear(sim, key))
+        sim_violation(sim, "OLDER THAN TOLD: %s: %.*s: v%u (0: absent) is trusted, state %lld; the table had told of %u",
+                      n->name, (int)text.len, text.ptr, value, (long long)at, n->told[key]);
     if (until == INT64_MAX)
         return;
     if (until < n->captive_until_us)
@@ -47,11 +50,44 @@ static void check_key(struct sim *sim, struct sim_node *n, unsigned key) {
                       n->name, (int)text.len, text.ptr, value, (unsigned long long)item.version);
 }
 
+void sim_check_told(struct sim_node *n, unsigned key, uint32_t state) {
+    if (state > n->told[key])
+        n->told[key] = state;
+    if (n->alive)
+        check_key(n->process.sim, n, key);
+}
+
+/* It is no older than what the primary had when it was asked how far it is. */
+void sim_check_replica(struct sim_node *n, unsigned key, uint32_t value, int64_t asked_us) {
+    struct sim *sim = n->process.sim;
+    int64_t at = state_of(sim, key, value);
+    int64_t since_us = asked_us - sim_profile(sim)->replica_age_ms * 1000 - ROUNDING_US;
+    if (at < 0 || sim_db_history(sim, key)->states[at].to_us < since_us)
+        sim_violation(sim, "REPLICA TOO OLD: %s: key %u: v%u (0: absent) is older than "
+                      "replica-age-max-ms allows", n->name, key, value);
+    if (value != 0)
+        sim_check_told(n, key, (uint32_t)at);
+}
+
+/* Reads that it has answered without trust: the newest heartbeat that it heard must not be older
+ * than is allowed. That is judged when a read comes, which may wait before it is answered so. */
+static void check_stale(struct sim *sim, struct sim_node *n) {
+    const struct sim_profile *p = sim_profile(sim);
+    uint64_t served = through_counters(n->server.through)->stale_served;
+    int64_t age_ms = sim_now_us(sim) / 1000 - sim_feed_heard_ms(n->feed);
+    if (served != n->stale_seen && (p->faults & SIM_FAULT_STALL) == 0 &&
+        age_ms > p->stale_max_ms + p->read_timeout_ms + TICKS_MS)
+        sim_violation(sim, "STALE FOR TOO LONG: %s: an old copy was served %lld ms after the newest "
+                      "heartbeat", n->name, (long long)age_ms);
+    n->stale_seen = served;
+}
+
 void sim_check_node(struct sim *sim, struct sim_node *n) {
     if (!n->alive || n->process.stopped_until_us > sim_now_us(sim))
         return;
     if (sim_feed_is_captive(n->feed))
         n->captive_until_us = sim_now_us(sim);
+    check_stale(sim, n);
     n->checked = (n->checked + 1) % sim_profile(sim)->keys;
     check_key(sim, n, n->checked);
 }

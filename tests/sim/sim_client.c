@@ -21,7 +21,7 @@ static const struct conn_conf CONN_CONF = {.in_max = 64 << 20, .out_max = 64 << 
 static const struct conn_handlers HANDLERS = {.on_read = on_read, .on_end = on_end};
 
 /* How often each kind of request comes, out of a thousand. */
-static const unsigned MIXES[SIM_MIXES + 1][SIM_OP_KINDS] = {
+static const unsigned MIXES[SIM_MIXES_ALL][SIM_OP_KINDS] = {
     {[SIM_OP_GET] = 390,
      [SIM_OP_MGET] = 60,
      [SIM_OP_EXISTS] = 20,
@@ -55,6 +55,17 @@ static const unsigned MIXES[SIM_MIXES + 1][SIM_OP_KINDS] = {
                      [SIM_OP_SET] = 40,
                      [SIM_OP_MSET] = 10,
                      [SIM_OP_DEL] = 15},
+    [SIM_MIX_READS] = {[SIM_OP_GET] = 900,
+                       [SIM_OP_SET] = 30,
+                       [SIM_OP_MSET] = 50,
+                       [SIM_OP_DEL] = 20},
+    [SIM_MIX_CROSSING] = {[SIM_OP_GET] = 560,
+                          [SIM_OP_MGET] = 30,
+                          [SIM_OP_SET] = 80,
+                          [SIM_OP_SET_NX] = 30,
+                          [SIM_OP_SET_XX] = 20,
+                          [SIM_OP_MSET] = 120,
+                          [SIM_OP_DEL] = 160},
 };
 
 const unsigned *sim_client_mix(unsigned i) {

@@ -75,8 +75,16 @@ struct sim_client {
     char name[12];
 };
 
-/** sim_client_mix(i): how often each kind of request comes, out of a thousand; i < SIM_MIXES. */
-enum { SIM_MIXES = 4, SIM_MIX_HOT = SIM_MIXES /* mostly reads: not among those drawn */ };
+/** sim_client_mix(i): how often each kind of request comes, out of a thousand; i <
+ * SIM_MIXES_ALL. */
+enum {
+    SIM_MIXES = 4,
+    /* Not among those drawn: */
+    SIM_MIX_HOT = SIM_MIXES, /* mostly reads */
+    SIM_MIX_READS,           /* reads, and a few writes of several keys */
+    SIM_MIX_CROSSING,        /* writes of several keys, and such as may do nothing */
+    SIM_MIXES_ALL
+};
 const unsigned *sim_client_mix(unsigned i);
 
 struct sim_client *sim_clients_new(struct sim *sim);

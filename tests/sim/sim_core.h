@@ -37,6 +37,10 @@ struct sim {
 /** sim_core_begin(sim, seed): an empty heap; memory of the run before is taken back. */
 void sim_core_begin(struct sim *sim, uint64_t seed);
 
+/** sim_profile_draw(sim, seed, regime): sim_profile.c: what the run is like. `regime`: NULL: the
+ * seed's own. */
+void sim_profile_draw(struct sim *sim, uint64_t seed, const char *regime);
+
 /** sim_core_step(sim): the next event happens; false when there is none, or the run was stopped. */
 bool sim_core_step(struct sim *sim);
 

@@ -11,6 +11,7 @@ enum { LOG_MAX = 4096, LOST_MAX = 3 };
 struct machine {
     bool alive;
     uint64_t sequence, lsn;
+    uint64_t highest; /* number that a commit has used */
     struct sim_row rows[SIM_KEYS_MAX];
 };
 
@@ -24,7 +25,7 @@ struct value {
 /* The table and the sequence before a commit, for who takes over without it. */
 struct before {
     uint8_t key;
-    uint64_t sequence, lsn;
+    uint64_t sequence, lsn, highest;
     struct sim_row row;
     bool first_of_commit;
 };
@@ -178,7 +179,13 @@ void sim_db_put(struct sim *sim, int server, unsigned key, struct sim_row row, b
     struct machine *s = &db->servers[server];
     if (db->log_count < LOG_MAX)
         db->log[db->log_count++] =
-            (struct before){(uint8_t)key, s->sequence, s->lsn, s->rows[key], !db->in_commit};
+            (struct before){.key = (uint8_t)key,
+                            .sequence = s->sequence,
+                            .lsn = s->lsn,
+                            .highest = s->highest,
+                            .row = s->rows[key],
+                            .first_of_commit = !db->in_commit};
+    s->highest = row.version > s->highest ? row.version : s->highest;
     s->lsn += !db->in_commit;
     db->in_commit = true;
     s->rows[key] = row;
@@ -263,6 +270,8 @@ void sim_db_do(struct sim *sim, int server, struct sim_statement *s, struct sim_
         if (s->versions[i] != 0)
             sim_lines_changed(sim, lines, s->keys[i], s->versions[i]);
     }
+    for (uint32_t i = 0; i < s->count; i++)
+        s->states[i] = sim_db_state_now(sim, s->keys[i]);
     const struct sim_row *now = sim_db_read(sim, server, s->keys[0]);
     s->live = now != NULL;
     s->now = now != NULL ? now->value : 0;
@@ -352,17 +361,24 @@ void sim_db_restart(struct sim *sim) {
     kill_server(sim, old);
 }
 
-/* The last commits are undone, and the numbers that they took are given out again. */
+/* The last commits are undone, and the numbers that they took are given out again: none that a
+ * commit before them has used, and perhaps the very first of theirs (a sequence's position is
+ * logged now and then). */
 static void lose_commits(struct sim *sim, struct machine *new) {
     struct sim_db *db = db_of(sim);
     uint64_t lost = sim_random(sim, LOST_MAX + 1);
+    bool any = false;
     while (lost != 0 && db->log_count != 0) {
         const struct before *b = &db->log[--db->log_count];
         new->rows[b->key] = b->row;
         new->sequence = b->sequence;
+        new->highest = b->highest;
         new->lsn = b->lsn;
         lost -= b->first_of_commit;
+        any = true;
     }
+    if (any && sim_chance(sim, 500))
+        new->sequence = new->highest;
     db->log_count = 0;
 }
 

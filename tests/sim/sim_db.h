@@ -47,6 +47,7 @@ struct sim_statement {
     uint32_t values[SIM_OP_KEYS_MAX];
     uint64_t early[SIM_OP_KEYS_MAX]; /* numbers that the INSERT arms took before they waited */
     uint64_t versions[SIM_OP_KEYS_MAX];
+    uint32_t states[SIM_OP_KEYS_MAX]; /* of its keys, after it */
     uint32_t changed;
     bool had_old, live; /* before it and after it, of the first key */
     uint32_t old, now;
@@ -66,6 +67,7 @@ struct sim_exec {
     bool holds[SIM_KEYS_MAX];
     struct sim_statement edits[SIM_OP_KEYS_MAX]; /* of one key each, or an MSETNX */
     bool refused;
+    uint32_t states[SIM_KEYS_MAX]; /* of its keys, after it */
     struct sim_row before[SIM_KEYS_MAX]; /* `exists`: it was live */
 };
 
@@ -155,6 +157,10 @@ void sim_lines_begin(struct sim_lines *lines);
 void sim_lines_changed(struct sim *sim, struct sim_lines *lines, unsigned key, uint64_t version);
 void sim_lines_gone(struct sim *sim, struct sim_lines *lines, unsigned key);
 void sim_lines_everything(struct sim_lines *lines);
+
+/** sim_lines_garble(sim, lines): the same, as nobody here can read it: of a later format, or cut off.
+ */
+void sim_lines_garble(struct sim *sim, struct sim_lines *lines);
 
 /** sim_lines_send(sim, server, lines): NOTIFY: all feeds on that server will hear it. */
 void sim_lines_send(struct sim *sim, int server, const struct sim_lines *lines);

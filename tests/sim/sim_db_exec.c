@@ -20,6 +20,8 @@ static bool is_as_watched(struct sim *sim, int server, const struct sim_exec *ex
 
 void sim_exec_do(struct sim *sim, int server, struct sim_exec *exec, struct sim_lines *lines) {
     exec->refused = !is_as_watched(sim, server, exec);
+    for (uint32_t i = 0; exec->refused && i < exec->keys_count; i++)
+        exec->states[i] = sim_db_state_now(sim, exec->keys[i]);
     if (exec->refused)
         return;
     for (uint32_t i = 0; i < exec->keys_count; i++) {
@@ -33,6 +35,7 @@ void sim_exec_do(struct sim *sim, int server, struct sim_exec *exec, struct sim_
             sim_db_put(sim, server, exec->keys[i], (struct sim_row){.exists = true}, true);
             sim_lines_changed(sim, lines, exec->keys[i], 0);
         }
+        exec->states[i] = sim_db_state_now(sim, exec->keys[i]);
     }
 }
 

@@ -22,7 +22,7 @@ struct sim_feed {
     int64_t arrives_us, slow_us, slow_until_us;
     uint32_t owed[SIM_KEYS_MAX], owed_everything;
     uint64_t counter;
-    int64_t sent_ms[WINDOW];
+    int64_t sent_ms[WINDOW], heard_ms;
     char nonce[24];
 };
 
@@ -81,6 +81,14 @@ void sim_lines_everything(struct sim_lines *lines) {
     memcpy(lines->text + lines->len, "e\n", 2);
     lines->len += 2;
     lines->everything = true;
+}
+
+void sim_lines_garble(struct sim *sim, struct sim_lines *lines) {
+    lines->everything = true;
+    if (sim_chance(sim, 500))
+        lines->text[0] = '2';
+    else
+        lines->len--;
 }
 
 void sim_lines_send(struct sim *sim, int server, const struct sim_lines *lines) {
@@ -239,8 +247,15 @@ static void on_everything(void *ctx) {
 static void on_heartbeat(void *ctx, struct span node, uint64_t counter, struct span nonce) {
     struct sim_feed *f = ctx;
     if (span_equal(node, span_str(f->process->name)) && span_equal(nonce, span_str(f->nonce)) &&
-        counter <= f->counter && counter + WINDOW > f->counter)
-        through_heard(f->node->server.through, f->sent_ms[counter % WINDOW]);
+        counter <= f->counter && counter + WINDOW > f->counter) {
+        int64_t sent_ms = f->sent_ms[counter % WINDOW];
+        f->heard_ms = sent_ms > f->heard_ms ? sent_ms : f->heard_ms;
+        through_heard(f->node->server.through, sent_ms);
+    }
+}
+
+int64_t sim_feed_heard_ms(const struct sim_feed *f) {
+    return f->heard_ms;
 }
 
 static void on_item(struct sim *sim, void *ctx, uint64_t arg) {

@@ -30,6 +30,10 @@ void sim_feed_slow(struct sim_feed *feed, int64_t us);
 /** sim_feed_cut(feed, cut): PostgreSQL cannot be reached from here. */
 void sim_feed_cut(struct sim_feed *feed, bool cut);
 
+/** sim_feed_heard_ms(feed): when the newest of its heartbeats that the node heard was sent; 0: it
+ * heard none. */
+int64_t sim_feed_heard_ms(const struct sim_feed *feed);
+
 /** sim_feed_is_captive(feed): all that this node is connected to is a server that was replaced: it
  * cannot know. */
 bool sim_feed_is_captive(const struct sim_feed *feed);

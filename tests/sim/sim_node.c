@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../../common/conn.h"
 #include "../../common/tick.h"
@@ -50,6 +51,8 @@ void sim_node_start(struct sim_node *n) {
     n->feed = sim_feed_new(sim, n);
     n->alive = true;
     n->next_told_ms = 0;
+    n->stale_seen = 0;
+    memset(n->told, 0, sizeof(n->told));
     n->life++;
     sim_net_listen(sim, s->port, &n->process, on_accept, n);
     sim_net_unplug(sim, s->port, false);

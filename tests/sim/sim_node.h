@@ -28,6 +28,9 @@ struct sim_node {
     uint64_t stale_before;    /* served by earlier lives */
     int64_t captive_until_us; /* when all its connections last led to a replaced server */
     unsigned checked;         /* the key that the checker looked at last */
+    /* What the table has told this life of each key: the index of its newest state. */
+    uint32_t told[SIM_KEYS_MAX];
+    uint64_t stale_seen; /* reads without trust that the checker has judged */
 };
 
 struct sim_node *sim_nodes_new(struct sim *sim);

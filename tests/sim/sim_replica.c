@@ -116,6 +116,10 @@ bool sim_replica_answers(struct sim *sim, unsigned which) {
     return sim_now_us(sim) >= replica_of(sim, which)->hangs_until_us;
 }
 
+bool sim_replica_follows(struct sim *sim, unsigned which, int server) {
+    return replica_of(sim, which)->server == server;
+}
+
 static void say(struct replica_place *out, int server, uint64_t lsn) {
     *out = (struct replica_place){.lsn = lsn, .horizon = (uint32_t)lsn + 1};
     snprintf(out->lineage, sizeof(out->lineage), "%d", server);

@@ -29,6 +29,9 @@ bool sim_replica_answers(struct sim *sim, unsigned which);
 void sim_replica_place(struct sim *sim, unsigned which, struct replica_place *out);
 void sim_primary_place(struct sim *sim, int server, struct replica_place *out);
 
+/** sim_replica_follows(sim, which, server): it replays that server's log. */
+bool sim_replica_follows(struct sim *sim, unsigned which, int server);
+
 /** sim_replica_read(sim, which, key, transaction): the row as it is there; which commit wrote it.
  */
 const struct sim_row *sim_replica_read(struct sim *sim, unsigned which, unsigned key,

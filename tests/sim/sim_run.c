@@ -52,106 +52,6 @@ uint32_t sim_value_id(struct span text) {
     return id;
 }
 
-/* ---- the profile ---- */
-
-static int64_t pick(struct sim *sim, const int64_t *choices, unsigned count) {
-    return choices[sim_random(sim, count)];
-}
-#define PICK(sim, ...)                                                                             \
-    pick(sim, (const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
-
-/* Under these the keys that nobody edits stay linearizable: each has one owner all the time. */
-enum {
-    LINEAR_FAULTS = SIM_FAULT_LANE | SIM_FAULT_FEED | SIM_FAULT_FEED_SLOW | SIM_FAULT_DB_RESTART |
-                    SIM_FAULT_PARTITION | SIM_FAULT_STATEMENTS | SIM_FAULT_STALL |
-                    SIM_FAULT_CLIENT | SIM_FAULT_NOTIFY | SIM_FAULT_PROXY | SIM_FAULT_EVICT,
-    ALL_FAULTS = (SIM_FAULT_EVICT << 1) - 1,
-};
-
-static unsigned draw_faults(struct sim *sim, bool linear) {
-    unsigned possible = linear ? LINEAR_FAULTS : ALL_FAULTS, faults = 0;
-    if (sim_chance(sim, 150))
-        return 0;
-    for (unsigned bit = 1; bit <= SIM_FAULT_EVICT; bit <<= 1) {
-        if ((possible & bit) != 0 && sim_chance(sim, bit == SIM_FAULT_EVICT ? 700 : 350))
-            faults |= bit;
-    }
-    return faults;
-}
-
-static void draw_profile(struct sim *sim) {
-    struct sim_profile *p = &sim->profile;
-    p->linear = sim_chance(sim, 500);
-    p->nodes = (unsigned)PICK(sim, 1, 2, 2, 3, 3, 4);
-    p->clients = (unsigned)sim_between(sim, 2, SIM_CLIENTS_MAX);
-    p->keys = (unsigned)PICK(sim, 1, 2, 3, 4, 6, 12);
-    p->pure_keys = (unsigned)PICK(sim, 0, (int64_t)p->keys / 2, p->keys);
-    if (p->linear && p->pure_keys == 0)
-        p->pure_keys = p->keys;
-    p->faults = draw_faults(sim, p->linear);
-    p->load_us = PICK(sim, 200000, 400000, 700000);
-    /* Two write time-outs and more: a link that died in silence is found by the write behind the
-     * first, unless a probe came before. */
-    p->settle_us = 1500000;
-    p->net_us_max = PICK(sim, 100, 1000, 4000, 8000);
-    p->statement_us_max = PICK(sim, 300, 1500, 5000, 12000);
-    p->feed_us_max = PICK(sim, 100, 1000, 5000, 20000);
-    p->think_us_max = PICK(sim, 2000, 6000, 15000);
-    p->slow_permille = (unsigned)PICK(sim, 10, 60, 250);
-    p->evict_every_us = PICK(sim, 1000, 5000, 20000);
-    p->mix = sim_client_mix((unsigned)sim_random(sim, SIM_MIXES));
-    p->fault_every_us = PICK(sim, 10000, 30000, 100000);
-    p->edit_every_us = PICK(sim, 2000, 8000, 30000);
-    p->fence_ms = PICK(sim, 100, 200);
-    p->beat_ms = 25;
-    p->stale_max_ms = PICK(sim, 0, 200, 1000);
-    p->read_timeout_ms = PICK(sim, 30, 60);
-    p->write_timeout_ms = PICK(sim, 60, 250);
-    p->pipeline = (unsigned)PICK(sim, 1, 1, 2, 4);
-    p->read_lanes = (unsigned)PICK(sim, 1, 2, 2);
-    p->write_lanes = (unsigned)PICK(sim, 1, 1, 2);
-    p->cache_bytes = 4 << 20;
-    if (sim_chance(sim, 60)) { /* a cache that cannot hold all keys */
-        p->value_bytes = 20000;
-        p->cache_bytes = 400 << 10;
-        p->load_us = 200000;
-        p->think_us_max = 15000;
-    }
-}
-
-/* A few keys that are mostly read, so that copies are given. */
-static void make_hot(struct sim_profile *p, bool calm) {
-    p->hot = true;
-    p->keys = p->keys < 3 ? p->keys : 3;
-    p->pure_keys = p->pure_keys < p->keys ? p->pure_keys : p->keys;
-    p->mix = sim_client_mix(SIM_MIX_HOT);
-    p->think_us_max = 1500;
-    p->edit_every_us = 30000;
-    if (calm)
-        p->faults = 0;
-}
-
-/* Nodes may fill from a replica, and have cause to: keys that are asked for again soon after they
- * were evicted. */
-static void make_replica(struct sim *sim, struct sim_profile *p) {
-    p->replica = true;
-    p->replica_age_ms = PICK(sim, 40, p->fence_ms);
-    p->faults |= p->hot ? 0 : SIM_FAULT_EVICT;
-    p->evict_every_us = PICK(sim, 500, 2000, 5000);
-}
-
-static void trace_profile(struct sim *sim) {
-    const struct sim_profile *p = &sim->profile;
-    sim_trace(
-        sim,
-        "%s%s%s, nodes %u, clients %u x %u, keys %u, pure %u, faults %x, net %lld us, statement "
-        "%lld us, feed %lld us, fence %lld ms, stale %lld ms",
-        p->linear ? "linear" : "any faults", p->hot ? ", hot" : "", p->replica ? ", replica" : "",
-        p->nodes, p->clients, p->pipeline, p->keys, p->pure_keys, p->faults,
-        (long long)p->net_us_max, (long long)p->statement_us_max, (long long)p->feed_us_max,
-        (long long)p->fence_ms, (long long)p->stale_max_ms);
-}
-
 /* ---- phases ---- */
 
 static void on_load(struct sim *sim, void *ctx, uint64_t arg) {
@@ -194,18 +94,13 @@ void sim_crashed(void) {
     sim_core_print_trace(&run);
 }
 
-void sim_run(uint64_t seed, bool trace, struct sim_result *result) {
+void sim_run(uint64_t seed, const char *regime, bool trace, struct sim_result *result) {
     *result = (struct sim_result){0};
     sim_core_begin(&run, seed);
     run.result = result;
     run.traced = trace;
     sim_fakes_begin(&run);
-    draw_profile(&run);
-    if (seed % 4 == 0) /* not drawn: the other seeds stay what they were */
-        make_hot(&run.profile, seed % 8 == 0);
-    if (seed % 4 == 2 || seed % 32 == 8 || seed % 32 == 12) /* likewise */
-        make_replica(&run, &run.profile);
-    trace_profile(&run);
+    sim_profile_draw(&run, seed, regime);
     name_keys(&run);
     run.parts.net = sim_net_new(&run);
     run.parts.db = sim_db_new(&run);

@@ -1,8 +1,11 @@
 #include "sim_store.h"
 
+#include "sim_check.h"
 #include "sim_feed.h"
 #include "sim_node.h"
 #include "sim_store_private.h"
+
+enum { TICK_US = 10000 };
 
 static void on_pump(struct sim *sim, void *ctx, uint64_t arg);
 static void on_connect(struct sim *sim, void *ctx, uint64_t arg);
@@ -200,6 +203,17 @@ static void retry(struct lane *lane, int64_t low_us, int64_t high_us) {
     sim_in(s->sim, s->process, sim_between(s->sim, low_us, high_us), on_connect, lane, lane->life);
 }
 
+static bool is_elsewhere(const struct lane *lane) {
+    return lane->up && lane->store->trusted != SIM_NO_SERVER &&
+           lane->store->trusted != lane->server;
+}
+
+static void on_moved(struct sim *sim, void *ctx, uint64_t arg) {
+    struct lane *lane = ctx;
+    if (!lane->store->ended && lane->life == arg && is_elsewhere(lane))
+        sim_feed_close(lane->store->node->feed);
+}
+
 /* Before the replacement is of use, the old backend is terminated (F15). */
 static void on_connect(struct sim *sim, void *ctx, uint64_t arg) {
     struct lane *lane = ctx;
@@ -217,16 +231,24 @@ static void on_connect(struct sim *sim, void *ctx, uint64_t arg) {
     lane->server = server;
     lane->up = true;
     store_pump_soon(s);
-    if (s->trusted != SIM_NO_SERVER && s->trusted != server) { /* one of the two is wrong (F6) */
-        sim_feed_close(s->node->feed);
-        store_lose(lane);
-    }
+    if (is_elsewhere(lane)) /* one of the two is wrong (F6): the next tick of the feed sees to it */
+        sim_in(sim, s->process, sim_between(sim, 0, TICK_US), on_moved, lane, lane->life);
+}
+
+/* Its outcome is not known: whatever it was, nothing older than now is trusted from here on. */
+static void doubt(struct store *s, struct batch *batch, uint32_t i) {
+    static const struct store_ack UNCERTAIN = {.status = STORE_UNCERTAIN};
+    const struct sim_statement *st = batch->statements[i];
+    store_finish(s, batch->writes[i], &UNCERTAIN);
+    for (uint32_t k = 0; k < st->count; k++)
+        sim_check_told(s->node, st->keys[k], sim_db_state_now(s->sim, st->keys[k]));
+    for (uint32_t k = 0; st->exec != NULL && k < st->exec->keys_count; k++)
+        sim_check_told(s->node, st->exec->keys[k], sim_db_state_now(s->sim, st->exec->keys[k]));
 }
 
 /* Reads are lost; a write that was sent may be done all the same, until its backend is terminated.
  */
 static void lose_batch(struct lane *lane, struct batch *batch) {
-    static const struct store_ack UNCERTAIN = {.status = STORE_UNCERTAIN};
     struct store *s = lane->store;
     batch->lost = true;
     if (!batch->done) {
@@ -240,7 +262,7 @@ static void lose_batch(struct lane *lane, struct batch *batch) {
         if (batch->gets[i] != NULL)
             batch->gets[i]->done(batch->gets[i], STORE_FAILED, NULL, NULL);
         else
-            store_finish(s, batch->writes[i], &UNCERTAIN);
+            doubt(s, batch, i);
     }
 }
 

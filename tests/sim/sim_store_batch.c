@@ -1,4 +1,5 @@
 /* Statements under way: when they are done, and what is heard of it. */
+#include "sim_check.h"
 #include "sim_node.h"
 #include "sim_store_private.h"
 
@@ -91,6 +92,7 @@ static void on_read(struct sim *sim, void *ctx, uint64_t arg) {
             sim_db_read(sim, batch->server, sim_key_index(batch->gets[i]->key));
         struct result *result = &batch->results[i];
         result->stray = !sim_db_is_primary(sim, batch->server);
+        result->state = sim_db_state_now(sim, sim_key_index(batch->gets[i]->key));
         result->ttl_ms = -1;
         if (row == NULL)
             continue;
@@ -125,7 +127,9 @@ static void on_read_answer(struct sim *sim, void *ctx, uint64_t arg) {
         sim_trace(sim, "%s: row of %.*s: v%u, version %llu%s", s->process->name, (int)get->key.len,
                   get->key.ptr, result->value, (unsigned long long)result->version,
                   trusted ? "" : ", not cacheable");
+        unsigned key = sim_key_index(get->key);
         get->done(get, STORE_OK, &row, NULL);
+        sim_check_told(s->node, key, result->state);
     }
 }
 
@@ -275,5 +279,7 @@ static void on_write_answer(struct sim *sim, void *ctx, uint64_t arg) {
         if (!is_shared(batch->writes[i]) && st->count == 1)
             ack.result = &result;
         store_finish(s, batch->writes[i], &ack);
+        for (uint32_t k = 0; k < st->count; k++)
+            sim_check_told(s->node, st->keys[k], st->states[k]);
     }
 }

@@ -1,5 +1,6 @@
 /* Transactions, and questions past the cache: a whole row (WATCH), rows of one moment (an EXEC that
  * only reads). */
+#include "sim_check.h"
 #include "sim_store_private.h"
 
 /* ---- questions ---- */
@@ -103,4 +104,6 @@ void store_finish_exec(struct store *s, struct store_write *write,
         .refused = exec->refused, .rows = rows, .results = results, .versions = versions};
     const struct store_ack ack = {.status = STORE_OK, .versions = NOTHING, .exec = &done};
     store_finish(s, write, &ack);
+    for (uint32_t i = 0; i < exec->keys_count; i++)
+        sim_check_told(s->node, exec->keys[i], exec->states[i]);
 }

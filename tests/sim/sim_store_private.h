@@ -28,6 +28,7 @@ struct result {
     bool present, stray;
     uint32_t value;
     uint64_t version;
+    uint32_t state; /* of the key, when it was read */
     int64_t ttl_ms;
 };
 
@@ -71,7 +72,7 @@ struct store {
     uint64_t replica_life;  /* rises with each loss */
     bool probing;
     struct fetch *fetch; /* under way, or NULL */
-    struct store_get *first_replica_get, *last_replica_get;
+    struct replica_wait *first_wait, *last_wait;
 };
 
 /** store_pump_soon(store): something may be sent. */

@@ -1,5 +1,7 @@
 /* A node's connection to the replica, and what is asked of both servers for replica.h's rule. */
 #include "../../common/plant.h"
+#include "../../node/through.h"
+#include "sim_check.h"
 #include "sim_node.h"
 #include "sim_replica.h"
 #include "sim_store_private.h"
@@ -16,14 +18,23 @@ struct asked {
     struct replica_place place;
 };
 
+/* A fill that waits for the batch before it. */
+struct replica_wait {
+    struct replica_wait *next;
+    struct store_get *get;
+    int64_t asked_us;
+};
+
 struct fetch {
     struct store *store;
     uint64_t life;
     unsigned which;
+    bool of_primary; /* it replays the log of what is the primary, when it is read */
     uint32_t count;
     struct replica_place place;
     struct {
         struct store_get *get;
+        int64_t asked_us;
         struct sim_row row;
         uint32_t transaction;
     } keys[BATCH_MAX];
@@ -123,17 +134,24 @@ static void on_tick(struct sim *sim, void *ctx, uint64_t arg) {
 
 /* ---- rows ---- */
 
+static struct replica_wait take_wait(struct store *s) {
+    struct replica_wait wait = *s->first_wait;
+    s->first_wait = wait.next;
+    if (s->first_wait == NULL)
+        s->last_wait = NULL;
+    return wait;
+}
+
 static void send(struct store *s) {
     struct fetch *f = sim_alloc(s->sim, sizeof(*f));
     f->store = s;
     f->life = s->replica_life;
     f->which = (unsigned)any_replica(s);
-    for (; s->first_replica_get != NULL && f->count < BATCH_MAX; f->count++) {
-        f->keys[f->count].get = s->first_replica_get;
-        s->first_replica_get = s->first_replica_get->next;
+    for (; s->first_wait != NULL && f->count < BATCH_MAX; f->count++) {
+        struct replica_wait wait = take_wait(s);
+        f->keys[f->count].get = wait.get;
+        f->keys[f->count].asked_us = wait.asked_us;
     }
-    if (s->first_replica_get == NULL)
-        s->last_replica_get = NULL;
     s->fetch = f;
     sim_in(s->sim, NULL, delay_us(s->sim), on_place, f, 0);
     sim_in(s->sim, s->process, sim_profile(s->sim)->read_timeout_ms * 1000 / 3, on_patience, s,
@@ -144,15 +162,17 @@ enum store_status store_replica_get(struct store *s, struct store_get *get) {
     if (s->policy == NULL || s->ended)
         return STORE_DOWN;
     get->sent = true; /* it is never taken back */
-    get->next = NULL;
-    *(s->last_replica_get != NULL ? &s->last_replica_get->next : &s->first_replica_get) = get;
-    s->last_replica_get = get;
+    struct replica_wait *wait = sim_alloc(s->sim, sizeof(*wait));
+    *wait = (struct replica_wait){.get = get, .asked_us = sim_now_us(s->sim)};
+    *(s->last_wait != NULL ? &s->last_wait->next : &s->first_wait) = wait;
+    s->last_wait = wait;
     if (s->fetch == NULL)
         send(s);
     return STORE_OK;
 }
 
 static void read_rows(struct sim *sim, struct fetch *f) {
+    f->of_primary = sim_replica_follows(sim, f->which, sim_db_primary(sim));
     for (uint32_t i = 0; i < f->count; i++)
         f->keys[i].row = *sim_replica_read(sim, f->which, sim_key_index(f->keys[i].get->key),
                                            &f->keys[i].transaction);
@@ -169,6 +189,18 @@ static void on_place(struct sim *sim, void *ctx, uint64_t arg) {
         sim_replica_place(sim, f->which, &f->place);
     int64_t us_max = sim_profile(sim)->statement_us_max * (sim_chance(sim, 300) ? 10 : 1);
     sim_in(sim, NULL, sim_between(sim, 10, us_max), on_rows, f, 0);
+}
+
+/* Through says what it thinks of a row by asking the primary, or not. */
+static void give(struct store *s, struct store_get *get, const struct store_row *row,
+                 bool of_primary, int64_t asked_us) {
+    const struct through_counters *counters = through_counters(s->node->server.through);
+    uint64_t refused = counters->replica_refused;
+    unsigned key = sim_key_index(get->key);
+    uint32_t value = row->present ? sim_value_id(row->payload) : 0;
+    get->done(get, STORE_OK, row, NULL);
+    if (of_primary && counters->replica_refused == refused)
+        sim_check_replica(s->node, key, value, asked_us);
 }
 
 static void on_rows_answer(struct sim *sim, void *ctx, uint64_t arg) {
@@ -195,9 +227,9 @@ static void on_rows_answer(struct sim *sim, void *ctx, uint64_t arg) {
                   s->process->name, (int)get->key.len, get->key.ptr, active ? row->value : 0,
                   (unsigned long long)row->version, f->place.lineage,
                   (unsigned long long)f->place.lsn);
-        get->done(get, STORE_OK, &out, NULL);
+        give(s, get, &out, f->of_primary, f->keys[i].asked_us);
     }
-    if (s->first_replica_get != NULL && s->fetch == NULL && !s->ended)
+    if (s->first_wait != NULL && s->fetch == NULL && !s->ended)
         send(s);
 }
 
@@ -219,11 +251,8 @@ void store_replica_lose(struct store *s) {
     s->fetch = NULL;
     for (uint32_t i = 0; f != NULL && i < f->count; i++)
         f->keys[i].get->done(f->keys[i].get, STORE_FAILED, NULL, NULL);
-    while (s->fetch == NULL && s->first_replica_get != NULL) {
-        struct store_get *get = s->first_replica_get;
-        s->first_replica_get = get->next;
-        if (s->first_replica_get == NULL)
-            s->last_replica_get = NULL;
+    while (s->fetch == NULL && s->first_wait != NULL) {
+        struct store_get *get = take_wait(s).get;
         get->done(get, STORE_DOWN, NULL, NULL);
     }
 }

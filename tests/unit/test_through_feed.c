@@ -178,6 +178,37 @@ Test(through, rule_9_a_late_heartbeat_suspends_trust_and_a_new_one_gives_it_back
     rig_free(&rig);
 }
 
+/* What it brings may be as old as it is, and nothing that was heard says more. */
+Test(through, rule_9_while_the_feed_is_late_nobody_joins_a_fill_that_is_older_than_the_fence) {
+    struct rig *rig = rig_new();
+    struct rig_read *first = rig_get(rig, "k");
+    rig->now_mono_ms += RIG_FENCE_MS;
+    rig_get(rig, "k");
+    cr_assert_eq(store_fake_gets(rig->store), 1u, "as old as it may be");
+    rig->now_mono_ms++;
+    struct rig_read *late = rig_get(rig, "k");
+    cr_assert_eq(store_fake_gets(rig->store), 2u);
+    store_fake_row(rig->store, 1, 9, "new");
+    cr_expect(rig_has(late, "new"));
+    store_fake_row(rig->store, 0, 8, "old");
+    cr_expect(rig_has(first, "old"));
+    rig_beat(rig);
+    cr_expect(rig_hits(rig, "k", "new"), "it would go back in time");
+    rig_free(&rig);
+}
+
+Test(through, rule_9_while_the_feed_is_heard_a_fill_of_any_age_is_joined) {
+    struct rig *rig = rig_new();
+    rig_get(rig, "k");
+    rig->now_mono_ms += 10 * RIG_FENCE_MS;
+    rig_beat(rig);
+    struct rig_read *late = rig_get(rig, "k");
+    cr_assert_eq(store_fake_gets(rig->store), 1u, "a change would have been heard, and marked it");
+    store_fake_row(rig->store, 0, 7, "v");
+    cr_expect(rig_has(late, "v"));
+    rig_free(&rig);
+}
+
 Test(through, rule_9_a_lost_feed_ends_trust_for_good) {
     struct rig *rig = rig_new();
     rig_fill(rig, "k", 7, "v");
