@@ -111,11 +111,12 @@ static enum through_status without_database(struct through *t, struct through_re
                : failure;
 }
 
-/* A row may be as old as its fill. While the feed is heard that does no harm, as a change would have
- * marked it; else nobody joins one that is older than what is trusted may be (rule 9). Marked, so
- * that it does not replace a fresher row. */
+/* A row may be as old as its fill. While the feed is heard that does no harm, as a change would
+ * have marked it; else nobody joins one that is older than what is trusted may be (rule 9). Marked,
+ * so that it does not replace a fresher row. */
 static void age(const struct through *t, struct through_fill *fill, int64_t now_mono_ms) {
-    if (now_mono_ms - fill->sent_mono_ms > t->conf.fence_after_ms && !through_trusts(t, now_mono_ms))
+    if (now_mono_ms - fill->sent_mono_ms > t->conf.fence_after_ms &&
+        !through_trusts(t, now_mono_ms))
         fill->marked = true;
 }
 

@@ -55,10 +55,8 @@ static const unsigned MIXES[SIM_MIXES_ALL][SIM_OP_KINDS] = {
                      [SIM_OP_SET] = 40,
                      [SIM_OP_MSET] = 10,
                      [SIM_OP_DEL] = 15},
-    [SIM_MIX_READS] = {[SIM_OP_GET] = 900,
-                       [SIM_OP_SET] = 30,
-                       [SIM_OP_MSET] = 50,
-                       [SIM_OP_DEL] = 20},
+    [SIM_MIX_READS] =
+        {[SIM_OP_GET] = 900, [SIM_OP_SET] = 30, [SIM_OP_MSET] = 50, [SIM_OP_DEL] = 20},
     [SIM_MIX_CROSSING] = {[SIM_OP_GET] = 560,
                           [SIM_OP_MGET] = 30,
                           [SIM_OP_SET] = 80,

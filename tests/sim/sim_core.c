@@ -24,11 +24,26 @@ static void *must(void *memory) {
     return memory;
 }
 
+/* ---- chance: splitmix64 (Steele, Lea, Flood 2014) ---- */
+
+static const uint64_t STEP = 0x9E3779B97F4A7C15u;
+
+static uint64_t mix(uint64_t z) {
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+static uint64_t next(struct sim *sim) {
+    return mix(sim->random += STEP);
+}
+
 void sim_core_begin(struct sim *sim, uint64_t seed) {
     block = 0;
     block_used = 0;
     heap_count = 0;
-    *sim = (struct sim){.random = seed * 0x9E3779B97F4A7C15u + 0x1234567};
+    /* Mixed: else the next seed's draws would be this one's from the second on. */
+    *sim = (struct sim){.random = mix(seed * STEP + 0x1234567)};
     sim->now_us = 1000 * 1000 * 1000; /* like a machine that is up for a while */
 }
 
@@ -56,15 +71,6 @@ void *sim_alloc(struct sim *sim, size_t size) {
     block_used += size;
     memset(memory, 0, size);
     return memory;
-}
-
-/* ---- chance: splitmix64 (Steele, Lea, Flood 2014) ---- */
-
-static uint64_t next(struct sim *sim) {
-    uint64_t z = sim->random += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
 }
 
 uint64_t sim_random(struct sim *sim, uint64_t n) {

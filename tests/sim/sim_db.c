@@ -40,6 +40,7 @@ struct sim_db {
     unsigned log_count;
     bool in_commit;
     uint64_t moment;
+    uint32_t erased; /* keys whose row was, a bit mask */
     int64_t strays_until_us;
 };
 
@@ -99,6 +100,10 @@ const struct sim_history *sim_db_history(const struct sim *sim, unsigned key) {
 
 uint32_t sim_db_state_now(const struct sim *sim, unsigned key) {
     return db_of(sim)->history[key].count - 1;
+}
+
+bool sim_db_is_kept(const struct sim *sim, unsigned key) {
+    return (db_of(sim)->erased >> key & 1) == 0;
 }
 
 static void add_state(struct sim *sim, unsigned key, struct sim_state state) {
@@ -178,17 +183,17 @@ void sim_db_put(struct sim *sim, int server, unsigned key, struct sim_row row, b
     struct sim_db *db = db_of(sim);
     struct machine *s = &db->servers[server];
     if (db->log_count < LOG_MAX)
-        db->log[db->log_count++] =
-            (struct before){.key = (uint8_t)key,
-                            .sequence = s->sequence,
-                            .lsn = s->lsn,
-                            .highest = s->highest,
-                            .row = s->rows[key],
-                            .first_of_commit = !db->in_commit};
+        db->log[db->log_count++] = (struct before){.key = (uint8_t)key,
+                                                   .sequence = s->sequence,
+                                                   .lsn = s->lsn,
+                                                   .highest = s->highest,
+                                                   .row = s->rows[key],
+                                                   .first_of_commit = !db->in_commit};
     s->highest = row.version > s->highest ? row.version : s->highest;
     s->lsn += !db->in_commit;
     db->in_commit = true;
     s->rows[key] = row;
+    db->erased |= row.exists ? 0 : 1u << key;
     sim_replica_log(sim, server, s->lsn, key, &row);
     struct sim_state state = state_of(sim, &row);
     state.by_node = by_node;

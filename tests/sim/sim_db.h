@@ -67,7 +67,7 @@ struct sim_exec {
     bool holds[SIM_KEYS_MAX];
     struct sim_statement edits[SIM_OP_KEYS_MAX]; /* of one key each, or an MSETNX */
     bool refused;
-    uint32_t states[SIM_KEYS_MAX]; /* of its keys, after it */
+    uint32_t states[SIM_KEYS_MAX];       /* of its keys, after it */
     struct sim_row before[SIM_KEYS_MAX]; /* `exists`: it was live */
 };
 
@@ -106,6 +106,9 @@ uint64_t sim_db_moment_of(const struct sim *sim, uint32_t value);
 const struct sim_history *sim_db_history(const struct sim *sim, unsigned key);
 uint32_t sim_db_state_now(const struct sim *sim, unsigned key);
 int64_t sim_db_state_of(const struct sim *sim, uint32_t value);
+
+/** sim_db_is_kept(sim, key): its row was never erased: its versions rise with each change. */
+bool sim_db_is_kept(const struct sim *sim, unsigned key);
 
 /** sim_db_edit(sim): somebody changes rows by SQL, somehow. */
 void sim_db_edit(struct sim *sim);
@@ -158,7 +161,8 @@ void sim_lines_changed(struct sim *sim, struct sim_lines *lines, unsigned key, u
 void sim_lines_gone(struct sim *sim, struct sim_lines *lines, unsigned key);
 void sim_lines_everything(struct sim_lines *lines);
 
-/** sim_lines_garble(sim, lines): the same, as nobody here can read it: of a later format, or cut off.
+/** sim_lines_garble(sim, lines): the same, as nobody here can read it: of a later format, or cut
+ * off.
  */
 void sim_lines_garble(struct sim *sim, struct sim_lines *lines);
 

@@ -178,7 +178,8 @@ void sim_db_edit(struct sim *sim) {
         sim_db_number(sim, server);
         break;
     }
-    if (lines.len > 2 && (sim_profile(sim)->faults & SIM_FAULT_NOTIFY) != 0 && sim_chance(sim, 60)) {
+    if (lines.len > 2 && (sim_profile(sim)->faults & SIM_FAULT_NOTIFY) != 0 &&
+        sim_chance(sim, 60)) {
         sim_trace(sim, "SQL: its notification cannot be read");
         sim_lines_garble(sim, &lines);
     }

@@ -130,6 +130,15 @@ static void edit_ring(struct sim *sim) {
     sim_proxies_edit_ring(sim, ring);
 }
 
+/* What the primary has to tell comes late; to its standbys, too, perhaps. */
+static void slow_down(struct sim *sim, struct sim_node *n) {
+    int64_t us = sim_between(sim, 1000, sim_chance(sim, 500) ? 150000 : 400000);
+    if (n->alive)
+        sim_feed_slow(n->feed, us);
+    if (sim_profile(sim)->replica && sim_chance(sim, 500))
+        sim_replicas_pause(sim, us);
+}
+
 static void break_link(struct sim *sim, struct sim_node *n) {
     struct sim_proxy *p = &sim_parts(sim)->proxies[sim_random(sim, SIM_PROXIES)];
     sim_net_break(sim, &p->process, sim_node_port(n->index), sim_chance(sim, 400));
@@ -147,8 +156,7 @@ static void do_fault(struct sim *sim, enum sim_fault fault) {
             sim_feed_lose(n->feed, sim_chance(sim, 300));
         return;
     case SIM_FAULT_FEED_SLOW:
-        if (n->alive)
-            sim_feed_slow(n->feed, sim_between(sim, 1000, 400000));
+        slow_down(sim, n);
         return;
     case SIM_FAULT_DB_RESTART:
         sim_db_restart(sim);

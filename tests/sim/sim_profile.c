@@ -140,38 +140,50 @@ static void make_failover(struct sim *sim, struct sim_profile *p) {
  * news, edits between a floor's two questions. */
 static void make_behind(struct sim *sim, struct sim_profile *p) {
     make_small(p);
-    p->nodes = (unsigned)PICK(sim, 1, 2);
-    p->keys = (unsigned)PICK(sim, 2, 4, 6);
+    p->nodes = (unsigned)PICK(sim, 1, 2, 2);
+    p->keys = (unsigned)PICK(sim, 4, 12); /* a floor serves each of them once */
     p->pure_keys = sim_chance(sim, 500) ? 0 : p->keys / 2;
-    p->faults = SIM_FAULT_EVICT | SIM_FAULT_NOTIFY | SIM_FAULT_FEED | SIM_FAULT_FEED_SLOW |
-                (p->faults & (SIM_FAULT_LANE | SIM_FAULT_STATEMENTS));
+    p->faults =
+        SIM_FAULT_EVICT | (unsigned)PICK(sim, 0, SIM_FAULT_NOTIFY, SIM_FAULT_FEED, SIM_FAULT_LANE,
+                                         SIM_FAULT_FEED_SLOW, SIM_FAULT_FEED_SLOW);
     p->load_us = 400000;
     p->feed_us_max = PICK(sim, 100, 1000, 20000);
-    p->statement_us_max = PICK(sim, 1500, 5000);
-    p->think_us_max = 2000;
-    p->slow_permille = (unsigned)PICK(sim, 10, 250);
+    /* Quick, and patient: a standby that does not answer once is left alone until the end. */
+    p->net_us_max = PICK(sim, 100, 1000);
+    p->statement_us_max = PICK(sim, 300, 1500);
+    p->read_timeout_ms = 300;
+    p->think_us_max =
+        PICK(sim, 2000, 2000, 15000); /* so that some keys are asked for once in a floor */
+    p->slow_permille = (unsigned)PICK(sim, 10, 100);
     p->mix = sim_client_mix(SIM_MIX_READS);
-    p->fault_every_us = PICK(sim, 10000, 30000);
-    p->edit_every_us = PICK(sim, 2000, 8000);
-    p->evict_every_us = PICK(sim, 500, 1000);
+    p->fault_every_us = PICK(sim, 10000, 30000, 60000);
+    p->edit_every_us = PICK(sim, 2000, 5000, 10000);
+    p->evict_every_us = PICK(sim, 200, 500);
     p->replica_age_ms = PICK(sim, 40, p->fence_ms);
 }
 
 static void trace_profile(struct sim *sim, const char *regime) {
     const struct sim_profile *p = &sim->profile;
-    sim_trace(
-        sim,
-        "%s: %s%s%s, nodes %u, clients %u x %u, keys %u, pure %u, faults %x, net %lld us, statement "
-        "%lld us, feed %lld us, fence %lld ms, stale %lld ms",
-        regime, p->linear ? "linear" : "any faults", p->hot ? ", hot" : "", p->replica ? ", replica" : "",
-        p->nodes, p->clients, p->pipeline, p->keys, p->pure_keys, p->faults,
-        (long long)p->net_us_max, (long long)p->statement_us_max, (long long)p->feed_us_max,
-        (long long)p->fence_ms, (long long)p->stale_max_ms);
+    sim_trace(sim,
+              "%s: %s%s%s, nodes %u, clients %u x %u, keys %u, pure %u, faults %x, net %lld us, "
+              "statement "
+              "%lld us, feed %lld us, fence %lld ms, stale %lld ms",
+              regime, p->linear ? "linear" : "any faults", p->hot ? ", hot" : "",
+              p->replica ? ", replica" : "", p->nodes, p->clients, p->pipeline, p->keys,
+              p->pure_keys, p->faults, (long long)p->net_us_max, (long long)p->statement_us_max,
+              (long long)p->feed_us_max, (long long)p->fence_ms, (long long)p->stale_max_ms);
 }
 
 /* ---- regimes ---- */
 
-enum make { HOT = 1 << 0, CALM = 1 << 1, REPLICA = 1 << 2, CROSSING = 1 << 3, FAILOVER = 1 << 4, BEHIND = 1 << 5 };
+enum make {
+    HOT = 1 << 0,
+    CALM = 1 << 1,
+    REPLICA = 1 << 2,
+    CROSSING = 1 << 3,
+    FAILOVER = 1 << 4,
+    BEHIND = 1 << 5
+};
 
 enum { PARTS = 32, SPREAD = 11 /* no divisor of PARTS: neighbours differ */ };
 

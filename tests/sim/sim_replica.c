@@ -28,6 +28,7 @@ struct sim_replica {
     struct log *log;
     int64_t paused_until_us, hangs_until_us, lag_us_max;
     bool breaks;
+    bool awake; /* on_replay will come */
 };
 
 static void on_replay(struct sim *sim, void *ctx, uint64_t arg);
@@ -49,12 +50,18 @@ struct sim_replica *sim_replicas_new(struct sim *sim) {
         replicas[i].log = log;
         replicas[i].breaks = breaks;
         replicas[i].lag_us_max = LAGS_US[sim_random(sim, sizeof(LAGS_US) / sizeof(LAGS_US[0]))];
-        sim_in(sim, NULL, 1000, on_replay, NULL, i);
     }
     return replicas;
 }
 
 /* ---- the log ---- */
+
+static void wake(struct sim *sim, unsigned which) {
+    struct sim_replica *r = replica_of(sim, which);
+    if (!r->awake)
+        sim_in(sim, NULL, sim_between(sim, 50, r->lag_us_max), on_replay, NULL, which);
+    r->awake = true;
+}
 
 void sim_replica_log(struct sim *sim, int server, uint64_t lsn, unsigned key,
                      const struct sim_row *row) {
@@ -67,6 +74,8 @@ void sim_replica_log(struct sim *sim, int server, uint64_t lsn, unsigned key,
         log->entries = more;
         log->room *= 2;
     }
+    for (unsigned i = 0; i < SIM_REPLICAS; i++)
+        wake(sim, i);
     log->entries[log->count++] = (struct entry){server, lsn, (uint8_t)key, *row};
 }
 
@@ -97,17 +106,22 @@ static void follow(struct sim *sim, struct sim_replica *r, int server) {
 static void on_replay(struct sim *sim, void *ctx, uint64_t arg) {
     struct sim_replica *r = replica_of(sim, (unsigned)arg);
     int primary = sim_db_primary(sim);
-    sim_in(sim, NULL, sim_between(sim, 50, r->lag_us_max), on_replay, NULL, arg);
-    if (sim_now_us(sim) < r->paused_until_us)
+    r->awake = false;
+    if (sim_now_us(sim) < r->paused_until_us) {
+        wake(sim, (unsigned)arg);
         return;
+    }
     if (primary != SIM_NO_SERVER && primary != r->server) {
         if (sim_chance(sim, 100))
             follow(sim, r, primary);
+        wake(sim, (unsigned)arg);
         return;
     }
     uint64_t end = sim_db_lsn(sim, r->server);
     if (end > r->lsn)
         replay_to(r, r->lsn + 1 + sim_random(sim, end - r->lsn));
+    if (end > r->lsn)
+        wake(sim, (unsigned)arg);
 }
 
 /* ---- what it says ---- */
@@ -150,24 +164,29 @@ static void restart(struct sim *sim, struct sim_replica *r) {
     memcpy(r->rows, r->base_rows, sizeof(r->rows));
     r->next = r->base;
     replay_to(r, lsn);
+    wake(sim, (unsigned)(r - sim_parts(sim)->replicas));
     sim_trace(sim, "replica: restarts at %llu", (unsigned long long)lsn);
+}
+
+void sim_replicas_pause(struct sim *sim, int64_t us) {
+    sim_trace(sim, "replicas: are sent nothing for %lld ms", (long long)us / 1000);
+    for (unsigned i = 0; i < SIM_REPLICAS; i++)
+        replica_of(sim, i)->paused_until_us = sim_now_us(sim) + us;
 }
 
 void sim_replica_fault(struct sim *sim) {
     struct sim_replica *r = replica_of(sim, (unsigned)sim_random(sim, SIM_REPLICAS));
     if (!r->breaks)
         return;
-    int64_t until_us = sim_now_us(sim) + sim_between(sim, 5000, 400000);
-    switch (sim_random(sim, 3)) {
-    case 0:
-        sim_trace(sim, "replica: stops replaying");
-        r->paused_until_us = until_us;
-        return;
-    case 1:
+    int64_t until_us =
+        sim_now_us(sim) + sim_between(sim, 5000, sim_chance(sim, 500) ? 60000 : 400000);
+    if (sim_chance(sim, 100)) { /* a node leaves it alone for a long time then */
         sim_trace(sim, "replica: hangs");
         r->hangs_until_us = until_us;
-        return;
-    default:
+    } else if (sim_chance(sim, 600)) {
+        sim_trace(sim, "replica: stops replaying");
+        r->paused_until_us = until_us;
+    } else {
         restart(sim, r);
     }
 }

@@ -37,6 +37,9 @@ bool sim_replica_follows(struct sim *sim, unsigned which, int server);
 const struct sim_row *sim_replica_read(struct sim *sim, unsigned which, unsigned key,
                                        uint32_t *transaction);
 
+/** sim_replicas_pause(sim, us): neither is sent anything for so long. */
+void sim_replicas_pause(struct sim *sim, int64_t us);
+
 /** sim_replica_fault(sim): one stops replaying, hangs or restarts. sim_replica_heal(sim): no more.
  */
 void sim_replica_fault(struct sim *sim);

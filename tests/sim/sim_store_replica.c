@@ -43,7 +43,8 @@ struct fetch {
 static void on_tick(struct sim *sim, void *ctx, uint64_t arg);
 static void on_place(struct sim *sim, void *ctx, uint64_t arg);
 static void on_rows(struct sim *sim, void *ctx, uint64_t arg);
-static void on_patience(struct sim *sim, void *ctx, uint64_t arg);
+static void on_probe_patience(struct sim *sim, void *ctx, uint64_t arg);
+static void on_fetch_patience(struct sim *sim, void *ctx, uint64_t arg);
 
 static int64_t delay_us(struct sim *sim) {
     const struct sim_profile *p = sim_profile(sim);
@@ -94,6 +95,7 @@ static void on_replica_answer(struct sim *sim, void *ctx, uint64_t arg) {
     if (s->ended || s->replica_life != a->life)
         return;
     s->probing = false;
+    a->answered = true;
     replica_said(s->policy, &a->place);
 }
 
@@ -111,13 +113,16 @@ static int any_replica(struct store *s) {
     return (int)sim_random(s->sim, SIM_REPLICAS);
 }
 
+static int64_t patience_us(const struct store *s) {
+    return sim_profile(s->sim)->read_timeout_ms * 1000 / 3;
+}
+
 static void ask_replica(struct store *s) {
     struct asked *a = sim_alloc(s->sim, sizeof(*a));
     *a = (struct asked){.store = s, .life = s->replica_life, .server = any_replica(s)};
     s->probing = true;
     sim_in(s->sim, NULL, delay_us(s->sim), on_replica, a, 0);
-    sim_in(s->sim, s->process, sim_profile(s->sim)->read_timeout_ms * 1000 / 3, on_patience, s,
-           s->replica_life << 1);
+    sim_in(s->sim, s->process, patience_us(s), on_probe_patience, a, 0);
 }
 
 static void on_tick(struct sim *sim, void *ctx, uint64_t arg) {
@@ -154,8 +159,7 @@ static void send(struct store *s) {
     }
     s->fetch = f;
     sim_in(s->sim, NULL, delay_us(s->sim), on_place, f, 0);
-    sim_in(s->sim, s->process, sim_profile(s->sim)->read_timeout_ms * 1000 / 3, on_patience, s,
-           s->replica_life << 1 | 1);
+    sim_in(s->sim, s->process, patience_us(s), on_fetch_patience, f, 0);
 }
 
 enum store_status store_replica_get(struct store *s, struct store_get *get) {
@@ -257,14 +261,20 @@ void store_replica_lose(struct store *s) {
     }
 }
 
-/* Whether it was a probe or rows that were not answered. */
-static void on_patience(struct sim *sim, void *ctx, uint64_t arg) {
-    struct store *s = ctx;
-    bool waits = (arg & 1) != 0 ? s->fetch != NULL : s->probing;
-    if (s->ended || s->replica_life != arg >> 1 || !waits)
-        return;
-    /* A quick one in between may have begun later than this patience: it is lost just the same. */
-    sim_trace(sim, "%s: the replica does not answer", s->process->name);
-    replica_failed(s->policy, sim_now_us(sim) / 1000);
+static void fail(struct store *s) {
+    sim_trace(s->sim, "%s: the replica does not answer", s->process->name);
+    replica_failed(s->policy, sim_now_us(s->sim) / 1000);
     store_replica_lose(s);
+}
+
+static void on_probe_patience(struct sim *sim, void *ctx, uint64_t arg) {
+    const struct asked *a = ctx;
+    if (!a->store->ended && a->store->replica_life == a->life && !a->answered)
+        fail(a->store);
+}
+
+static void on_fetch_patience(struct sim *sim, void *ctx, uint64_t arg) {
+    const struct fetch *f = ctx;
+    if (!f->store->ended && f->store->fetch == f)
+        fail(f->store);
 }
