@@ -202,7 +202,7 @@ clean:
 
 -include $(OBJS:.o=.d) $(MAINS:%.c=$B/%.d) $(wildcard $B/tests/unit/*.d $B/tests/fakes/*.d $B/bench/*.d) $(HARNESS:.o=.d) $(INTEGRATION:%=%.d)
 
-# `make simulate SEEDS=100000 [SEED=n]`: seeded runs of a whole Ringfence in one process (docs/simulation.md).
+# `make simulate SEEDS=100000 [SEED=n] [REGIME=name]`: seeded runs of a whole Ringfence in one process (docs/simulation.md).
 SIM := $(patsubst %.c,$B/%.o,$(wildcard tests/sim/*.c))
 $B/tests/sim/simulate: $(SIM) $B/lib.a
 	@mkdir -p $(@D)
@@ -211,7 +211,7 @@ $B/tests/sim/simulate: $(SIM) $B/lib.a
 SEEDS ?= 100000
 .PHONY: simulate
 simulate: $B/tests/sim/simulate
-	@$< $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+	@$< $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(REGIME),--regime $(REGIME))
 
 # `make coverage [TESTS='unit sim integration'] [MISSED='node/op.c ...']`: lines and branches that these tests run, per file. MISSED: lines of those
 # files that none ran. A daemon that is killed writes no counts.
