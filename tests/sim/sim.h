@@ -104,6 +104,8 @@ struct sim_profile {
     int64_t fault_every_us, edit_every_us, evict_every_us;
     const unsigned *mix; /* how often each kind of request comes, out of a thousand */
     int64_t replica_age_ms;
+    unsigned sync_permille; /* commits that wait for a synchronous standby before they are shown */
+    int64_t sync_us_max;
     int64_t fence_ms, beat_ms, stale_max_ms, read_timeout_ms, write_timeout_ms;
     size_t value_bytes, cache_bytes;
     unsigned pipeline; /* requests that a client has open at most */
@@ -117,6 +119,7 @@ const struct sim_profile *sim_profile(const struct sim *sim);
 struct sim_parts {
     struct sim_net *net;
     struct sim_db *db;
+    struct sim_waits *waits;      /* NULL: no commit waits */
     struct sim_replica *replicas; /* [SIM_REPLICAS], or NULL */
     struct sim_node *nodes;       /* [profile.nodes] */
     struct sim_proxy *proxies;    /* [SIM_PROXIES] */

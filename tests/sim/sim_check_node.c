@@ -67,7 +67,10 @@ void sim_check_replica(struct sim_node *n, unsigned key, uint32_t value, int64_t
     struct sim *sim = n->process.sim;
     int64_t at = state_of(sim, key, value);
     int64_t since_us = asked_us - sim_profile(sim)->replica_age_ms * 1000 - ROUNDING_US;
-    if (at < 0 || sim_db_history(sim, key)->states[at].to_us < since_us)
+    if (at < 0)
+        sim_violation(sim, "AHEAD: %s: key %u: v%u (0: absent) is not in the table yet", n->name,
+                      key, value);
+    else if (sim_db_history(sim, key)->states[at].to_us < since_us)
         sim_violation(sim,
                       "REPLICA TOO OLD: %s: key %u: v%u (0: absent) is older than "
                       "replica-age-max-ms allows",

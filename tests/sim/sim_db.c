@@ -5,6 +5,7 @@
 
 #include "sim_node.h"
 #include "sim_replica.h"
+#include "sim_wait.h"
 
 enum { LOG_MAX = 4096, LOST_MAX = 3 };
 
@@ -159,13 +160,18 @@ struct sim_row *sim_db_row(struct sim *sim, int server, unsigned key) {
     return &db_of(sim)->servers[server].rows[key];
 }
 
+static const struct sim_row *shown(struct sim *sim, int server, unsigned key) {
+    const struct sim_row *row = sim_wait_shown(sim, server, key);
+    return row != NULL ? row : sim_db_row(sim, server, key);
+}
+
 static void on_expiry(struct sim *sim, void *ctx, uint64_t arg) {
     struct sim_db *db = db_of(sim);
     unsigned key = arg & 0xFF;
     uint64_t version = arg >> 8;
     if (db->primary == SIM_NO_SERVER)
         return; /* whoever takes over looks at the clock */
-    struct sim_row *row = &db->servers[db->primary].rows[key];
+    const struct sim_row *row = shown(sim, db->primary, key);
     if (row->exists && row->active && row->version == version && row->expires_us != 0 &&
         row->expires_us <= sim_now_us(sim) &&
         db->history[key].states[sim_db_state_now(sim, key)].value != 0) {
@@ -177,6 +183,18 @@ static void on_expiry(struct sim *sim, void *ctx, uint64_t arg) {
 
 static struct sim_state state_of(const struct sim *sim, const struct sim_row *row) {
     return (struct sim_state){.value = is_live(sim, row) ? row->value : 0, .version = row->version};
+}
+
+/* From now on everybody sees it. */
+void sim_db_show(struct sim *sim, unsigned key, const struct sim_row *row, bool by_node) {
+    struct sim_db *db = db_of(sim);
+    struct sim_state state = state_of(sim, row);
+    state.by_node = by_node;
+    if (by_node && row->exists && row->active)
+        db->values[row->value].moment = db->moment;
+    add_state(sim, key, state);
+    if (row->exists && row->active && row->expires_us > sim_now_us(sim))
+        sim_at(sim, NULL, row->expires_us, on_expiry, NULL, row->version << 8 | key);
 }
 
 void sim_db_put(struct sim *sim, int server, unsigned key, struct sim_row row, bool by_node) {
@@ -192,14 +210,17 @@ void sim_db_put(struct sim *sim, int server, unsigned key, struct sim_row row, b
     s->highest = row.version > s->highest ? row.version : s->highest;
     s->lsn += !db->in_commit;
     db->in_commit = true;
+    bool waits = sim_wait_put(sim, key, &s->rows[key], &row, by_node);
     s->rows[key] = row;
     db->erased |= row.exists ? 0 : 1u << key;
     sim_replica_log(sim, server, s->lsn, key, &row);
-    struct sim_state state = state_of(sim, &row);
-    state.by_node = by_node;
-    add_state(sim, key, state);
-    if (row.exists && row.active && row.expires_us > sim_now_us(sim))
-        sim_at(sim, NULL, row.expires_us, on_expiry, NULL, row.version << 8 | key);
+    if (!waits)
+        sim_db_show(sim, key, &row, by_node);
+}
+
+const struct sim_row *sim_db_select(struct sim *sim, int server, unsigned key) {
+    const struct sim_row *row = shown(sim, server, key);
+    return is_live(sim, row) ? row : NULL;
 }
 
 const struct sim_row *sim_db_read(struct sim *sim, int server, unsigned key) {
@@ -233,7 +254,6 @@ static uint64_t change(struct sim *sim, int server, const struct sim_statement *
         bool adds = s->op == STORE_ADD_DECIMAL;
         new.value = adds ? sim_db_value(sim, s->keys[i]) : s->values[i];
         new.expires_us = adds &&live ? row->expires_us : 0;
-        db_of(sim)->values[new.value].moment = db_of(sim)->moment;
         if (db_of(sim)->values[new.value].commits++ != 0)
             sim_violation(sim, "v%u was written twice", new.value);
     }
@@ -275,8 +295,6 @@ void sim_db_do(struct sim *sim, int server, struct sim_statement *s, struct sim_
         if (s->versions[i] != 0)
             sim_lines_changed(sim, lines, s->keys[i], s->versions[i]);
     }
-    for (uint32_t i = 0; i < s->count; i++)
-        s->states[i] = sim_db_state_now(sim, s->keys[i]);
     const struct sim_row *now = sim_db_read(sim, server, s->keys[0]);
     s->live = now != NULL;
     s->now = now != NULL ? now->value : 0;
@@ -284,18 +302,43 @@ void sim_db_do(struct sim *sim, int server, struct sim_statement *s, struct sim_
         now == NULL || now->expires_us == 0 ? -1 : (now->expires_us - sim_now_us(sim)) / 1000;
 }
 
-bool sim_db_commit(struct sim *sim, int server, struct sim_statement *const *statements,
-                   unsigned count) {
+int64_t sim_db_commit(struct sim *sim, int server, struct sim_statement *const *statements,
+                      unsigned count) {
     struct sim_db *db = db_of(sim);
     struct sim_lines lines;
     if (server != db->primary)
-        return false;
+        return SIM_DB_REFUSED;
     sim_lines_begin(&lines);
     sim_db_begin(sim);
+    sim_wait_begin(sim, server);
     for (unsigned i = 0; i < count; i++)
         sim_db_do(sim, server, statements[i], &lines);
-    sim_lines_send(sim, server, &lines);
-    return true;
+    return sim_wait_end(sim, server, &lines);
+}
+
+void sim_db_done(struct sim *sim, struct sim_statement *const *statements, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        struct sim_statement *s = statements[i];
+        for (uint32_t k = 0; k < s->count; k++)
+            s->states[k] = sim_db_state_now(sim, s->keys[k]);
+        for (uint32_t k = 0; s->exec != NULL && k < s->exec->keys_count; k++)
+            s->exec->states[k] = sim_db_state_now(sim, s->exec->keys[k]);
+    }
+}
+
+int64_t sim_db_locked_us(struct sim *sim, int server, struct sim_statement *const *statements,
+                         unsigned count) {
+    uint32_t keys = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct sim_statement *s = statements[i];
+        for (uint32_t k = 0; k < s->count; k++)
+            keys |= 1u << s->keys[k];
+        for (uint32_t k = 0; s->exec != NULL && k < s->exec->keys_count; k++)
+            keys |= 1u << s->exec->keys[k];
+        for (uint32_t k = 0; s->exec != NULL && k < s->exec->watches_count; k++)
+            keys |= 1u << s->exec->watches[k].key;
+    }
+    return sim_wait_us(sim, server, keys);
 }
 
 /* ---- servers ---- */
@@ -336,6 +379,7 @@ static struct machine *replace(struct sim *sim, int64_t in_us) {
     struct sim_db *db = db_of(sim);
     if (db->primary == SIM_NO_SERVER || db->servers_count == SIM_SERVERS_MAX)
         return NULL;
+    sim_wait_flush(sim, db->primary);
     struct machine *new = &db->servers[db->servers_count++];
     *new = db->servers[db->primary];
     new->alive = false;

@@ -47,7 +47,7 @@ struct sim_statement {
     uint32_t values[SIM_OP_KEYS_MAX];
     uint64_t early[SIM_OP_KEYS_MAX]; /* numbers that the INSERT arms took before they waited */
     uint64_t versions[SIM_OP_KEYS_MAX];
-    uint32_t states[SIM_OP_KEYS_MAX]; /* of its keys, after it */
+    uint32_t states[SIM_OP_KEYS_MAX]; /* of its keys, when it was seen */
     uint32_t changed;
     bool had_old, live; /* before it and after it, of the first key */
     uint32_t old, now;
@@ -67,7 +67,7 @@ struct sim_exec {
     bool holds[SIM_KEYS_MAX];
     struct sim_statement edits[SIM_OP_KEYS_MAX]; /* of one key each, or an MSETNX */
     bool refused;
-    uint32_t states[SIM_KEYS_MAX];       /* of its keys, after it */
+    uint32_t states[SIM_KEYS_MAX];       /* of its keys, when it was seen */
     struct sim_row before[SIM_KEYS_MAX]; /* `exists`: it was live */
 };
 
@@ -81,14 +81,22 @@ int sim_db_connect(struct sim *sim, bool stray);
 bool sim_db_alive(const struct sim *sim, int server);
 bool sim_db_is_primary(const struct sim *sim, int server);
 
-/** sim_db_read(sim, server, key): the row as a SELECT sees it: NULL if there is no live one. */
+/** sim_db_select(sim, server, key): the row as a SELECT sees it: NULL if there is no live one.
+ * sim_db_read(): as who holds its lock sees it: the same, unless that is a commit that waits. */
+const struct sim_row *sim_db_select(struct sim *sim, int server, unsigned key);
 const struct sim_row *sim_db_read(struct sim *sim, int server, unsigned key);
 
 /** sim_db_start(sim, server, statement): take numbers; sim_db_commit(sim, server, statements,
- * count): do them all at once. False: this server does not commit any more. */
+ * count): do them all at once. Its result: seen by everybody in so many microseconds; then
+ * sim_db_done(sim, statements, count) notes of which states that was. SIM_DB_REFUSED: this server
+ * does not commit any more. sim_db_locked_us(): what they change is locked for so long. */
+enum { SIM_DB_REFUSED = -1 };
 void sim_db_start(struct sim *sim, int server, struct sim_statement *statement);
-bool sim_db_commit(struct sim *sim, int server, struct sim_statement *const *statements,
-                   unsigned count);
+int64_t sim_db_commit(struct sim *sim, int server, struct sim_statement *const *statements,
+                      unsigned count);
+void sim_db_done(struct sim *sim, struct sim_statement *const *statements, unsigned count);
+int64_t sim_db_locked_us(struct sim *sim, int server, struct sim_statement *const *statements,
+                         unsigned count);
 
 /** sim_db_value(sim, key): a value that was never used. sim_db_value_key(): the key it is for;
  * SIM_KEYS_MAX: never handed out. sim_db_commits(sim, value): how often it was committed. */
@@ -133,6 +141,7 @@ int sim_db_primary(const struct sim *sim);
 uint64_t sim_db_lsn(const struct sim *sim,
                     int server); /* its commits so far: also sim_replica.c's */
 struct sim_row *sim_db_row(struct sim *sim, int server, unsigned key);
+void sim_db_show(struct sim *sim, unsigned key, const struct sim_row *row, bool by_node);
 void sim_db_put(struct sim *sim, int server, unsigned key, struct sim_row row, bool by_node);
 
 /* For sim_db_exec.c. sim_db_do(sim, server, statement, lines): one statement within a commit. */

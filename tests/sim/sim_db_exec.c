@@ -1,6 +1,6 @@
 /* Transactions of nodes: everything at one moment, or nothing. Their own locks are not modelled:
  * what they look at is what they change. */
-#include "sim_db.h"
+#include "sim_wait.h"
 
 static bool is_as_watched(struct sim *sim, int server, const struct sim_exec *exec) {
     for (uint32_t i = 0; i < exec->watches_count; i++) {
@@ -19,9 +19,11 @@ static bool is_as_watched(struct sim *sim, int server, const struct sim_exec *ex
 }
 
 void sim_exec_do(struct sim *sim, int server, struct sim_exec *exec, struct sim_lines *lines) {
+    for (uint32_t i = 0; i < exec->keys_count; i++)
+        sim_wait_lock(sim, exec->keys[i]);
+    for (uint32_t i = 0; i < exec->watches_count; i++)
+        sim_wait_lock(sim, exec->watches[i].key);
     exec->refused = !is_as_watched(sim, server, exec);
-    for (uint32_t i = 0; exec->refused && i < exec->keys_count; i++)
-        exec->states[i] = sim_db_state_now(sim, exec->keys[i]);
     if (exec->refused)
         return;
     for (uint32_t i = 0; i < exec->keys_count; i++) {
@@ -35,7 +37,6 @@ void sim_exec_do(struct sim *sim, int server, struct sim_exec *exec, struct sim_
             sim_db_put(sim, server, exec->keys[i], (struct sim_row){.exists = true}, true);
             sim_lines_changed(sim, lines, exec->keys[i], 0);
         }
-        exec->states[i] = sim_db_state_now(sim, exec->keys[i]);
     }
 }
 

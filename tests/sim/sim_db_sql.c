@@ -4,6 +4,7 @@
 
 #include "sim_db.h"
 #include "sim_node.h"
+#include "sim_wait.h"
 
 enum edit { UPDATE, INSERT, DELETE, REINSERT, SWITCH, EXPIRE, RENAME, BULK, TRUNCATE, ROLLBACK };
 
@@ -41,7 +42,7 @@ static void put(struct sim *sim, int server, unsigned key, struct sim_row row,
 
 static void update(struct sim *sim, int server, unsigned key, struct sim_lines *lines) {
     struct sim_row row = *sim_db_row(sim, server, key);
-    if (!row.exists)
+    if (!row.exists || sim_wait_us(sim, server, 1u << key) != 0)
         return;
     row.version = next_number(sim, server, &row);
     row.value = sim_db_value(sim, key);
@@ -126,6 +127,10 @@ static enum edit random_edit(struct sim *sim) {
     return (enum edit)edit;
 }
 
+static bool is_of_one(enum edit edit) {
+    return edit != RENAME && edit != BULK && edit != TRUNCATE;
+}
+
 void sim_db_edit(struct sim *sim) {
     static const char *const NAMES[] = {"UPDATE",        "INSERT",
                                         "DELETE",        "DELETE and INSERT",
@@ -139,8 +144,12 @@ void sim_db_edit(struct sim *sim) {
     enum edit edit = random_edit(sim);
     struct sim_lines lines;
     sim_trace(sim, "SQL: %s, %.*s", NAMES[edit], (int)sim_key(sim, key).len, sim_key(sim, key).ptr);
+    if (sim_wait_us(sim, server, is_of_one(edit) ? 1u << key : UINT32_MAX) != 0)
+        return; /* it found the row locked, and gave up */
     sim_lines_begin(&lines);
     sim_db_begin(sim);
+    if (edit == UPDATE || edit == SWITCH || edit == EXPIRE)
+        sim_wait_begin(sim, server); /* not what erases rows: see docs/decisions.md */
     switch (edit) {
     case UPDATE:
         for (uint64_t rows = 1 + sim_random(sim, 3); rows != 0; rows--)
@@ -183,5 +192,5 @@ void sim_db_edit(struct sim *sim) {
         sim_trace(sim, "SQL: its notification cannot be read");
         sim_lines_garble(sim, &lines);
     }
-    sim_lines_send(sim, server, &lines);
+    sim_wait_end(sim, server, &lines);
 }

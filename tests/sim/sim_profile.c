@@ -162,6 +162,14 @@ static void make_behind(struct sim *sim, struct sim_profile *p) {
     p->replica_age_ms = PICK(sim, 40, p->fence_ms);
 }
 
+/* Commits that wait for a synchronous standby: the others show them before their own server does.
+ */
+static void make_ahead(struct sim *sim, struct sim_profile *p) {
+    p->faults &= ~(unsigned)SIM_FAULT_FEED_SLOW;
+    p->sync_permille = (unsigned)PICK(sim, 100, 300, 1000);
+    p->sync_us_max = PICK(sim, 2000, 20000);
+}
+
 static void trace_profile(struct sim *sim, const char *regime) {
     const struct sim_profile *p = &sim->profile;
     sim_trace(sim,
@@ -182,7 +190,8 @@ enum make {
     REPLICA = 1 << 2,
     CROSSING = 1 << 3,
     FAILOVER = 1 << 4,
-    BEHIND = 1 << 5
+    BEHIND = 1 << 5,
+    AHEAD = 1 << 6
 };
 
 enum { PARTS = 32, SPREAD = 11 /* no divisor of PARTS: neighbours differ */ };
@@ -197,7 +206,8 @@ static const struct regime {
     {"hot_calm", 3, HOT | CALM},
     {"hot_replica", 1, HOT | REPLICA},
     {"replica", 3, REPLICA},
-    {"replica_behind", 4, REPLICA | BEHIND},
+    {"replica_behind", 3, REPLICA | BEHIND},
+    {"replica_ahead", 1, REPLICA | BEHIND | AHEAD},
     {"crossing", 4, CROSSING},
     {"failover", 3, FAILOVER},
     {"failover_replica", 1, FAILOVER | REPLICA},
@@ -235,5 +245,7 @@ void sim_profile_draw(struct sim *sim, uint64_t seed, const char *name) {
         make_replica(sim, p);
     if ((regime->make & BEHIND) != 0)
         make_behind(sim, p);
+    if ((regime->make & AHEAD) != 0)
+        make_ahead(sim, p);
     trace_profile(sim, regime->name);
 }

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sim_wait.h"
+
 struct entry {
     int server;
     uint64_t lsn;
@@ -28,6 +30,7 @@ struct sim_replica {
     struct log *log;
     int64_t paused_until_us, hangs_until_us, lag_us_max;
     bool breaks;
+    unsigned lives;
     bool awake; /* on_replay will come */
 };
 
@@ -97,7 +100,8 @@ static void follow(struct sim *sim, struct sim_replica *r, int server) {
     r->server = server;
     r->lsn = r->base_lsn = sim_db_lsn(sim, server);
     for (unsigned key = 0; key < SIM_KEYS_MAX; key++)
-        r->rows[key] = (struct replayed){*sim_db_row(sim, server, key), 0};
+        r->rows[key] =
+            (struct replayed){*sim_db_row(sim, server, key), sim_wait_lsn(sim, server, key)};
     memcpy(r->base_rows, r->rows, sizeof(r->rows));
     r->next = r->base = r->log->count;
     sim_trace(sim, "replica: follows server %d from %llu", server, (unsigned long long)r->lsn);
@@ -134,8 +138,12 @@ bool sim_replica_follows(struct sim *sim, unsigned which, int server) {
     return replica_of(sim, which)->server == server;
 }
 
+unsigned sim_replica_lives(struct sim *sim, unsigned which) {
+    return replica_of(sim, which)->lives;
+}
+
 static void say(struct replica_place *out, int server, uint64_t lsn) {
-    *out = (struct replica_place){.lsn = lsn, .horizon = (uint32_t)lsn + 1};
+    *out = (struct replica_place){.lsn = lsn};
     snprintf(out->lineage, sizeof(out->lineage), "%d", server);
 }
 
@@ -145,7 +153,9 @@ void sim_replica_place(struct sim *sim, unsigned which, struct replica_place *ou
 }
 
 void sim_primary_place(struct sim *sim, int server, struct replica_place *out) {
+    uint64_t oldest = sim_wait_oldest(sim, server);
     say(out, server, sim_db_lsn(sim, server));
+    out->horizon = (uint32_t)(oldest != 0 ? oldest : out->lsn + 1);
 }
 
 const struct sim_row *sim_replica_read(struct sim *sim, unsigned which, unsigned key,
@@ -161,6 +171,7 @@ const struct sim_row *sim_replica_read(struct sim *sim, unsigned which, unsigned
 static void restart(struct sim *sim, struct sim_replica *r) {
     uint64_t back = sim_random(sim, 4);
     uint64_t lsn = r->lsn - r->base_lsn > back ? r->lsn - back : r->base_lsn;
+    r->lives++;
     memcpy(r->rows, r->base_rows, sizeof(r->rows));
     r->next = r->base;
     replay_to(r, lsn);

@@ -32,6 +32,10 @@ void sim_primary_place(struct sim *sim, int server, struct replica_place *out);
 /** sim_replica_follows(sim, which, server): it replays that server's log. */
 bool sim_replica_follows(struct sim *sim, unsigned which, int server);
 
+/** sim_replica_lives(sim, which): how often it was started: connections to an earlier one are lost.
+ */
+unsigned sim_replica_lives(struct sim *sim, unsigned which);
+
 /** sim_replica_read(sim, which, key, transaction): the row as it is there; which commit wrote it.
  */
 const struct sim_row *sim_replica_read(struct sim *sim, unsigned which, unsigned key,

@@ -13,6 +13,7 @@
 #include "sim_node.h"
 #include "sim_proxy.h"
 #include "sim_replica.h"
+#include "sim_wait.h"
 
 /* ---- keys and values ---- */
 
@@ -104,6 +105,7 @@ void sim_run(uint64_t seed, const char *regime, bool trace, struct sim_result *r
     name_keys(&run);
     run.parts.net = sim_net_new(&run);
     run.parts.db = sim_db_new(&run);
+    run.parts.waits = sim_waits_new(&run);
     run.parts.replicas = sim_replicas_new(&run);
     run.parts.check = sim_check_new(&run);
     run.parts.nodes = sim_nodes_new(&run);

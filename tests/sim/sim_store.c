@@ -274,7 +274,7 @@ void store_lose(struct lane *lane) {
               (int)(lane - s->lanes), lane->server);
     lane->up = false;
     lane->life++;
-    lane->done_us = lane->answered_us = 0;
+    lane->done_us = lane->answered_us = lane->busy_until_us = 0;
     s->beat_pending = false;
     retry(lane, 1000, 30000);
     struct batch *batch = lane->first;

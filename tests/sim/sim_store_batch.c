@@ -89,7 +89,7 @@ static void on_read(struct sim *sim, void *ctx, uint64_t arg) {
         store_do_query(batch);
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct sim_row *row =
-            sim_db_read(sim, batch->server, sim_key_index(batch->gets[i]->key));
+            sim_db_select(sim, batch->server, sim_key_index(batch->gets[i]->key));
         struct result *result = &batch->results[i];
         result->stray = !sim_db_is_primary(sim, batch->server);
         result->state = sim_db_state_now(sim, sim_key_index(batch->gets[i]->key));
@@ -210,6 +210,31 @@ static void on_write_start(struct sim *sim, void *ctx, uint64_t arg) {
         sim_db_start(sim, batch->server, batch->statements[i]);
 }
 
+/* What is written next on a connection is written later. */
+static void wait_in_line(struct batch *batch, int64_t us) {
+    struct sim *sim = batch->lane->store->sim;
+    int64_t until_us = sim_now_us(sim) + us;
+    batch->lane->busy_until_us =
+        until_us > batch->lane->busy_until_us ? until_us : batch->lane->busy_until_us;
+    done_at(batch->lane, batch->lane->busy_until_us);
+}
+
+static int64_t blocked_us(struct batch *batch) {
+    struct sim *sim = batch->lane->store->sim;
+    int64_t line_us = batch->lane->busy_until_us - sim_now_us(sim);
+    int64_t lock_us = sim_db_locked_us(sim, batch->server, batch->statements, batch->count);
+    return line_us > lock_us ? line_us : lock_us;
+}
+
+/* Everybody sees it now. */
+static void on_write_shown(struct sim *sim, void *ctx, uint64_t arg) {
+    struct batch *batch = ctx;
+    if (!sim_db_is_primary(sim, batch->server))
+        return;
+    sim_db_done(sim, batch->statements, batch->count);
+    answer(batch, on_write_answer);
+}
+
 static void on_write_commit(struct sim *sim, void *ctx, uint64_t arg) {
     struct batch *batch = ctx;
     struct lane *lane = batch->lane;
@@ -222,12 +247,27 @@ static void on_write_commit(struct sim *sim, void *ctx, uint64_t arg) {
             sim_store_server_died(lane->store, batch->server);
         return;
     }
-    batch->status = STORE_OK;
-    if (fails)
-        batch->status = sim_chance(sim, 500) ? STORE_LOCKED : STORE_REFUSED;
-    else if (!sim_db_commit(sim, batch->server, batch->statements, batch->count))
+    int64_t us = blocked_us(batch);
+    if (us > 0) {
+        wait_in_line(batch, us);
+        sim_in(sim, NULL, us, on_write_commit, batch, 0);
         return;
-    answer(batch, on_write_answer);
+    }
+    batch->status = STORE_OK;
+    if (fails) {
+        batch->status = sim_chance(sim, 500) ? STORE_LOCKED : STORE_REFUSED;
+        answer(batch, on_write_answer);
+        return;
+    }
+    us = sim_db_commit(sim, batch->server, batch->statements, batch->count);
+    if (us == SIM_DB_REFUSED)
+        return;
+    if (us == 0) {
+        on_write_shown(sim, batch, 0);
+        return;
+    }
+    wait_in_line(batch, us);
+    sim_in(sim, NULL, us, on_write_shown, batch, 0);
 }
 
 /* Nothing of it was written: each request alone, or the error if it had its chances. */

@@ -2,6 +2,7 @@
  * only reads). */
 #include "sim_check.h"
 #include "sim_store_private.h"
+#include "sim_wait.h"
 
 /* ---- questions ---- */
 
@@ -25,8 +26,9 @@ void store_do_query(struct batch *batch) {
     uint32_t count = keys_of(batch->query, &keys);
     for (uint32_t i = 0; i < count; i++) {
         unsigned key = sim_key_index(keys[i]);
-        batch->rows[i] = *sim_db_row(sim, batch->server, key);
-        batch->live[i] = sim_db_read(sim, batch->server, key) != NULL;
+        const struct sim_row *older = sim_wait_shown(sim, batch->server, key);
+        batch->rows[i] = older != NULL ? *older : *sim_db_row(sim, batch->server, key);
+        batch->live[i] = sim_db_select(sim, batch->server, key) != NULL;
     }
     batch->results[0].stray = !sim_db_is_primary(sim, batch->server);
 }

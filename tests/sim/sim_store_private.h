@@ -22,6 +22,7 @@ struct lane {
     struct batch *zombies; /* lost, and not done yet: they may still be */
     int64_t done_us;       /* when the last statement that was sent will have been done */
     int64_t answered_us;
+    int64_t busy_until_us; /* a statement of it waits for a lock, or its commit for a standby */
 };
 
 struct result {

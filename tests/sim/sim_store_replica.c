@@ -29,6 +29,7 @@ struct fetch {
     struct store *store;
     uint64_t life;
     unsigned which;
+    unsigned replica_lives;
     bool of_primary; /* it replays the log of what is the primary, when it is read */
     uint32_t count;
     struct replica_place place;
@@ -191,6 +192,7 @@ static void on_place(struct sim *sim, void *ctx, uint64_t arg) {
         read_rows(sim, f);
     else
         sim_replica_place(sim, f->which, &f->place);
+    f->replica_lives = sim_replica_lives(sim, f->which);
     int64_t us_max = sim_profile(sim)->statement_us_max * (sim_chance(sim, 300) ? 10 : 1);
     sim_in(sim, NULL, sim_between(sim, 10, us_max), on_rows, f, 0);
 }
@@ -239,6 +241,11 @@ static void on_rows_answer(struct sim *sim, void *ctx, uint64_t arg) {
 
 static void on_rows(struct sim *sim, void *ctx, uint64_t arg) {
     struct fetch *f = ctx;
+    if (f->replica_lives !=
+        sim_replica_lives(sim, f->which)) { /* it broke between its statements */
+        sim_in(sim, f->store->process, 0, on_fetch_patience, f, 0);
+        return;
+    }
     if (!sim_replica_answers(sim, f->which) || f->store->cut || f->store->fetch != f)
         return;
     if (PLANTED(replica_lsn_same_statement))
