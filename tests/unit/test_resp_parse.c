@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "../../common/buf.h"
+#include "../../common/random.h"
 #include "../../common/resp_parse.h"
 #include "../../common/resp_write.h"
 
@@ -168,6 +169,66 @@ Test(resp_parse, gives_the_same_at_every_split) {
             free(got);
         }
     }
+}
+
+/* ---- S8: pipelines drawn from a seed, in one piece and in others ---- */
+
+enum { PIPELINES = 4000, SPLITS = 50, PAIRS_LEAST = 100000 };
+
+static uint64_t below(uint64_t *state, uint64_t n) {
+    return random_next(state) % n;
+}
+
+static void draw_request(uint64_t *state, struct buf *out) {
+    struct span argv[6];
+    char bytes[6][24];
+    uint32_t argc = 1 + (uint32_t)below(state, 6);
+    for (uint32_t i = 0; i < argc; i++) {
+        argv[i] = span_of(bytes[i], below(state, sizeof(bytes[i])));
+        for (size_t at = 0; at < argv[i].len; at++)
+            bytes[i][at] = "\r\n$*1 a\xff'\"\\"[below(state, 11)];
+    }
+    resp_write_request(out, argv, argc);
+}
+
+/* Requests of the table and others; in half of them some byte is another one. */
+static void draw_pipeline(uint64_t *state, struct buf *out) {
+    for (uint64_t left = 1 + below(state, 6); left != 0; left--) {
+        const struct parse_case *one = &CASES[below(state, sizeof(CASES) / sizeof(CASES[0]))];
+        if (below(state, 2) == 0 && strpbrk(one->wanted, "!~") == NULL)
+            buf_append(out, one->data, one->len);
+        else
+            draw_request(state, out);
+    }
+    if (below(state, 2) == 0)
+        out->data[out->head + below(state, buf_len(out))] = "\r\n$*-1 9a"[below(state, 9)];
+}
+
+Test(resp_parse, gives_the_same_for_pipelines_however_they_are_cut, .timeout = 120) {
+    uint64_t state = 20261129;
+    unsigned pairs = 0, errors = 0, ended = 0;
+    for (unsigned i = 0; i < PIPELINES; i++) {
+        struct buf b;
+        buf_init(&b, 0);
+        draw_pipeline(&state, &b);
+        size_t len = buf_len(&b);
+        char *whole = parse_all(buf_head(&b), len, len, &LIMITS);
+        errors += strchr(whole, '!') != NULL;
+        ended += whole[0] != '\0' && whole[strlen(whole) - 1] == ';';
+        for (unsigned split = 0; split < SPLITS; split++) {
+            size_t first = 1 + below(&state, len);
+            size_t step = split % 2 == 0 ? len : 1 + below(&state, len);
+            char *got = parse_in(buf_head(&b), len, first, step, &LIMITS);
+            cr_assert_str_eq(got, whole, "pipeline %u: %zu, then by %zu", i, first, step);
+            pairs++;
+            free(got);
+        }
+        free(whole);
+        buf_release(&b);
+    }
+    cr_assert_geq(pairs, PAIRS_LEAST);
+    cr_assert_gt(ended, PIPELINES / 2, "most of them are requests to their end");
+    cr_assert_gt(errors, PIPELINES / 20, "and some are not: %u", errors);
 }
 
 /* A4, A5: an odd request leaves nothing behind for the next one, whatever the two are. */
