@@ -1,8 +1,10 @@
 // harness: what the client tests in JavaScript share: one line a check, a proxy of one's own that may be restarted.
 "use strict";
 const assert = require("node:assert");
-const { spawn } = require("node:child_process");
+const { execFileSync, spawn } = require("node:child_process");
+const fs = require("node:fs");
 const net = require("node:net");
+const path = require("node:path");
 
 const port = Number(process.env.RF_PROXY_PORT);
 const prefix = `client:${process.pid}:${Math.floor(Math.random() * 1e9)}:`;
@@ -63,7 +65,7 @@ function answers(at) {
         const socket = net.connect(at, "127.0.0.1", () => socket.write("PING\r\n"));
         socket.setTimeout(1000, () => socket.destroy());
         socket.on("data", (data) => {
-            resolve(data.toString() === "+PONG\r\n");
+            resolve(/^(\+PONG|-NOAUTH )/.test(data.toString()));
             socket.destroy();
         });
         socket.on("error", () => resolve(false));
@@ -71,11 +73,32 @@ function answers(at) {
     });
 }
 
+/** One statement with psql; `{table}` in it is the table. */
+function sql(statement) {
+    execFileSync("psql", ["-qX", "-v", "ON_ERROR_STOP=1", "-c", statement.replace("{table}", process.env.RF_TABLE)]);
+}
+
+/** A users file in a folder of its own, of lines as `user line` of ringfence-ctl takes them: [name, role, prefix, password]. */
+class Users {
+    constructor(lines) {
+        this.folder = fs.mkdtempSync("/var/tmp/rf-users-");
+        this.file = path.join(this.folder, "users");
+        const ctl = path.join(path.dirname(process.env.RF_PROXY_BIN), "ringfence-ctl");
+        fs.writeFileSync(this.file, lines.map(([name, role, scope, password]) =>
+            execFileSync(ctl, ["user", "line", name, role, scope], { input: `${password}\n` })).join(""), { mode: 0o600 });
+    }
+
+    remove() {
+        fs.rmSync(this.folder, { recursive: true });
+    }
+}
+
 /** A second proxy in front of the same nodes. */
 class Proxy {
-    /** Starts one on a free port. */
-    static async any() {
+    /** Starts one on a free port; `args`: more options of it. */
+    static async any(args = []) {
         const proxy = new Proxy();
+        proxy.args = args;
         for (let i = 0; i < 50; i++) {
             proxy.port = 12000 + Math.floor(Math.random() * 7000);
             if (await proxy.start()) return proxy;
@@ -88,7 +111,7 @@ class Proxy {
         this.process = spawn(process.env.RF_PROXY_BIN,
             ["--ring-file", process.env.RF_RING_FILE, "--port", String(this.port), "--workers", "1",
                 "--log-level", "warn", "--drain-ms", "200", "--request-timeout-ms", "10000",
-                "--write-timeout-ms", "30000"], { stdio: "ignore" });
+                "--write-timeout-ms", "30000", ...this.args], { stdio: "ignore" });
         this.ended = new Promise((resolve) => this.process.once("exit", resolve));
         const running = () => this.process.exitCode === null;
         await waitUntil("a second proxy", async () => !running() || (await answers(this.port)));
@@ -108,4 +131,4 @@ function mebibyte() {
     return text + "x".repeat((1 << 20) - Buffer.byteLength(text));
 }
 
-module.exports = { assert, check, equal, refused, finish, waitUntil, Proxy, mebibyte, port, prefix };
+module.exports = { assert, check, equal, refused, finish, sleep, waitUntil, sql, Users, Proxy, mebibyte, port, prefix };

@@ -55,16 +55,20 @@ def wait_until(what, condition, seconds=20):
 
 
 def answers(port):
-    """A PING comes back."""
+    """A PING comes back, or that it wants to know who asks."""
     with contextlib.suppress(OSError):
         with socket.create_connection((HOST, port), timeout=1) as s:
             s.sendall(b"PING\r\n")
-            return s.recv(64) == b"+PONG\r\n"
+            return s.recv(64).startswith((b"+PONG", b"-NOAUTH "))
     return False
 
 
 class Proxy:
     """A second proxy in front of the same nodes, for tests that stop it. Ends with its `with` block."""
+
+    def __init__(self, *args):
+        """`args`: more options of it."""
+        self.args = args
 
     def __enter__(self):
         for _ in range(50):
@@ -81,7 +85,7 @@ class Proxy:
         self.process = subprocess.Popen(
             [os.environ["RF_PROXY_BIN"], "--ring-file", os.environ["RF_RING_FILE"], "--port", str(self.port),
              "--workers", "1", "--log-level", "warn", "--drain-ms", "200", "--request-timeout-ms", "10000",
-             "--write-timeout-ms", "30000"],
+             "--write-timeout-ms", "30000", *self.args],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until("a second proxy", lambda: self.process.poll() is not None or answers(self.port))
         return self.process.poll() is None

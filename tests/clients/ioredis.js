@@ -1,7 +1,8 @@
-// ioredis with its default settings (RESP3, localhost): values, pipelines, errors, a restart.
+// ioredis with its default settings (RESP3, localhost): values, pipelines, errors, a cache by REDIRECT, a restart.
 "use strict";
+const { once } = require("node:events");
 const Redis = require("ioredis");
-const { assert, check, equal, refused, finish, waitUntil, Proxy, mebibyte, port, prefix } = require("./harness.js");
+const { assert, check, equal, refused, finish, sleep, waitUntil, sql, Users, Proxy, mebibyte, port, prefix } = require("./harness.js");
 
 async function strings(r) {
     const key = `${prefix}s`;
@@ -89,6 +90,13 @@ async function connection(r) {
     await equal("TTL", () => r.ttl(`${prefix}ex`), 100);
 }
 
+/** A map of names and values, whatever the library makes of it. */
+function fields(map) {
+    if (map instanceof Map) return Object.fromEntries(map);
+    if (!Array.isArray(map)) return map;
+    return Object.fromEntries(map.flatMap((name, i) => (i % 2 === 0 ? [[name, map[i + 1]]] : [])));
+}
+
 async function transactions(r) {
     const [a, b] = [`${prefix}ta`, `${prefix}tb`];
     await equal("multi()", () => r.multi().set(a, "1").mget(a, b).set(b, "2", "EX", 100).ttl(b).ping().del(a).exec(),
@@ -104,6 +112,20 @@ async function transactions(r) {
         const got = await r.multi().set(a, "5").call("EXPIRE", a, "x").get(a).exec();
         return [got[0], got[1][0].message, got[2]];
     }, [[null, "OK"], "ERR value is not an integer or out of range", [null, "5"]]);
+    const [c, d] = [`${prefix}tc`, `${prefix}td`];
+    await equal("MSETNX in multi(): all or nothing", () => r.multi().msetnx(c, "1", d, "2").msetnx(d, "3", `${prefix}te`, "4").mget(c, d).exec(),
+        [[null, 1], [null, 0], [null, ["1", "2"]]]);
+    await check("RF.GET and RF.SETVER in multi()", async () => {
+        const version = fields(await r.call("RF.GET", c)).version;
+        const got = await r.multi().call("RF.SETVER", c, version, "5").call("RF.SETVER", c, version, "6").call("RF.GET", c).exec();
+        assert.ok(got[0][1] > version);
+        assert.strictEqual(got[1][1], null);
+        const row = fields(got[2][1]);
+        assert.deepStrictEqual([row.payload, row.version, row.active], ["5", got[0][1], 1]);
+    });
+    await equal("OBJECT and CLIENT in multi()", () => r.multi().set(c, "7").object("ENCODING", c).object("FREQ", `${prefix}none`).client("GETNAME").exec(),
+        [[null, "OK"], [null, "int"], [null, null], [null, null]]);
+    await refused("SCAN is refused when it is queued", () => r.multi().set(c, "8").scan(0).exec(), "EXECABORT Transaction discarded");
     const other = new Redis(port);
     await equal("a watched key that changed is null", async () => {
         await r.watch(a);
@@ -112,6 +134,125 @@ async function transactions(r) {
     }, null);
     await equal("and nothing was done", () => r.mget(a, b), ["6", "2"]);
     other.disconnect();
+}
+
+/** RESP2, two connections: one reads, the other one is told. */
+async function redirect(r) {
+    const [told, reader] = [new Redis(port, { protocol: 2 }), new Redis(port, { protocol: 2 })];
+    const heard = [];
+    const key = `${prefix}redirect`;
+    const id = await told.client("ID");
+    told.on("message", (channel, text) => heard.push(`${channel} ${text}`));
+    const count = (name) => heard.filter((line) => line === `__redis__:invalidate ${name}`).length;
+    await equal("SUBSCRIBE __redis__:invalidate", () => told.subscribe("__redis__:invalidate"), 1);
+    await equal("CLIENT TRACKING ON REDIRECT", () => reader.client("TRACKING", "ON", "REDIRECT", id), "OK");
+    await equal("CLIENT GETREDIR", () => reader.client("GETREDIR"), id);
+    const changes = [["another client's SET", () => r.set(key, "other")],
+        ["an edit with SQL", () => sql(`UPDATE {table} SET payload = 'sql' WHERE key = '${key}'`)]];
+    for (const [what, change] of changes) {
+        await check(`the subscriber is told of ${what}`, async () => {
+            await reader.get(key);
+            const before = count(key);
+            await change();
+            await waitUntil("the message", () => count(key) > before);
+            await waitUntil("the new value", async () => (await reader.get(key)) === (await r.get(key)));
+        });
+    }
+    await check("BCAST with NOLOOP tells of others' writes, not of its own", async () => {
+        await reader.client("TRACKING", "OFF");
+        await reader.client("TRACKING", "ON", "REDIRECT", id, "BCAST", "PREFIX", prefix, "NOLOOP");
+        // A node that has yet to hear of it may tell of the first ones.
+        await waitUntil("a write that is not told of", async () => {
+            const before = count(`${key}:own`);
+            await reader.set(`${key}:own`, "1");
+            await r.set(`${key}:end`, "1");
+            const ends = count(`${key}:end`);
+            sql(`UPDATE {table} SET payload = 'end' WHERE key = '${key}:end'`);
+            await waitUntil("what all nodes say", () => count(`${key}:end`) >= ends + 3);
+            return count(`${key}:own`) === before;
+        });
+        const before = count(`${key}:own`);
+        await r.set(`${key}:own`, "2");
+        await waitUntil("another's write", () => count(`${key}:own`) > before);
+    });
+    told.disconnect();
+    reader.disconnect();
+}
+
+async function pause(r) {
+    const other = new Redis(port);
+    const key = `${prefix}paused`;
+    await r.set(key, "1");
+    await equal("CLIENT PAUSE", () => r.client("PAUSE", 20000, "WRITE"), "OK");
+    let done = false;
+    const write = other.set(key, "2").then(() => { done = true; });
+    await equal("reads go on, a write waits", async () => {
+        const got = await r.get(key);
+        await sleep(200);
+        return [got, done];
+    }, ["1", false]);
+    await equal("CLIENT UNPAUSE", () => r.client("UNPAUSE"), "OK");
+    await equal("then it is done", async () => {
+        await write;
+        return r.get(key);
+    }, "2");
+    other.disconnect();
+}
+
+async function monitor(r) {
+    const key = `${prefix}monitored`;
+    await equal("CONFIG SET allow-monitor", () => r.config("SET", "allow-monitor", "yes"), "OK");
+    let m;
+    await waitUntil("monitor()", async () => { // the other worker may have to hear of it
+        try {
+            m = await r.monitor();
+        } catch (e) {
+            return false;
+        }
+        return true;
+    });
+    const heard = [];
+    m.on("monitor", (time, args, source, db) => heard.push({ time: Number(time), args, source, db }));
+    await check("monitor() shows what is asked for", async () => {
+        await waitUntil("the command", async () => {
+            await r.set(key, "one two");
+            return heard.some((line) => line.args[1] === key);
+        });
+        const line = heard.find((one) => one.args[1] === key);
+        assert.deepStrictEqual([line.args, line.db], [["set", key, "one two"], "0"]);
+        assert.ok(Math.abs(line.time - Date.now() / 1000) < 600);
+        assert.match(line.source, /^(127\.0\.0\.1|\[::1\]):\d+$/);
+    });
+    m.disconnect();
+    await equal("CONFIG SET allow-monitor no", () => r.config("SET", "allow-monitor", "no"), "OK");
+}
+
+/** A proxy with a users file: who has a prefix sees its own keys alone. */
+async function users(r) {
+    const own = `${prefix}own:`;
+    const file = new Users([["shop", "write", own, "shop-password"]]);
+    const proxy = await Proxy.any(["--users-file", file.file]);
+    const shop = new Redis({ port: proxy.port, username: "shop", password: "shop-password" });
+    const keys = Array.from({ length: 50 }, (_, i) => `${own}${i}`);
+    await r.mset(`${prefix}else:1`, "x", `${prefix}else:2`, "y");
+    await equal("a user sets its own keys", () => shop.mset(...keys.flatMap((k) => [k, "v"])), "OK");
+    await equal("SCAN shows these alone", async () => {
+        const got = [];
+        for await (const some of shop.scanStream({ count: 20 })) got.push(...some);
+        return got.sort();
+    }, [...keys].sort());
+    await equal("SCAN MATCH, KEYS, DBSIZE", async () => [
+        (await shop.keys("*")).length, await shop.dbsize(), (await shop.scan(0, "MATCH", `${prefix}else:*`, "COUNT", 10000))[1]], [50, 50, []]);
+    await refused("another's key", () => shop.get(`${prefix}else:1`), "NOPERM");
+    shop.disconnect();
+    await check("a wrong password", async () => {
+        const wrong = new Redis({ port: proxy.port, username: "shop", password: "no", retryStrategy: null });
+        const [error] = await once(wrong, "error");
+        assert.match(error.message, /^WRONGPASS /);
+        wrong.disconnect();
+    });
+    await proxy.stop();
+    file.remove();
 }
 
 async function restart() {
@@ -151,7 +292,7 @@ async function events(r) {
 (async () => {
     const r = new Redis(port);
     await equal("PING with the library's defaults", () => r.ping(), "PONG");
-    for (const part of [strings, values, many, transactions, connection, events]) await check(`${part.name} ran to its end`, () => part(r));
+    for (const part of [strings, values, many, transactions, connection, events, redirect, pause, monitor, users]) await check(`${part.name} ran to its end`, () => part(r));
     await check("restart ran to its end", restart);
     r.disconnect();
     finish();

@@ -1,8 +1,7 @@
 // node-redis with its default settings: RESP3 or RESP2, values, pipelines, errors, a restart.
 "use strict";
-const { execFileSync } = require("node:child_process");
 const { createClient, BasicClientSideCache, RESP_TYPES } = require("redis");
-const { assert, check, equal, refused, finish, waitUntil, Proxy, mebibyte, port, prefix } = require("./harness.js");
+const { assert, check, equal, refused, finish, sleep, waitUntil, sql, Users, Proxy, mebibyte, port, prefix } = require("./harness.js");
 
 async function connected(options) {
     const client = createClient(options);
@@ -77,6 +76,20 @@ async function transactions(r) {
         await assert.rejects(() => r.multi().set(a, "4").addCommand(["LPUSH", a, "x"]).exec());
         assert.equal(await r.get(a), null);
     });
+    const [c, d] = [`${prefix}tc`, `${prefix}td`];
+    await equal("MSETNX in multi(): all or nothing", () => r.multi().mSetNX([[c, "1"], [d, "2"]]).mSetNX([[d, "3"], [`${prefix}te`, "4"]]).mGet([c, d]).exec(),
+        [1, 0, ["1", "2"]]);
+    await check("RF.GET and RF.SETVER in multi()", async () => {
+        const version = (await r.sendCommand(["RF.GET", c])).version;
+        const got = await r.multi().addCommand(["RF.SETVER", c, String(version), "5"]).addCommand(["RF.SETVER", c, String(version), "6"]).addCommand(["RF.GET", c]).exec();
+        assert.ok(got[0] > version);
+        assert.strictEqual(got[1], null);
+        assert.deepStrictEqual([got[2].payload, got[2].version, got[2].active], ["5", got[0], 1]);
+    });
+    await equal("OBJECT, MEMORY and CLIENT in multi()", async () => {
+        const got = await r.multi().set(c, "7").objectEncoding(c).objectFreq(`${prefix}none`).memoryUsage(c).clientGetName().exec();
+        return [...got.slice(0, 3), got[3] > 0, got[4]];
+    }, ["OK", "int", null, true, null]);
     const other = await connected({ socket: { port } });
     await check("a watched key that changed is a WatchError", async () => {
         await r.watch(a);
@@ -135,8 +148,7 @@ async function clientSideCache(r) {
         await waitUntil("the new value", async () => (await caching.get(key)) === "two");
     });
     await check("client-side caching: an edit with SQL is seen", async () => {
-        execFileSync("psql", ["-qX", "-v", "ON_ERROR_STOP=1", "-c",
-            `UPDATE ${process.env.RF_TABLE} SET payload = 'three' WHERE key = '${key}'`]);
+        sql(`UPDATE {table} SET payload = 'three' WHERE key = '${key}'`);
         await waitUntil("the new value", async () => (await caching.get(key)) === "three");
     });
     caching.destroy();
@@ -160,6 +172,70 @@ async function events(r) {
     subscriber.destroy();
 }
 
+async function pause(r) {
+    const other = await connected({ socket: { port } });
+    const key = `${prefix}paused`;
+    await r.set(key, "1");
+    await equal("CLIENT PAUSE", () => r.clientPause(20000, "WRITE"), "OK");
+    let done = false;
+    const write = other.set(key, "2").then(() => { done = true; });
+    await equal("reads go on, a write waits", async () => {
+        const got = await r.get(key);
+        await sleep(200);
+        return [got, done];
+    }, ["1", false]);
+    await equal("CLIENT UNPAUSE", () => r.clientUnpause(), "OK");
+    await equal("then it is done", async () => {
+        await write;
+        return r.get(key);
+    }, "2");
+    other.destroy();
+}
+
+async function monitor(r) {
+    const key = `${prefix}monitored`;
+    await equal("CONFIG SET allow-monitor", () => r.configSet("allow-monitor", "yes"), "OK");
+    const heard = [];
+    const m = await connected({ socket: { port } });
+    await waitUntil("monitor()", async () => { // the other worker may have to hear of it
+        try {
+            await m.monitor((line) => heard.push(String(line)));
+        } catch (e) {
+            return false;
+        }
+        return true;
+    });
+    await check("monitor() shows what is asked for", () => waitUntil("the command", async () => {
+        await r.set(key, "one two");
+        return heard.some((line) => line.endsWith(`"SET" "${key}" "one two"`));
+    }));
+    m.destroy();
+    await equal("CONFIG SET allow-monitor no", () => r.configSet("allow-monitor", "no"), "OK");
+}
+
+/** A proxy with a users file: who has a prefix sees its own keys alone. */
+async function users(r) {
+    const own = `${prefix}own:`;
+    const file = new Users([["shop", "write", own, "shop-password"]]);
+    const proxy = await Proxy.any(["--users-file", file.file]);
+    const shop = await connected({ socket: { port: proxy.port }, username: "shop", password: "shop-password" });
+    const keys = Array.from({ length: 50 }, (_, i) => `${own}${i}`);
+    await r.mSet([[`${prefix}else:1`, "x"], [`${prefix}else:2`, "y"]]);
+    await equal("a user sets its own keys", () => shop.mSet(keys.map((k) => [k, "v"])), "OK");
+    await equal("scanIterator() shows these alone", async () => {
+        const got = [];
+        for await (const some of shop.scanIterator({ COUNT: 20 })) got.push(...some);
+        return got.sort();
+    }, [...keys].sort());
+    await equal("KEYS and DBSIZE", async () => [(await shop.keys("*")).length, await shop.dbSize()], [50, 50]);
+    await refused("another's key", () => shop.get(`${prefix}else:1`), "NOPERM");
+    shop.destroy();
+    await refused("a wrong password", () => connected({
+        socket: { port: proxy.port, reconnectStrategy: false }, username: "shop", password: "no" }), "WRONGPASS");
+    await proxy.stop();
+    file.remove();
+}
+
 async function restart() {
     const proxy = await Proxy.any();
     const r = await connected({ socket: { port: proxy.port } });
@@ -176,7 +252,7 @@ async function restart() {
 (async () => {
     const r = await connected({ socket: { port } });
     await equal("PING with the library's defaults", () => r.ping(), "PONG");
-    for (const part of [strings, values, many, transactions, connection, clientSideCache, events]) await check(`${part.name} ran to its end`, () => part(r));
+    for (const part of [strings, values, many, transactions, connection, clientSideCache, events, pause, monitor, users]) await check(`${part.name} ran to its end`, () => part(r));
     await check("restart ran to its end", restart);
     r.destroy();
     finish();

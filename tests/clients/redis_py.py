@@ -5,6 +5,7 @@ import os
 import select
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -94,6 +95,14 @@ def transactions(r):
     check("an unknown command discards all", lambda: refused(
         lambda: r.pipeline().set(a, "y").execute_command("LPUSH", a, "x").execute(), "Command # 2"))
     check_equal("so nothing was done", r.get(a), b"x")
+    c, d = PREFIX + "tc", PREFIX + "td"
+    got = r.pipeline().msetnx({c: 1, d: 2}).msetnx({d: 3, PREFIX + "te": 4}).mget(c, d).execute()
+    check_equal("MSETNX in a transaction: all or nothing", got, [True, False, [b"1", b"2"]])
+    version = r.execute_command("RF.GET", c)[3]
+    got = r.pipeline().execute_command("RF.SETVER", c, version, "5").execute_command("RF.SETVER", c, version, "6").execute_command("RF.GET", c).execute()
+    check("RF.GET and RF.SETVER in a transaction", got[0] > version and got[1] is None and got[2][1:6:2] == [b"5", got[0], 1], repr(got))
+    got = r.pipeline().set(c, 7).object("encoding", c).memory_usage(c).client_getname().execute()
+    check("OBJECT, MEMORY and CLIENT in a transaction", got[0] and got[1] == b"int" and got[2] > 0 and got[3] is None, repr(got))
     pipe = r.pipeline()
     pipe.watch(a)
     r.set(a, "by somebody else")
@@ -267,6 +276,26 @@ def monitor(r):
     check_equal("CONFIG SET allow-monitor no", r.config_set("allow-monitor", "no"), True)
 
 
+def users(r):
+    """A proxy with a users file: who has a prefix sees its own keys alone."""
+    own = PREFIX + "own:"
+    with tempfile.TemporaryDirectory(prefix="rf-users-", dir="/var/tmp") as folder:
+        path = os.path.join(folder, "users")
+        ctl = os.path.join(os.path.dirname(os.environ["RF_PROXY_BIN"]), "ringfence-ctl")
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as f:
+            f.write(subprocess.run([ctl, "user", "line", "shop", "write", own], input=b"pw\n", check=True, stdout=subprocess.PIPE).stdout)
+        with Proxy("--users-file", path) as proxy:
+            shop = redis.Redis(HOST, proxy.port, username="shop", password="pw", decode_responses=True)
+            keys = {own + str(i): "v" for i in range(50)}
+            r.mset({PREFIX + "else:1": "x", PREFIX + "else:2": "y"})
+            check_equal("a user sets its own keys", shop.mset(keys), True)
+            check_equal("scan_iter() shows these alone", sorted(shop.scan_iter(count=20)), sorted(keys))
+            check_equal("KEYS and DBSIZE", (len(shop.keys("*")), shop.dbsize()), (50, 50))
+            check("another's key is refused", lambda: refused(lambda: shop.get(PREFIX + "else:1"), "this user has no permissions"))
+            check("a wrong password is refused", lambda: refused(
+                redis.Redis(HOST, proxy.port, username="shop", password="no").ping, "WRONGPASS"))
+
+
 def restart():
     with Proxy() as proxy:
         r = redis.Redis(HOST, proxy.port, retry_on_error=[redis.ConnectionError])
@@ -292,7 +321,7 @@ def restart():
 def main():
     r = redis.Redis(HOST, PORT)
     check_equal("PING with the library's defaults", r.ping(), True)
-    for part in (strings, values, many, pipelines, transactions, errors, connection, threads, events, redirect, pause, monitor):
+    for part in (strings, values, many, pipelines, transactions, errors, connection, threads, events, redirect, pause, monitor, users):
         try:
             part(r)
         except Exception as e:  # pylint: disable=broad-except
