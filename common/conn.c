@@ -204,12 +204,10 @@ void conn_read_again(struct conn *c) {
     c->is_again = true;
     c->next_again = c->loop->again;
     c->loop->again = c;
-    if (c->loop->in_turn_end) {
-        static const struct timeval now = {0, 0};
-        event_add(&c->loop->next_turn, &now);
-    } else {
+    if (c->loop->in_turn_end)
+        conn_loop_turn_again(c->loop);
+    else
         conn_loop_open_turn(c->loop);
-    }
 }
 
 /* ---- writing ---- */
@@ -226,13 +224,24 @@ struct buf *conn_out(struct conn *c) {
     return &c->out;
 }
 
-void conn_send(struct conn *c) {
-    if (c->is_dirty)
-        return;
+static void make_dirty(struct conn *c) {
     c->is_dirty = true;
     c->next_dirty = c->loop->dirty;
     c->loop->dirty = c;
     conn_loop_open_turn(c->loop);
+}
+
+void conn_send(struct conn *c) {
+    c->expects_more = false;
+    if (!c->is_dirty)
+        make_dirty(c);
+}
+
+void conn_send_soon(struct conn *c) {
+    if (c->is_dirty)
+        return;
+    c->expects_more = true;
+    make_dirty(c);
 }
 
 /* Close so that the reply before it arrives: unread input would turn the close into a reset. */

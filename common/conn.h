@@ -97,6 +97,11 @@ struct buf *conn_out(struct conn *c);
  * as often as you like. */
 void conn_send(struct conn *c);
 
+/** conn_send_soon(c): the same for output that is about to be followed by more: while the loop is
+ * crowded (see conn_loop_pace) it leaves with that at the next turn's end, which does not wait for
+ * anything. */
+void conn_send_soon(struct conn *c);
+
 /** conn_out_len(c): bytes appended that the kernel has not taken. */
 size_t conn_out_len(const struct conn *c);
 

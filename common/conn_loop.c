@@ -15,13 +15,22 @@ void conn_loop_open_turn(struct conn_loop *loop) {
     event_active(&loop->turn_end, EV_TIMEOUT, 0);
 }
 
+static void on_next_turn(evutil_socket_t fd, short what, void *arg) {
+    conn_loop_open_turn(arg);
+}
+
+void conn_loop_turn_again(struct conn_loop *loop) {
+    static const struct timeval now = {0, 0};
+    event_add(&loop->next_turn, &now);
+}
+
 struct conn_loop *conn_loop_new(struct event_base *base) {
     struct conn_loop *loop = calloc(1, sizeof(*loop));
     if (loop == NULL)
         return NULL;
     loop->base = base;
     if (event_assign(&loop->turn_end, base, -1, 0, on_turn_end, loop) != 0 ||
-        evtimer_assign(&loop->next_turn, base, on_turn_end, loop) != 0) {
+        evtimer_assign(&loop->next_turn, base, on_next_turn, loop) != 0) {
         free(loop);
         return NULL;
     }
@@ -96,13 +105,31 @@ static void rest(struct conn_loop *loop) {
         clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
 }
 
+/* Callbacks in here may make further connections dirty; each is sent at most once more, since
+ * on_drained needs a full socket. What expects more waits for one more turn if many others wait. */
+static void send_dirty(struct conn_loop *loop) {
+    struct conn *later = NULL;
+    bool crowded = loop->waiting != NULL && pace_is_crowded(&loop->pace);
+    while (loop->dirty != NULL) {
+        struct conn *c = loop->dirty;
+        bool wait = c->expects_more && crowded;
+        loop->dirty = c->next_dirty;
+        c->expects_more = false;
+        c->is_dirty = wait;
+        if (wait) {
+            c->next_dirty = later;
+            later = c;
+        } else if (!was_freed(c)) {
+            conn_send_now(c);
+        }
+    }
+    loop->dirty = later;
+    if (later != NULL)
+        conn_loop_turn_again(loop);
+}
+
 static void on_turn_end(evutil_socket_t fd, short what, void *arg) {
     struct conn_loop *loop = arg;
-    if (!loop->turn_open) { /* by the timer */
-        loop->turn_open = true;
-        loop->now_us = clock_mono_us();
-        event_del(&loop->turn_end);
-    }
     loop->in_turn_end = true;
     struct conn *again = loop->again;
     loop->again = NULL;
@@ -113,15 +140,7 @@ static void on_turn_end(evutil_socket_t fd, short what, void *arg) {
         if (!was_freed(c) && !c->ended && !c->ending && buf_len(&c->in) != 0)
             conn_show(c, buf_head(&c->in), buf_len(&c->in), true);
     }
-    /* Callbacks in here may make further connections dirty; each is sent at most once more, since
-     * on_drained needs a full socket. */
-    while (loop->dirty != NULL) {
-        struct conn *c = loop->dirty;
-        loop->dirty = c->next_dirty;
-        c->is_dirty = false;
-        if (!was_freed(c))
-            conn_send_now(c);
-    }
+    send_dirty(loop);
     free_dead(loop);
     loop->in_turn_end = false;
     loop->turn_open = false;

@@ -57,10 +57,14 @@ struct conn {
     uint64_t in_total, out_total;
     bool connecting, paused, eof, ending, ended, freed;
     bool is_dirty, is_again, was_high;
+    bool expects_more; /* conn_send_soon(): its output may wait for one more turn */
 };
 
 /** conn_loop_open_turn(loop): reads the clock once and sees to it that the turn's end runs. */
 void conn_loop_open_turn(struct conn_loop *loop);
+
+/** conn_loop_turn_again(loop): there is a next turn even if no descriptor is ready. */
+void conn_loop_turn_again(struct conn_loop *loop);
 
 /** conn_loop_bury(loop, c): `c` is freed and on no list any more: its memory goes at the turn's
  * end. */

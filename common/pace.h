@@ -6,6 +6,7 @@
 #ifndef RINGFENCE_PACE_H
 #define RINGFENCE_PACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct pace {
@@ -18,5 +19,8 @@ struct pace {
  * `waiting` others waiting. 0 for a turn so long that enough has come together meanwhile, so a loop
  * that has more to do than it can loses little to it. */
 int64_t pace_rest_us(struct pace *pace, uint32_t waiting, int64_t turn_us);
+
+/** pace_is_crowded(pace): whether at least `crowd_min` waited lately, as it was last told. */
+bool pace_is_crowded(const struct pace *pace);
 
 #endif

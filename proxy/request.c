@@ -179,7 +179,10 @@ void request_done(struct request *r) {
         c->tail = NULL;
         c->list->waiting--;
     }
-    conn_send(c->conn);
+    if (c->head == NULL)
+        conn_send(c->conn);
+    else
+        conn_send_soon(c->conn);
     if (end || (c->head == NULL && c->ended))
         client_finish(c);
     else

@@ -407,3 +407,85 @@ Test(conn_loop, rests_between_turns_while_many_wait) {
     cr_assert_null(p.loop->waiting, "a rest of no time is none");
     conn_peer_release(&p);
 }
+
+/* ---- output that expects more ---- */
+
+static void send_soon(struct conn_peer *p, const char *text) {
+    buf_append(conn_out(p->c), text, strlen(text));
+    conn_send_soon(p->c);
+}
+
+static void make_crowded(struct conn_peer *p, const uint32_t *waiting) {
+    conn_loop_pace(p->loop, 1, 8, waiting);
+    conn_peer_send(p, "first");
+    conn_peer_turn(p);
+    cr_assert_str_eq(conn_peer_read(p), "first");
+}
+
+Test(conn_loop, in_a_crowd_output_that_expects_more_leaves_with_the_next_turns) {
+    static const uint32_t waiting = 8;
+    struct conn_peer p;
+    conn_peer_init(&p, SOCK_SEQPACKET);
+    make_crowded(&p, &waiting);
+    send_soon(&p, "a");
+    conn_peer_turn(&p);
+    cr_assert_str_eq(conn_peer_read(&p), "-");
+    send_soon(&p, "b"); /* once, not for ever */
+    conn_peer_turn(&p);
+    cr_assert_str_eq(conn_peer_read(&p), "ab");
+    send_soon(&p, "c");
+    conn_peer_send(&p, "d"); /* that was the last */
+    conn_peer_turn(&p);
+    cr_assert_str_eq(conn_peer_read(&p), "cd");
+    conn_peer_send(&p, "e");
+    send_soon(&p, "f"); /* behind what must leave now */
+    conn_peer_turn(&p);
+    cr_assert_str_eq(conn_peer_read(&p), "ef");
+    conn_peer_release(&p);
+}
+
+/* A turn that waits for a descriptor would wait for ever: nobody sends anything. */
+Test(conn_loop, output_that_expects_more_waits_for_nothing, .timeout = 10) {
+    static const uint32_t waiting = 8;
+    struct conn_peer p;
+    conn_peer_init(&p, SOCK_SEQPACKET);
+    make_crowded(&p, &waiting);
+    send_soon(&p, "a");
+    conn_peer_turn(&p);
+    cr_assert_str_eq(conn_peer_read(&p), "-");
+    event_base_loop(p.base, EVLOOP_ONCE);
+    cr_assert_str_eq(conn_peer_read(&p), "a");
+    conn_peer_release(&p);
+}
+
+Test(conn_loop, without_a_crowd_nothing_waits_for_more) {
+    static const uint32_t waiting = 7;
+    struct conn_peer p;
+    conn_peer_init(&p, SOCK_SEQPACKET);
+    send_soon(&p, "a"); /* a loop that never rests */
+    conn_peer_turn(&p);
+    cr_assert_str_eq(conn_peer_read(&p), "a");
+    conn_loop_pace(p.loop, 1, 8, &waiting);
+    for (int i = 0; i < 3; i++) {
+        send_soon(&p, "b");
+        conn_peer_turn(&p);
+        cr_assert_str_eq(conn_peer_read(&p), "b");
+    }
+    conn_peer_release(&p);
+}
+
+Test(conn_loop, may_be_freed_while_its_output_expects_more) {
+    static const uint32_t waiting = 8;
+    for (int turns = 0; turns < 2; turns++) { /* before the next turn's end; with the loop */
+        struct conn_peer p;
+        conn_peer_init(&p, SOCK_SEQPACKET);
+        make_crowded(&p, &waiting);
+        send_soon(&p, "a");
+        conn_peer_turn(&p);
+        conn_free(&p.c);
+        cr_assert_str_eq(conn_peer_read(&p), ".");
+        for (int i = 0; i < turns; i++)
+            conn_peer_turn(&p);
+        conn_peer_release(&p);
+    }
+}

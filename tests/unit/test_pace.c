@@ -22,6 +22,18 @@ Test(pace, remembers_a_crowd_between_two_waves) {
         cr_assert_eq(pace_rest_us(&p, 0, SHORT_US), REST_US, "turn %d", i);
 }
 
+Test(pace, is_crowded_while_it_would_rest) {
+    struct pace p = pace_new();
+    cr_assert_not(pace_is_crowded(&p));
+    pace_rest_us(&p, CROWD_MIN - 1, SHORT_US);
+    cr_assert_not(pace_is_crowded(&p));
+    pace_rest_us(&p, CROWD_MIN, 1000 * 1000);
+    cr_assert(pace_is_crowded(&p), "though a long turn is followed at once");
+    for (int i = 0; i < 100; i++)
+        pace_rest_us(&p, 0, SHORT_US);
+    cr_assert_not(pace_is_crowded(&p));
+}
+
 /* Who is left alone must not pay for those who went. */
 Test(pace, forgets_a_crowd_that_went) {
     struct pace p = pace_new();
