@@ -137,10 +137,10 @@ class Lab:
     # ---- ours ----
 
     def ringfence(self):
-        """The stack: PostgreSQL, three nodes, a proxy of one worker. Values of its env file. PROXY_ARGS in the environment: more options."""
+        """The stack: PostgreSQL, three nodes, a proxy of one worker. Values of its env file. PROXY_ARGS and NODE_ARGS in the environment: more options."""
         if self.env is None:
             self.env = {}
-            self.stack("up", NODES="3", WORKERS="1", PROXY_PORT=str(self.free_port()), PROXY_ARGS=f"{PATIENCE[0]} {os.environ.get('PROXY_ARGS', '')}", NODE_ARGS=PATIENCE[1])
+            self.stack("up", NODES="3", WORKERS="1", PROXY_PORT=str(self.free_port()), PROXY_ARGS=f"{PATIENCE[0]} {os.environ.get('PROXY_ARGS', '')}", NODE_ARGS=f"{PATIENCE[1]} {os.environ.get('NODE_ARGS', '')}")
             with open(os.path.join(self.dir, "stack", "env"), encoding="utf-8") as file:
                 for line in file:
                     name, _, value = line.rstrip("\n").partition("=")

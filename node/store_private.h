@@ -1,6 +1,6 @@
 /*
- * store_private: what store.c (queues, connections), store_read.c, store_write.c and store_sql.c
- * share. For these alone.
+ * store_private: what store.c (connections), store_queue.c (queues), store_read.c, store_write.c
+ * and store_sql.c share. For these alone.
  */
 #ifndef RINGFENCE_STORE_PRIVATE_H
 #define RINGFENCE_STORE_PRIVATE_H
@@ -11,6 +11,7 @@
 #include "replica.h"
 #include "store.h"
 #include "store_pg.h"
+#include "write_gate.h"
 
 enum {
     STORE_CONNECTIONS_MAX = 16,
@@ -94,6 +95,7 @@ struct store_lane {
     struct pg_group prepare;
     bool prepare_failed, ready;
     unsigned busy; /* batches without an end */
+    struct write_gate gate;
     char name[24];
 };
 
@@ -162,8 +164,13 @@ void store_sql_prepare(struct store_lane *lane);
 bool store_sql_send(struct pg_conn *conn, enum store_statement statement, int count,
                     const char *const *values, const int *lengths);
 
-/** store_pump_later(store): something was queued, or a lane is free again. */
+/** store_pump_later(store): something was queued, or a lane is free again. store_pump(): the
+ * callback of store->pump (event_callback_fn; `fd` and `what` say nothing). */
 void store_pump_later(struct store *store);
+void store_pump(int fd, short what, void *store);
+
+/** store_any_ready(lanes, count): one of them at least. */
+bool store_any_ready(const struct store_lane *lanes, int64_t count);
 
 /** store_lane_trusted(lane): what it says may be cached. */
 bool store_lane_trusted(const struct store_lane *lane);

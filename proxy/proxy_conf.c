@@ -54,9 +54,8 @@ static const struct conf_row ROWS[] = {
     {"pipeline-max", INTEGER(pipeline_max), "1024", 1, 1000000, "requests", NULL, CONF_RELOADABLE,
      "Requests of one client that may wait for an answer; further ones wait in its socket."},
     {"batch-rest-us", INTEGER(batch_rest_us), "40", 0, 10000, "us", NULL, 0,
-     "While several clients wait, a worker rests this long between two turns, so that their "
-     "requests "
-     "travel together; 0 never."},
+     "While many clients wait, a worker rests this long between two turns, so that their "
+     "requests travel together, and the replies to one client's pipeline; 0 never."},
     {"transaction-commands-max", INTEGER(transaction_commands_max), "1024", 1, 65536, "commands",
      NULL, 0, "Commands of one client between MULTI and EXEC, and keys that it watches."},
     {"transaction-bytes-max", BYTES(transaction_bytes_max), "4mb", 64 * KB, 16 * MB, "bytes", NULL,

@@ -26,7 +26,7 @@ ROWS = [
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
         "proxy/authors", "proxy/env", "proxy/health", "proxy/inbox", "proxy/mailbox", "proxy/multi", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/board", "proxy/channels", "proxy/names", "proxy/monitor", "proxy/pause", "proxy/window",
         "common/digest", "common/users", "proxy/rights", "proxy/slowlog", "proxy/timing", "proxy/topk", "proxy/hotkeys", "proxy/copies", "proxy/near",
-        "node/aspect.h", "node/backoff", "node/db_clock", "node/feed", "node/fill_gate", "node/hosts", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/range", "node/replica", "node/scope", "node/server", "node/warmup", "ctl/ctl.h"]),
+        "node/aspect.h", "node/backoff", "node/db_clock", "node/feed", "node/fill_gate", "node/hosts", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/range", "node/replica", "node/scope", "node/server", "node/warmup", "node/write_gate", "ctl/ctl.h"]),
 ]
 
 FOLDERS = {"common": {"common"}, "proxy": {"proxy", "common"}, "node": {"node", "common"}, "ctl": {"ctl", "common"}}
@@ -47,7 +47,7 @@ FORBIDDEN = [
 LIBRARIES = [
     (r"libpq-fe\.h", ["node/pg_conn.*", "node/pg_session.*", "node/store*.c", "node/store_private.h", "node/feed_pg.c", "node/scout.c", "ctl/purge_command.c"]),
     (r"event2/", ["*/main.c", "common/conn*", "common/service*", "common/tick.c", "proxy/worker.c", "proxy/mailbox.c", "proxy/client.c",
-                  "proxy/upstream*.c", "node/pg_conn.c", "node/feed_pg.c", "node/store.c"]),
+                  "proxy/upstream*.c", "node/pg_conn.c", "node/feed_pg.c", "node/store.c", "node/store_queue.c"]),
     (r"jansson", ["node/json_check.c"]),
     (r"xxhash", ["common/hash.c"]),
     (r"openssl", ["common/digest.c"]),
