@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../common/digest.h"
 #include "../harness/expect.h"
 #include "../harness/sql.h"
 #include "../harness/stack.h"
@@ -40,6 +39,7 @@ static void say(struct script *s, const char *line) {
     struct span argv[WORDS_MAX];
     uint32_t argc = 0;
     snprintf(text, sizeof(text), "%s", line);
+    snprintf(s->asked, sizeof(s->asked), "%s", line);
     for (char *word; argc < WORDS_MAX && (word = strsep(&rest, " ")) != NULL;)
         argv[argc++] = span_str(word);
     caller_say(s->c, argv, argc);
@@ -53,7 +53,7 @@ static char *hear(struct script *s) {
     bool closed = strcmp(shown, "closed") == 0;
     if (closed || (shown[0] == '-' && !s->wants_error)) {
         s->errors++;
-        snprintf(s->error, sizeof(s->error), "%s", shown);
+        snprintf(s->error, sizeof(s->error), "%s: %s", s->asked, shown);
     }
     return shown;
 }
@@ -302,14 +302,9 @@ static void tracking(struct script *s, unsigned k) {
 /* ---- users ---- */
 
 /* Who has not said who it is may do everything, as the script did before. Written anew in each
- * round, so that it is read while something fails. */
+ * round, so that it is read while something fails; passwords stay, or their users were closed. */
 static void write_users(struct script *s) {
-    char reader[DIGEST_TEXT_BYTES], writer[DIGEST_TEXT_BYTES], fresh[SCRIPT_NAME_BYTES + 8];
-    struct digest slow = {.iterations = 0};
-    cr_assert(digest_make(SPAN("reader's"), &slow));
-    digest_write(&slow, reader);
-    cr_assert(digest_make(SPAN("writer's"), &slow));
-    digest_write(&slow, writer);
+    char fresh[SCRIPT_NAME_BYTES + 8];
     snprintf(fresh, sizeof(fresh), "%s.new", s->users_file);
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
@@ -317,12 +312,17 @@ static void write_users(struct script *s) {
     fprintf(file,
             "# round %u\nuser default role=admin nopass\nuser reader role=read prefix=inject: %s\n"
             "user writer role=write %s\n",
-            s->round, reader, writer);
+            s->round, s->reader, s->writer);
     fclose(file);
     cr_assert_eq(rename(fresh, s->users_file), 0);
 }
 
 void script_users(struct script *s) {
+    struct digest slow = {.iterations = 0};
+    cr_assert(digest_make(SPAN("reader's"), &slow));
+    digest_write(&slow, s->reader);
+    cr_assert(digest_make(SPAN("writer's"), &slow));
+    digest_write(&slow, s->writer);
     snprintf(s->users_file, sizeof(s->users_file), "/var/tmp/rf-users-XXXXXX");
     int fd = mkostemp(s->users_file, O_CLOEXEC);
     cr_assert_geq(fd, 0);

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../../common/digest.h"
+
 struct stack;
 
 enum {
@@ -43,11 +45,11 @@ struct script {
     /* Answers of this round that were errors, or no answers, though they should not be; the last
      * of them. */
     unsigned errors;
-    char error[SCRIPT_WORD_BYTES];
+    char error[SCRIPT_TITLE_BYTES], asked[SCRIPT_WORD_BYTES];
     bool wants_error; /* of what is asked now */
     unsigned old;     /* and that were older than a write that was answered */
     unsigned late;    /* of a write of unknown outcome that took effect after a later one */
-    char users_file[SCRIPT_NAME_BYTES];
+    char users_file[SCRIPT_NAME_BYTES], reader[DIGEST_TEXT_BYTES], writer[DIGEST_TEXT_BYTES];
     bool fails; /* something fails in this round, so an owner may be out of
                    reach, and what the next one says may be old */
 };
