@@ -14,7 +14,9 @@
 #include "../common/conf.h"
 #include "../common/hash.h"
 #include "../common/log.h"
+#include "../common/ring.h"
 #include "../common/service.h"
+#include "../common/users.h"
 #include "balance.h"
 #include "board.h"
 #include "hotkeys.h"
@@ -175,6 +177,18 @@ static void on_reset_stats(void *ctx, unsigned worker) {
         worker_reset_stats(p->workers[i], i == worker);
 }
 
+static struct worker *start_worker(struct proxy *p, unsigned i) {
+    uint64_t epoch;
+    struct ring *ring = reload_copy(p->reload, &epoch);
+    struct users *users = p->users == NULL ? NULL : users_reload_copy(p->users);
+    if (ring != NULL && (p->users == NULL || users != NULL))
+        return worker_start(&p->servers[i], p->conf.ring_file, ring, epoch, users, p->stats[i]);
+    if (ring != NULL)
+        ring_free(&ring);
+    users_free(&users);
+    return NULL;
+}
+
 static bool start_workers(struct proxy *p, const char *config_file) {
     p->peers = (struct local_peers){.tell = on_tell,
                                     .set_option = on_set_option,
@@ -203,12 +217,7 @@ static bool start_workers(struct proxy *p, const char *config_file) {
                                               .started_mono_ms = clock_mono_ms()};
     }
     for (unsigned i = 0; i < p->workers_count; i++) {
-        uint64_t epoch;
-        struct ring *ring = reload_copy(p->reload, &epoch);
-        struct users *users = p->users == NULL ? NULL : users_reload_copy(p->users);
-        if (ring != NULL && (p->users == NULL || users != NULL))
-            p->workers[i] =
-                worker_start(&p->servers[i], p->conf.ring_file, ring, epoch, users, p->stats[i]);
+        p->workers[i] = start_worker(p, i);
         if (p->workers[i] == NULL) {
             fprintf(stderr, "ringfence-proxy: cannot start worker %u: out of memory or threads\n",
                     i);
