@@ -247,7 +247,7 @@ reliability: all $B/tests/figures/test_figures
 tests: $B/tests/chaos/test_chaos
 -include $(CHAOS:.o=.d)
 
-# `make inject [ONLY='node alloc'] [STRIDE=n]`: every call of a kind fails once in real daemons, under the sanitizers (docs/reliability.md).
+# `make inject [ONLY='node alloc'] [STRIDE=n] [BURST=n]`: every call of a kind fails once in real daemons, under the sanitizers (docs/reliability.md).
 # The daemons of build/FLAVOUR/inject have tests/inject/inject.c before the calls of our own code.
 INJECT_WRAPPED := malloc calloc realloc strdup strndup recv send socket connect accept4 eventfd inotify_init1 inotify_add_watch \
     setsockopt getpeername fopen PQconnectStartParams PQconnectPoll PQsetnonblocking PQenterPipelineMode PQsocket PQconsumeInput \
@@ -266,7 +266,7 @@ $B/tests/inject/test_inject: $(INJECT) $(HARNESS) $B/lib.a $(PROGRAMS:$B/bin/%=$
 .PHONY: inject
 inject:
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) FLAVOUR=asan build/asan/tests/inject/test_inject
-	@INJECT_ONLY='$(ONLY)' INJECT_STRIDE=$(or $(STRIDE),1) FLAVOUR=asan build/asan/tests/inject/test_inject
+	@INJECT_ONLY='$(ONLY)' INJECT_STRIDE=$(or $(STRIDE),1) INJECT_BURST=$(BURST) FLAVOUR=asan build/asan/tests/inject/test_inject
 
 -include $(INJECT:.o=.d) $B/tests/inject/inject.d
 

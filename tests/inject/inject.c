@@ -27,8 +27,10 @@ static struct inject_page *page; /* NULL: nothing fails */
 /* ---- which call fails ---- */
 
 static bool fails(enum inject_kind kind, const char *what, const void *caller) {
-    if (page == NULL || __atomic_load_n(&page->kind, __ATOMIC_ACQUIRE) != kind ||
-        __atomic_add_fetch(&page->count, 1, __ATOMIC_ACQ_REL) != page->nth)
+    if (page == NULL || __atomic_load_n(&page->kind, __ATOMIC_ACQUIRE) != kind)
+        return false;
+    uint32_t count = __atomic_add_fetch(&page->count, 1, __ATOMIC_ACQ_REL);
+    if (count < page->nth || count - page->nth >= page->burst)
         return false;
     Dl_info info = {.dli_fbase = NULL};
     dladdr(caller, &info);

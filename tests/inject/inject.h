@@ -31,7 +31,8 @@ enum inject_program { INJECT_NODE, INJECT_PROXY, INJECT_CTL, INJECT_PROGRAMS };
 
 /* All fields are read and written atomically; `kind` is set last and cleared first. */
 struct inject_page {
-    uint32_t kind, mode, nth; /* the nth call from now on fails */
+    uint32_t kind, mode, nth; /* the nth call from now on fails, */
+    uint32_t burst;           /* and so many in all, one after the other */
     uint32_t count;           /* calls of the kind since then */
     uint32_t fired;
     uint64_t where; /* of the call that failed: an address of the program, less its base */

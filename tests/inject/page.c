@@ -43,6 +43,11 @@ void inject_show(void) {
 
 /* ---- which call ---- */
 
+static unsigned number_of(const char *name, unsigned usual) {
+    const char *value = getenv(name);
+    return value != NULL && atoi(value) > 0 ? (unsigned)atoi(value) : usual;
+}
+
 void inject_disarm(enum inject_program program) {
     __atomic_store_n(&pages->of[program].kind, INJECT_NOTHING, __ATOMIC_RELEASE);
 }
@@ -52,6 +57,7 @@ void inject_arm(const struct inject_aim *aim) {
     inject_disarm(aim->program);
     page->mode = aim->mode;
     page->nth = aim->nth;
+    page->burst = number_of("INJECT_BURST", 1);
     page->count = page->fired = 0;
     page->what[0] = '\0';
     __atomic_store_n(&page->kind, aim->kind, __ATOMIC_RELEASE);
@@ -75,8 +81,7 @@ const char *inject_place(enum inject_program program) {
 /* ---- what is asked for ---- */
 
 unsigned inject_stride(void) {
-    const char *value = getenv("INJECT_STRIDE");
-    return value != NULL && atoi(value) > 0 ? (unsigned)atoi(value) : 40;
+    return number_of("INJECT_STRIDE", 40);
 }
 
 bool inject_is_brief(void) {

@@ -26,8 +26,8 @@ void inject_close(void);
 void inject_hide(void);
 void inject_show(void);
 
-/** inject_arm(aim): the nth call of the kind from now on fails, once. inject_disarm(program): none
- * does any more. */
+/** inject_arm(aim): the nth call of the kind from now on fails, once; or, with INJECT_BURST, so
+ * many in a row. inject_disarm(program): none does any more. */
 void inject_arm(const struct inject_aim *aim);
 void inject_disarm(enum inject_program program);
 
