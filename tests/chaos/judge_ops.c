@@ -81,9 +81,12 @@ static void read_one(struct judgement *j, const struct chaos_op *op, unsigned i,
         j->out->stale_max_us = age_us;
     uint32_t floor = floor_of(j, op, i);
     bool linear = stable && op->keys[i] < j->conf->pure_keys;
-    if (judge_find(key, value, floor, &fit) && fit <= last)
-        judge_raise(j, op, i, fit, false);
-    else if (linear)
+    if (judge_find(key, value, floor, &fit) && fit <= last) {
+        /* A key may be absent several times. What was so only behind the answer, by clocks that
+         * differ, need not be what was seen: an earlier absence may have been, and was old. */
+        if (value != 0 || key->states[fit].commit_us <= op->return_us)
+            judge_raise(j, op, i, fit, false);
+    } else if (linear)
         judge_against(j, value == 0 ? JUDGE_NIL : JUDGE_ORDER, op, i,
                       "the answer was %u#%u, state %u, but %u came before it", writer, number, last,
                       floor);
