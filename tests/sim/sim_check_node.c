@@ -79,19 +79,25 @@ void sim_check_replica(struct sim_node *n, unsigned key, uint32_t value, int64_t
         sim_check_told(n, key, (uint32_t)at);
 }
 
-/* Reads that it has answered without trust: the newest heartbeat that it heard must not be older
- * than is allowed. That is judged when a read comes, which may wait before it is answered so. */
-static void check_stale(struct sim *sim, struct sim_node *n) {
+/* What it answered from memory since the last look: trusted copies, while the newest heartbeat that
+ * it heard was sent not too long ago (rule 9), and others as long as is allowed. That is judged
+ * when a read comes, which may wait before it is given an old copy. */
+static void check_served(struct sim *sim, struct sim_node *n) {
     const struct sim_profile *p = sim_profile(sim);
-    uint64_t served = through_counters(n->server.through)->stale_served;
+    const struct through_counters *c = through_counters(n->server.through);
     int64_t age_ms = sim_now_us(sim) / 1000 - sim_feed_heard_ms(n->feed);
-    if (served != n->stale_seen && (p->faults & SIM_FAULT_STALL) == 0 &&
+    if (c->hits != n->hits_seen && age_ms > p->fence_ms + TICKS_MS)
+        sim_violation(sim,
+                      "TRUSTED UNHEARD: %s: a copy was served %lld ms after the newest heartbeat",
+                      n->name, (long long)age_ms);
+    if (c->stale_served != n->stale_seen && (p->faults & SIM_FAULT_STALL) == 0 &&
         age_ms > p->stale_max_ms + p->read_timeout_ms + TICKS_MS)
         sim_violation(sim,
                       "STALE FOR TOO LONG: %s: an old copy was served %lld ms after the newest "
                       "heartbeat",
                       n->name, (long long)age_ms);
-    n->stale_seen = served;
+    n->hits_seen = c->hits;
+    n->stale_seen = c->stale_served;
 }
 
 void sim_check_node(struct sim *sim, struct sim_node *n) {
@@ -99,7 +105,7 @@ void sim_check_node(struct sim *sim, struct sim_node *n) {
         return;
     if (sim_feed_is_captive(n->feed))
         n->captive_until_us = sim_now_us(sim);
-    check_stale(sim, n);
+    check_served(sim, n);
     n->checked = (n->checked + 1) % sim_profile(sim)->keys;
     check_key(sim, n, n->checked);
 }

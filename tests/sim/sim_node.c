@@ -51,7 +51,7 @@ void sim_node_start(struct sim_node *n) {
     n->feed = sim_feed_new(sim, n);
     n->alive = true;
     n->next_told_ms = 0;
-    n->stale_seen = 0;
+    n->hits_seen = n->stale_seen = 0;
     memset(n->told, 0, sizeof(n->told));
     n->life++;
     sim_net_listen(sim, s->port, &n->process, on_accept, n);

@@ -30,7 +30,7 @@ struct sim_node {
     unsigned checked;         /* the key that the checker looked at last */
     /* What the table has told this life of each key: the index of its newest state. */
     uint32_t told[SIM_KEYS_MAX];
-    uint64_t stale_seen; /* reads without trust that the checker has judged */
+    uint64_t hits_seen, stale_seen; /* reads that the checker has judged */
 };
 
 struct sim_node *sim_nodes_new(struct sim *sim);
