@@ -101,11 +101,12 @@ static void check_served(struct sim *sim, struct sim_node *n) {
 }
 
 void sim_check_node(struct sim *sim, struct sim_node *n) {
+    if (n->alive)
+        check_served(sim, n);
     if (!n->alive || n->process.stopped_until_us > sim_now_us(sim))
         return;
     if (sim_feed_is_captive(n->feed))
         n->captive_until_us = sim_now_us(sim);
-    check_served(sim, n);
     n->checked = (n->checked + 1) % sim_profile(sim)->keys;
     check_key(sim, n, n->checked);
 }
