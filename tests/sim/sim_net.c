@@ -6,7 +6,11 @@
 
 #include "../../common/buf.h"
 
-enum { PORTS_MAX = 16, FD_FIRST = 1 << 20 /* no descriptor of the real process */ };
+enum {
+    PORTS_MAX = 16,
+    FD_FIRST = 1 << 20, /* no descriptor of the real process */
+    SOON_US = 200,      /* a crowded loop's next turn */
+};
 
 struct conn_loop {
     struct sim *sim;
@@ -325,6 +329,23 @@ void conn_send(struct conn *c) {
     c->next_dirty = c->loop->dirty;
     c->loop->dirty = c;
     open_turn(c->loop);
+}
+
+static void on_soon(struct sim *sim, void *ctx, uint64_t arg) {
+    struct conn *c = ctx;
+    if (!c->freed && !c->ended)
+        conn_send(c);
+}
+
+/* With the next turn's output, whenever that is; here a loop may always be crowded. */
+void conn_send_soon(struct conn *c) {
+    struct sim *sim = c->loop->sim;
+    if (c->is_dirty)
+        return;
+    if (sim_chance(sim, 500))
+        sim_in(sim, c->loop->process, sim_between(sim, 0, SOON_US), on_soon, c, 0);
+    else
+        conn_send(c);
 }
 
 /* Bytes leave; they arrive whole or in two pieces, never out of order. */
