@@ -97,7 +97,8 @@ void upstream_watch(struct upstream *u) {
 
 /* Nobody watches any more, and hardly will at once. */
 void upstream_unwatch(struct upstream *u) {
-    if (!u->watched || u->asked[OWN_WATCH] || u->asked[OWN_UNWATCH] || upstream_wanted(u))
+    if (!u->watched || u->asked[OWN_WATCH] || u->asked[OWN_VERSIONS] || u->asked[OWN_UNWATCH] ||
+        upstream_wanted(u))
         return;
     u->watched = false;
     upstream_ask(u, OWN_UNWATCH);
