@@ -674,6 +674,26 @@ Test(upstream, a_node_that_knows_no_versions_is_watched_all_the_same) {
     END(t);
 }
 
+Test(upstream, a_watch_ends_when_nobody_watches_and_begins_anew_with_versions) {
+    static struct tracking_client noloop = {.id = 5};
+    struct upstream_bench *t = upstream_bench_new();
+    t->b->conf.health_interval_ms = 1;
+    tracking_start(t->b->env.tracking, &noloop, TRACKING_NOLOOP, NULL, 0);
+    upstream_bench_up(t);
+    cr_assert(heard(t, 2));
+    cr_assert_str_eq(node_fake_request(t->node, 0), "RF.WATCH 1");
+    cr_assert_str_eq(node_fake_request(t->node, 1), "RF.WATCH 1 VERSIONS");
+    tracking_stop(t->b->env.tracking, &noloop);
+    cr_assert(heard(t, 3));
+    cr_assert_str_eq(node_fake_request(t->node, 2), "RF.WATCH 0");
+    tracking_start(t->b->env.tracking, &noloop, TRACKING_NOLOOP, NULL, 0);
+    upstream_watch(t->u);
+    cr_assert(heard(t, 5));
+    cr_assert_str_eq(node_fake_request(t->node, 3), "RF.WATCH 1");
+    cr_assert_str_eq(node_fake_request(t->node, 4), "RF.WATCH 1 VERSIONS");
+    END(t);
+}
+
 Test(upstream, a_lost_connection_is_a_gap_and_it_watches_again) {
     struct upstream_bench *t = watching();
     node_fake_reset(t->node);
