@@ -341,6 +341,22 @@ static const struct command ROWS[] = {
         .name = "lastsave", .arity = 1, .flags = L | F, .args = "",
         .group = "server", .since = "1.0.0", .complexity = "O(1)",
         .summary = "Now: every write that was answered is in the table."},
+    [COMMAND_WAIT] = {
+        .name = "wait", .arity = 3, .flags = L, .args = "numreplicas timeout",
+        .group = "generic", .since = "3.0.0", .complexity = "O(1)",
+        .summary = "0, at once: there are no replicas of Redis' kind."},
+    [COMMAND_CLUSTER] = {
+        .name = "cluster", .arity = -2, .flags = L, .args = "subcommand",
+        .group = "cluster", .since = "3.0.0", .complexity = "O(1)",
+        .summary = "Refused as by a Redis that is in no cluster."},
+    [COMMAND_READONLY] = {
+        .name = "readonly", .arity = 1, .flags = L | F, .args = "",
+        .group = "cluster", .since = "3.0.0", .complexity = "O(1)",
+        .summary = "Refused, as CLUSTER."},
+    [COMMAND_READWRITE] = {
+        .name = "readwrite", .arity = 1, .flags = L | F, .args = "",
+        .group = "cluster", .since = "3.0.0", .complexity = "O(1)",
+        .summary = "Refused, as CLUSTER."},
     [COMMAND_DEBUG] = {
         .name = "debug", .arity = -2, .flags = L | A, .args = "",
         .group = "server", .since = "1.0.0", .complexity = "by subcommand",

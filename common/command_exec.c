@@ -53,6 +53,10 @@ bool command_in_exec(int id) {
     case COMMAND_INFO:
     case COMMAND_ROLE:
     case COMMAND_LASTSAVE:
+    case COMMAND_WAIT:
+    case COMMAND_CLUSTER:
+    case COMMAND_READONLY:
+    case COMMAND_READWRITE:
     case COMMAND_ACL:
     case COMMAND_CLIENT:
     case COMMAND_COMMAND:

@@ -59,6 +59,7 @@ static const char *const TEXTS[] = {
         "ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
     [REPLY_PAUSE_MODE] = "ERR CLIENT PAUSE mode must be WRITE or ALL",
     [REPLY_TIMEOUT_RANGE] = "ERR timeout is not an integer or out of range",
+    [REPLY_CLUSTER_OFF] = "ERR This instance has cluster support disabled",
     [REPLY_TIMEOUT_NEGATIVE] = "ERR timeout is negative",
     [REPLY_CONFIG_SET] = "ERR CONFIG SET failed (possibly related to argument '%s') - %s",
     [REPLY_CONFIG_UNKNOWN] = "ERR Unknown option or number of arguments for CONFIG SET - '%s'",

@@ -240,6 +240,10 @@ enum local_result local_execute(const struct local_server *server, struct local_
                                                       [COMMAND_PUBLISH] = local_publish,
                                                       [COMMAND_ROLE] = local_role,
                                                       [COMMAND_LASTSAVE] = local_lastsave,
+                                                      [COMMAND_WAIT] = local_wait,
+                                                      [COMMAND_CLUSTER] = local_cluster,
+                                                      [COMMAND_READONLY] = local_cluster,
+                                                      [COMMAND_READWRITE] = local_cluster,
                                                       [COMMAND_MONITOR] = local_monitor,
                                                       [COMMAND_RF_HOTKEYS] = local_hotkeys};
     const struct local_call call = {server, client, now_mono_ms, argv, argc, out};

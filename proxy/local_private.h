@@ -83,9 +83,11 @@ const struct local_subcommand *local_subcommand_find(int id, struct span name);
 /** local_arity_fits(row, argc): as many arguments as the subcommand takes. */
 bool local_arity_fits(const struct local_subcommand *row, uint32_t argc);
 
-/** local_role, local_lastsave: ROLE and LASTSAVE. local_config_set, local_config_resetstat,
+/** local_role, local_lastsave, local_wait: ROLE, LASTSAVE, WAIT. local_cluster: CLUSTER and its
+ * like. local_config_set, local_config_resetstat,
  * local_config_rewrite: subcommands of CONFIG. */
-local_fn local_role, local_lastsave, local_config_set, local_config_resetstat, local_config_rewrite;
+local_fn local_role, local_lastsave, local_wait, local_cluster, local_config_set,
+    local_config_resetstat, local_config_rewrite;
 
 /* What notify-keyspace-events says: generic, string and expired events, by key and by event. They
  * are always there for those who subscribe. */

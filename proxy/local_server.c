@@ -1,5 +1,5 @@
-/* What tools ask a server: MEMORY, OBJECT, MODULE, ROLE, LASTSAVE, DEBUG. What is about a key goes
- * to its node, and stands here for COMMAND and HELP alone. */
+/* What tools ask a server: MEMORY, OBJECT, MODULE, ROLE, LASTSAVE, WAIT, CLUSTER, DEBUG. What is
+ * about a key goes to its node, and stands here for COMMAND and HELP alone. */
 #include <malloc.h>
 #include <unistd.h>
 
@@ -73,7 +73,7 @@ bool local_takes(int id, const struct span *argv, uint32_t argc) {
     return row == NULL || row->run != NULL || !local_arity_fits(row, argc);
 }
 
-/* ---- MODULE, ROLE, LASTSAVE ---- */
+/* ---- MODULE, ROLE, LASTSAVE, WAIT, CLUSTER ---- */
 
 static void module_list(const struct local_call *call) {
     resp_write_array(call->out, 0);
@@ -99,6 +99,23 @@ void local_role(const struct local_call *call) {
 /* Every write that was answered is saved. */
 void local_lastsave(const struct local_call *call) {
     resp_write_int(call->out, clock_wall_ms() / 1000);
+}
+
+/* Redis waits for replicas that will not come until the time is over, and then says the same. */
+void local_wait(const struct local_call *call) {
+    int64_t replicas, ms;
+    if (!span_to_int64(call->argv[1], &replicas))
+        reply_error(call->out, REPLY_NOT_INTEGER, NULL);
+    else if (!span_to_int64(call->argv[2], &ms))
+        reply_error(call->out, REPLY_TIMEOUT_RANGE, NULL);
+    else if (ms < 0)
+        reply_error(call->out, REPLY_TIMEOUT_NEGATIVE, NULL);
+    else
+        resp_write_int(call->out, 0);
+}
+
+void local_cluster(const struct local_call *call) {
+    reply_error(call->out, REPLY_CLUSTER_OFF, NULL);
 }
 
 /* ---- DEBUG ---- */

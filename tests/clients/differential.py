@@ -344,6 +344,8 @@ class Draw:
             lambda: [b"OBJECT", *self.rng.choice([[b"ENCODING", b"none"], [b"FREQ", b"none"], [b"IDLETIME", b"none"], [b"REFCOUNT", b"none"],
                                                   [b"FREQ"], [b"nosuch", b"a"], []])],
             lambda: self.rng.choice([[b"MODULE", b"LIST"], [b"MODULE", b"nosuch"], [b"ROLE"], [b"ROLE", b"x"], [b"LASTSAVE", b"x"], [b"DEBUG"]]),
+            lambda: self.rng.choice([[b"WAIT", b"0", b"0"], [b"WAIT", b"-1", b"7"], [b"WAIT", b"x", b"0"], [b"WAIT", b"0", b"x"], [b"WAIT", b"0", b"-1"],
+                                     [b"WAIT"], [b"CLUSTER", b"INFO"], [b"CLUSTER", b"HELP"], [b"CLUSTER"], [b"READONLY"], [b"READWRITE"], [b"READONLY", b"x"]]),
             lambda: [b"CONFIG", b"SET", *self.rng.choice([[], [b"timeout"], [b"nosuch", b"1"], [b"timeout", b"0", b"timeout", b"0"],
                                                           [b"daemonize", b"yes"][:1], [b"databases", b"3"], [b"timeout", b"0"]])],
             lambda: [b"CLIENT", b"REPLY", self.rng.choice([b"x", b"on"])],
