@@ -22,16 +22,17 @@ struct ring {
 
 /*
  * The points of one prefix in one cache line, so that a lookup in a ring that no cache can hold
- * waits for memory once. A place is kept as the 32 bits behind the prefix; where they do not tell
- * (equal to the hash's own, or more points than fit) the sorted points are searched.
+ * waits for memory once. A place is kept as the 16 bits behind the prefix: fewer lines, of which
+ * more stay in a cache. Where they do not tell (equal to the hash's own, or more points than fit)
+ * the sorted points are searched.
  */
-enum { BUCKET_POINTS = 10, BUCKET_FULL = BUCKET_POINTS + 1 };
+enum { BUCKET_POINTS = 15, BUCKET_FULL = BUCKET_POINTS + 1 };
 
 struct bucket {
-    uint16_t behind; /* the member that owns what comes behind the last of them */
-    uint16_t count;  /* BUCKET_FULL: search */
-    uint32_t at[BUCKET_POINTS];
-    uint16_t member[BUCKET_POINTS];
+    uint16_t at[BUCKET_POINTS];     /* sorted; the greatest there is where no point is */
+    uint16_t count;                 /* BUCKET_FULL: search */
+    uint16_t member[BUCKET_POINTS]; /* of the points */
+    uint16_t behind;                /* the member that owns what comes behind the last of them */
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct bucket) == 64 && RING_MEMBERS_MAX <= UINT16_MAX, "one cache line");
@@ -90,8 +91,8 @@ static uint64_t prefix_of(const struct ring *ring, uint64_t hash) {
     return hash >> (64 - ring->buckets_bits);
 }
 
-static uint32_t behind_prefix(const struct ring *ring, uint64_t hash) {
-    return (uint32_t)(hash << ring->buckets_bits >> 32);
+static uint16_t behind_prefix(const struct ring *ring, uint64_t hash) {
+    return (uint16_t)(hash << ring->buckets_bits >> 48);
 }
 
 /* Huge pages: a large ring is read all over, and would miss in the page tables as well. */
@@ -105,10 +106,10 @@ static struct bucket *allocate(size_t count) {
     return buckets;
 }
 
-/* Two to four points a bucket; one of 400 has more than fit. */
+/* Four to eight points a bucket; at most one of 120 has more than fit. */
 static bool make_buckets(struct ring *ring) {
     ring->buckets_bits = 1;
-    while (((size_t)4 << ring->buckets_bits) < ring->points_count)
+    while (((size_t)8 << ring->buckets_bits) < ring->points_count)
         ring->buckets_bits++;
     size_t count = (size_t)1 << ring->buckets_bits, point = 0;
     ring->buckets = allocate(count);
@@ -117,6 +118,7 @@ static bool make_buckets(struct ring *ring) {
     for (size_t i = 0; i < count; i++) {
         struct bucket *b = &ring->buckets[i];
         *b = (struct bucket){0};
+        memset(b->at, 0xff, sizeof(b->at));
         for (; point < ring->points_count && prefix_of(ring, ring->points[point].at) == i;
              point++) {
             if (b->count >= BUCKET_POINTS) {
@@ -195,15 +197,13 @@ static size_t first_point(const struct ring *ring, uint64_t hash) {
 
 uint32_t ring_lookup(const struct ring *ring, uint64_t hash) {
     const struct bucket *b = &ring->buckets[prefix_of(ring, hash)];
-    uint32_t at = behind_prefix(ring, hash);
-    unsigned i = 0;
-    if (b->count == BUCKET_FULL)
-        return ring->points[first_point(ring, hash)].member;
-    while (i < b->count && b->at[i] < at)
-        i++;
-    if (i == b->count)
-        return b->behind;
-    return b->at[i] != at ? b->member[i] : ring->points[first_point(ring, hash)].member;
+    uint16_t at = behind_prefix(ring, hash);
+    unsigned before = 0; /* all are compared: where to stop could not be foreseen */
+    for (unsigned i = 0; i < BUCKET_POINTS; i++)
+        before += b->at[i] < at;
+    if (before < b->count && b->count != BUCKET_FULL && b->at[before] != at)
+        return b->member[before];
+    return before == b->count ? b->behind : ring->points[first_point(ring, hash)].member;
 }
 
 size_t ring_owners(const struct ring *ring, uint64_t hash, uint32_t *out, size_t max) {
