@@ -128,9 +128,13 @@ BENCH = /usr/bin/python3 bench/run.py $(SCENARIO) --repeats $(REPEATS) --seconds
 
 .PHONY: bench bench-check bench-record bench-tools
 # The packages first: aside.c needs one of them.
-bench-tools: all $B/bin/ringfence-load $B/bin/micro_growth
+bench-tools: all $B/bin/ringfence-load $B/bin/micro_growth $B/bin/floor
 	ctl/packages.sh bench
 	$(MAKE) $B/bin/aside
+
+$B/bin/floor: $B/bench/floor.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_all) $^ -o $@
 
 $B/bin/aside: $B/bench/aside.o $B/bench/draw.o $B/bench/histogram.o
 	@mkdir -p $(@D)

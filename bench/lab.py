@@ -212,6 +212,13 @@ class Lab:
                                                    "-p", os.path.join(self.dir, "nutcracker.pid")], port)
         return self.once("nutcracker", make)
 
+    def floor(self):
+        """A server that answers with a constant: what its sockets cost any server (bench/floor.c)."""
+        def make():
+            port = self.free_port()
+            return port, self.spawn("floor", [os.path.join(BIN, "floor"), str(port)], port)
+        return self.once("floor", make)
+
     def redis_pids(self):
         return [self.redis(n)[1] for n in (1, 2, 3)]
 
