@@ -306,10 +306,11 @@ static void start_read(struct gather *g, const struct span *argv) {
     uint32_t count = g->parts_count;
     g->left = count + 1; /* one too many, so that no answer within the loops ends it */
     stats_add(&g->env->stats[PROXY_STAT_SPLIT], 1);
+    struct buf bytes;
+    buf_init(&bytes, 0);
     for (uint32_t p = count; p > 0;) { /* from the last one, so that those to come are kept */
         struct part *part = &g->parts[--p];
-        struct buf bytes;
-        buf_init(&bytes, 0);
+        buf_consume(&bytes, buf_len(&bytes));
         write_part(&bytes, g, part, name, argv);
         struct span request = span_of(buf_head(&bytes), buf_len(&bytes));
         if (part->is_next && !bytes.failed)
@@ -318,8 +319,8 @@ static void start_read(struct gather *g, const struct span *argv) {
             ask_read(part, request);
         else if (!part->is_next)
             ask_from(g, p);
-        buf_release(&bytes);
     }
+    buf_release(&bytes);
     if (--g->left == 0)
         merge(g);
 }
