@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""`make bench-profile`: where the proxy's CPU time goes: perf record of it under 50 clients, without and with pipelines.
+"""`make bench-profile`: where a proxy's CPU time goes: ours, nutcracker's, and that of a server which answers with a constant, each
+under 50 clients, without and with pipelines, and with MGETs; in microseconds of CPU per request.
 
-The proxy has the first core to itself. Needs perf (Debian's linux-perf). Prints shares of all its CPU time.
+The server has the first core to itself. Needs perf (Debian's linux-perf), and prints system calls per request beside the times.
 """
 
 import os
@@ -13,15 +14,31 @@ import threading
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from lab import Lab  # noqa: E402 pylint: disable=wrong-import-position
-from scenarios import CLIENTS, fill_plain  # noqa: E402 pylint: disable=wrong-import-position
+from scenarios import CLIENTS, FLOOR, NUTCRACKER, fill_plain  # noqa: E402 pylint: disable=wrong-import-position
 
 SECONDS = 4
-BELOW = ("__x64_sys_sendto", "__x64_sys_recvfrom", "__x64_sys_epoll_wait", "__x64_sys_clock_nanosleep")
+LOADS = [("GET, no pipeline", {}), ("GET, 16 deep", {"pipeline": 16}), ("MGET of 5, no pipeline", {"gets": 0, "mgets": 1})]
+# What is counted as which, by the kernel's names: one of them is what a contender uses.
+PARTS = [("send", ("__sys_sendto", "do_writev")),
+         ("  of it, waking the reader", ("sock_def_readable",)),
+         ("receive", ("__sys_recvfrom", "ksys_read")),
+         ("epoll_wait", ("__x64_sys_epoll_wait",)),
+         ("epoll_ctl", ("__x64_sys_epoll_ctl",)),
+         ("rest between turns", ("__x64_sys_clock_nanosleep",))]
+CALLS = [("send", ("sendto", "writev")), ("receive", ("recvfrom", "read")), ("epoll_wait", ("epoll_wait",))]
 
 
-def record(pid, path):
-    subprocess.run(["perf", "record", "-q", "-F", "2000", "-g", "-o", path, "-p", str(pid), "--", "sleep", str(SECONDS - 1)],
+def watch(pid, path, calls):
+    """perf of `pid` from the second second on: a profile into `path`, system calls counted into `calls`."""
+    names = [name for _, group in CALLS for name in group]
+    count = subprocess.Popen(["perf", "stat", "-x", ",", "-e", ",".join("syscalls:sys_enter_" + n for n in names), "-p", str(pid), "--",
+                              "sleep", str(SECONDS - 2)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    subprocess.run(["perf", "record", "-q", "-F", "2000", "-g", "-o", path, "-p", str(pid), "--", "sleep", str(SECONDS - 2)],
                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for line in count.communicate()[1].splitlines():
+        field = line.split(",")
+        if field[0].isdigit():
+            calls[field[2].removeprefix("syscalls:sys_enter_")] = int(field[0])
 
 
 def shares(path, *options):
@@ -36,29 +53,39 @@ def shares(path, *options):
     return found
 
 
-def profile(lab, depth):
-    port, pid = lab.proxy()
+def profile(lab, server, options):
+    """{part: microseconds a request}, {system call: how often a request}."""
+    port, pid = server
     lab.apart(pid)
-    path = os.path.join(lab.dir, f"perf.{depth}")
-    perf = threading.Thread(target=record, args=(pid, path))
+    path, calls = os.path.join(lab.dir, "perf.data"), {}
+    perf = threading.Timer(1.5, watch, (pid, path, calls))
     perf.start()
-    lab.load(port, clients=CLIENTS, pipeline=depth)
+    figures = lab.load(port, clients=CLIENTS, pids={"proxy": [pid]}, **options)
     perf.join()
-    print(f"{depth} deep:")
-    for name, share in list(shares(path, "--no-children", "--sort", "dso").items())[:5]:
-        print(f"  {share:6.2f} %  {name}")
+    cpu_us = figures["cpu_us_per_request"]["proxy"]
     inside = shares(path, "--children", "--sort", "sym")
-    for name in BELOW:
-        print(f"  {inside.get(name, 0):6.2f} %  below {name}")
-    print(f"  {shares(path, '--no-children', '--sort', 'sym').get('pvm_irq_enable', 0):6.2f} %  in pvm_irq_enable (a virtual machine's own)")
+    where = shares(path, "--no-children", "--sort", "dso")
+    kernel = next((share for name, share in where.items() if name.startswith("[kernel")), 0)
+    times = {"all": cpu_us, "kernel": cpu_us * kernel / 100}
+    for part, names in PARTS:
+        times[part] = cpu_us * sum(inside.get(name, 0) for name in names) / 100
+    times["outside the kernel"] = cpu_us * (100 - kernel) / 100
+    asked = (SECONDS - 2) * figures["per_second"]
+    return times, {call: sum(calls.get(name, 0) for name in names) / asked for call, names in CALLS}
 
 
 def main():
     lab = Lab(SECONDS, 0)
     try:
         fill_plain(lab)
-        for depth in (1, 16):
-            profile(lab, depth)
+        servers = {"ringfence": lab.proxy(), NUTCRACKER.split()[0]: lab.nutcracker(), FLOOR: lab.floor()}
+        for title, options in LOADS:
+            found = {name: profile(lab, server, options) for name, server in servers.items()}
+            print(f"\n| {title} | " + " | ".join(servers) + " |\n|---|" + "---|" * len(servers))
+            for part in next(iter(found.values()))[0]:
+                print(f"| {part.strip()}, us | " + " | ".join(f"{times[part]:.2f}" for times, _ in found.values()) + " |")
+            for call, _ in CALLS:
+                print(f"| {call}, calls | " + " | ".join(f"{calls[call]:.3f}" for _, calls in found.values()) + " |")
     finally:
         lab.close()
 
