@@ -14,6 +14,7 @@
 #include "../common/resp_write.h"
 #include "copies.h"
 #include "env.h"
+#include "gather_private.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "request.h"
@@ -22,33 +23,7 @@
 enum { PART_BYTES_MAX = 32 << 20 /* of a reply to one part, by the longest values there may be */ };
 #define COPIED UINT32_MAX /* instead of a part: near has its value */
 
-/* What one node is asked at once. */
-struct part {
-    struct upstream_entry entry;
-    struct gather *gather;
-    struct upstream *to; /* only while the parts are made: the ring may change later */
-    uint32_t first_key, last_key, keys; /* a list through gather->next_key */
-    uint32_t next;  /* the part that the same node is asked for after this one; 0: none */
-    bool is_next;   /* it is one of those */
-    char *text;     /* its reply; before it was asked: the request */
-    size_t len, at; /* `at`: merged so far */
-};
-
-struct gather {
-    const struct proxy_env *env;
-    struct request *request;
-    struct copies *copies; /* of an MGET; or NULL */
-    uint32_t left;         /* parts without an answer */
-    size_t held_bytes;     /* of the replies of parts */
-    uint32_t parts_count, keys_count;
-    uint32_t *part_of;   /* by key */
-    uint32_t *next_key;  /* by key: the next one of the same part; 0: none */
-    struct part parts[]; /* one a key at most; of a write parts[0] is the coordinator's */
-};
-
 static void on_read_answer(struct upstream_entry *entry, struct span reply);
-static void on_write_answer(struct upstream_entry *entry, struct span reply);
-static void on_drop_answer(struct upstream_entry *entry, struct span reply);
 
 /* ---- sorting keys by node ---- */
 
@@ -82,7 +57,7 @@ int gather_is_split(const struct proxy_env *env, int id, const struct span *argv
     return false;
 }
 
-static struct gather *make(const struct proxy_env *env, struct request *r, unsigned keys,
+struct gather *gather_make(const struct proxy_env *env, struct request *r, unsigned keys,
                            size_t parts_max) {
     struct gather *g =
         calloc(1, sizeof(*g) + parts_max * sizeof(struct part) + 2 * keys * sizeof(uint32_t));
@@ -97,7 +72,7 @@ static struct gather *make(const struct proxy_env *env, struct request *r, unsig
     return g;
 }
 
-static void release(struct gather *g) {
+void gather_release(struct gather *g) {
     for (uint32_t p = 0; p < g->parts_count; p++)
         free(g->parts[p].text);
     copies_free(&g->copies);
@@ -149,7 +124,7 @@ static bool sort_keys(struct gather *g, const struct span *argv) {
 }
 
 /* `name` and the keys of one part as a request. */
-static void write_part(struct buf *out, struct gather *g, const struct part *part, struct span name,
+void gather_write_part(struct buf *out, struct gather *g, const struct part *part, struct span name,
                        const struct span *argv) {
     resp_write_array(out, 1 + (uint64_t)part->keys);
     resp_write_bulk(out, name);
@@ -160,7 +135,7 @@ static void write_part(struct buf *out, struct gather *g, const struct part *par
 
 /* ---- reads: split and merge ---- */
 
-static bool hold(struct part *part, struct span reply) {
+bool gather_hold(struct part *part, struct span reply) {
     part->text = malloc(reply.len);
     if (part->text == NULL)
         return false;
@@ -231,19 +206,19 @@ static void merge(struct gather *g) {
         struct part *part = &g->parts[p];
         if (part->text == NULL) {
             request_fail(g->request, REPLY_OOM);
-            release(g);
+            gather_release(g);
             return;
         }
         if (part->text[0] == '-') { /* all or nothing */
             request_answer(g->request, span_of(part->text, part->len));
-            release(g);
+            gather_release(g);
             return;
         }
     }
     bool merged = g->request->command == COMMAND_MGET ? merge_array(g) : merge_sum(g);
     if (!merged)
         request_fail(g->request, REPLY_INTERNAL);
-    release(g);
+    gather_release(g);
 }
 
 static void ask_read(struct part *part, struct span request) {
@@ -293,7 +268,7 @@ static void on_read_answer(struct upstream_entry *entry, struct span reply) {
     struct part *part = (struct part *)((char *)entry - offsetof(struct part, entry));
     struct gather *g = part->gather;
     g->held_bytes += reply.len;
-    if (g->held_bytes <= (size_t)g->env->conf->output_bytes_max && hold(part, reply))
+    if (g->held_bytes <= (size_t)g->env->conf->output_bytes_max && gather_hold(part, reply))
         tell_copies(part); /* else text stays NULL, which merge() sees */
     if (part->next != 0)
         ask_from(g, part->next); /* it cannot end it: this part is still counted */
@@ -311,10 +286,10 @@ static void start_read(struct gather *g, const struct span *argv) {
     for (uint32_t p = count; p > 0;) { /* from the last one, so that those to come are kept */
         struct part *part = &g->parts[--p];
         buf_consume(&bytes, buf_len(&bytes));
-        write_part(&bytes, g, part, name, argv);
+        gather_write_part(&bytes, g, part, name, argv);
         struct span request = span_of(buf_head(&bytes), buf_len(&bytes));
         if (part->is_next && !bytes.failed)
-            hold(part, request);
+            gather_hold(part, request);
         else if (!part->is_next && !bytes.failed)
             ask_read(part, request);
         else if (!part->is_next)
@@ -325,115 +300,10 @@ static void start_read(struct gather *g, const struct span *argv) {
         merge(g);
 }
 
-/* ---- writes: one transaction, then tell the other owners ---- */
-
-static void finish_write(struct gather *g) {
-    struct part *coordinator = &g->parts[0];
-    if (coordinator->text == NULL) /* an answer came, but there was no memory for it */
-        request_fail(g->request, REPLY_UNCERTAIN);
-    else
-        request_answer(g->request, span_of(coordinator->text, coordinator->len));
-    release(g);
-}
-
-static void on_drop_answer(struct upstream_entry *entry, struct span reply) {
-    struct part *part = (struct part *)((char *)entry - offsetof(struct part, entry));
-    struct gather *g = part->gather;
-    /* It is committed all the same. An owner that could not be told, or another one in its place:
-     * for that owner the feed has to do. */
-    if (reply.ptr[0] == '-' || entry->tries != 0)
-        stats_add(&g->env->stats[PROXY_STAT_DROP_FAILED], 1);
-    if (--g->left == 0)
-        finish_write(g);
-}
-
-static void on_write_answer(struct upstream_entry *entry, struct span reply) {
-    struct part *part = (struct part *)((char *)entry - offsetof(struct part, entry));
-    struct gather *g = part->gather;
-    hold(part, reply);
-    if (!reply_may_be_written(reply) || PLANTED(no_drop_at_other_owners)) {
-        finish_write(g);
-        return;
-    }
-    g->left = g->parts_count; /* one too many, so that no answer within the loop ends it */
-    for (uint32_t p = 1; p < g->parts_count; p++) {
-        struct part *other = &g->parts[p];
-        other->entry.done = on_drop_answer;
-        other->entry.start_us = conn_loop_now_us(g->env->loop);
-        int error =
-            topology_send(g->env->topology, &other->entry, span_of(other->text, other->len));
-        if (error != REPLY_ERROR_COUNT) {
-            stats_add(&g->env->stats[PROXY_STAT_DROP_FAILED], 1);
-            g->left--;
-        }
-    }
-    if (--g->left == 0)
-        finish_write(g);
-}
-
-/* The write itself, to the first part's node; parts[1..] have what is to be said to the others. */
-static void ask_write(struct gather *g, const struct resp_request *in, struct span raw, int error) {
-    struct buf bytes;
-    buf_init(&bytes, 0);
-    stats_add(&g->env->stats[PROXY_STAT_SPLIT], 1);
-    g->parts[0].entry.done = on_write_answer;
-    g->parts[0].entry.is_write = true;
-    g->parts[0].entry.author = g->request->entry.author;
-    if (in->is_inline && error == REPLY_ERROR_COUNT) {
-        resp_write_request(&bytes, in->argv, in->argc);
-        raw = span_of(buf_head(&bytes), buf_len(&bytes));
-        error = bytes.failed ? REPLY_OOM : error;
-    }
-    if (error == REPLY_ERROR_COUNT)
-        error = topology_send(g->env->topology, &g->parts[0].entry, raw);
-    buf_release(&bytes);
-    if (error != REPLY_ERROR_COUNT) {
-        request_fail(g->request, error);
-        release(g);
-    }
-}
-
-static void start_write(struct gather *g, const struct resp_request *in, struct span raw) {
-    struct buf bytes;
-    buf_init(&bytes, 0);
-    int error = REPLY_ERROR_COUNT;
-    for (uint32_t p = 1; p < g->parts_count && error == REPLY_ERROR_COUNT; p++) {
-        bytes.head = bytes.tail = 0;
-        write_part(&bytes, g, &g->parts[p], SPAN("RF.DROP"), in->argv);
-        if (bytes.failed || !hold(&g->parts[p], span_of(buf_head(&bytes), buf_len(&bytes))))
-            error = REPLY_OOM;
-    }
-    buf_release(&bytes);
-    ask_write(g, in, raw, error);
-}
-
-void gather_flush(const struct proxy_env *env, struct request *r, const struct resp_request *in,
-                  struct span raw) {
-    size_t members = topology_count(env->topology);
-    struct gather *g = make(env, r, 0, members + 1);
-    int error = REPLY_ERROR_COUNT;
-    if (g == NULL) {
-        request_fail(r, REPLY_OOM);
-        return;
-    }
-    g->parts_count = (uint32_t)members + 1;
-    for (uint32_t p = 0; p <= members; p++) {
-        struct topology_node member = {.name = ""};
-        if (p != 0)
-            topology_node(env->topology, p - 1, &member);
-        g->parts[p].gather = g;
-        g->parts[p].entry.start_us = conn_loop_now_us(env->loop);
-        g->parts[p].entry.hash = p != 0 ? hash_point(span_str(member.name), 0) : r->entry.hash;
-        if (p != 0 && !hold(&g->parts[p], SPAN("*1\r\n$10\r\nRF.DROPALL\r\n")))
-            error = REPLY_OOM;
-    }
-    ask_write(g, in, raw, error);
-}
-
 void gather_start(const struct proxy_env *env, struct request *r, const struct resp_request *in,
                   struct span raw) {
     unsigned keys = key_count(r->command, in->argc);
-    struct gather *g = make(env, r, keys, keys);
+    struct gather *g = gather_make(env, r, keys, keys);
     if (g == NULL) {
         copies_free(&r->copies);
         request_fail(r, REPLY_OOM);
@@ -441,11 +311,11 @@ void gather_start(const struct proxy_env *env, struct request *r, const struct r
     }
     if (!sort_keys(g, in->argv)) {
         request_fail(r, REPLY_NODEDOWN);
-        release(g);
+        gather_release(g);
         return;
     }
     if (r->is_write)
-        start_write(g, in, raw);
+        gather_start_write(g, in, raw);
     else
         start_read(g, in->argv);
 }

@@ -17,7 +17,7 @@ ROWS = [
     ("what a command means", [
         "proxy/local", "proxy/local_*", "proxy/registry", "proxy/eviction", "proxy/forward",
         "node/aspect.c", "node/handlers", "node/handlers_*", "node/exec", "node/exec_reply", "node/look", "node/wish", "node/wish_*", "node/status", "node/op.c", "node/walk"]),
-    ("policy", ["proxy/gather", "proxy/transaction", "proxy/topology", "proxy/request.h", "node/through", "node/through_*", "node/op.h", "node/session.h", "node/sweep"]),
+    ("policy", ["proxy/gather", "proxy/gather_*", "proxy/transaction", "proxy/topology", "proxy/request.h", "node/through", "node/through_*", "node/op.h", "node/session.h", "node/sweep"]),
     ("one resource each", ["proxy/upstream", "proxy/upstream_*", "node/cache", "node/cache_*", "node/store", "node/store_*",
                            "node/feed_pg", "node/scout"]),
     ("libpq, libevent", ["node/pg_conn", "node/pg_session", "common/conn", "common/conn_*", "common/reply", "common/service", "common/service_watch", "common/tick"]),
