@@ -11,7 +11,7 @@ mkdir -p "$logs"
 SECONDS_EACH=${SECONDS_EACH:-8}
 [ $# -ne 0 ] || set -- no_program_order:R0 wrong_owner:R0 no_drop_at_other_owners:R0 cache_before_commit:R1:backend \
     nil_for_failure:R4:database trust_without_heartbeat:R4:feed everything_is_nothing:R3:bulk gone_keeps_entry:R3:rows \
-    resend_sent_write:R1:link nodedown_for_uncertain:R1:node ok_for_uncertain:R1
+    ignore_version:R0 absence_is_kept:R0 resend_sent_write:R1:link nodedown_for_uncertain:R1:node ok_for_uncertain:R1
 
 make -s -j2 FLAVOUR=planted all $base/tests/chaos/test_chaos
 
