@@ -63,6 +63,7 @@ enum plant {
     PLANT_exec_forgets_watches,             /* nothing is done if a watched row changed */
     PLANT_near_is_deaf,                     /* near.h: what nodes say */
     PLANT_near_ignores_own_answers,         /* near.h: a client's own writes */
+    PLANT_old_copies_are_not_told,          /* distrust.h: served while the feed is well */
     /* fills from a replica (F7) */
     PLANT_replica_ignores_lsn,              /* it may not be so far */
     PLANT_replica_lsn_same_statement,       /* it says how far it is after it has read */

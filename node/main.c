@@ -16,6 +16,7 @@
 #include "../common/service.h"
 #include "../common/tick.h"
 #include "cache.h"
+#include "distrust.h"
 #include "feed_pg.h"
 #include "hosts.h"
 #include "node_conf.h"
@@ -43,7 +44,7 @@ struct node {
     struct sweep sweep;
     struct warmup warmup;
     bool draining, was_refused, ever_heard;
-    int64_t next_told_ms; /* while nothing is trusted, watchers are told so again and again */
+    struct distrust distrust;
     int64_t drain_until_ms;
     int status;
 };
@@ -136,10 +137,10 @@ static const struct hosts_handlers HOSTS_HANDLERS = {.on_newer = on_newer, .on_c
 
 /* Copies outside must not outlive our own trust. */
 static void tell_distrust(struct node *n, int64_t now_mono_ms) {
-    if (now_mono_ms < n->next_told_ms || through_trusts(n->server.through, now_mono_ms))
-        return;
-    n->next_told_ms = now_mono_ms + DISTRUST_MS;
-    session_watch_tell_all(&n->server);
+    const struct through *t = n->server.through;
+    if (distrust_is_due(&n->distrust, now_mono_ms, DISTRUST_MS, through_trusts(t, now_mono_ms),
+                        through_counters(t)->stale_served))
+        session_watch_tell_all(&n->server);
 }
 
 static void on_accept(int fd, void *ctx) {

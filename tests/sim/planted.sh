@@ -14,7 +14,7 @@ mkdir -p "$logs"
 # Where a bug shows soonest. All others show soon in the regimes that seeds fall into; so do these, later.
 declare -A regimes=(
     [overtaken_row_is_no_invalidation]=crossing [overtaken_row_marks_no_fills]=crossing [drop_keeps_fills]=crossing [drop_keeps_record]=crossing
-    [compare_versions_of_suspects]=failover [cache_what_others_say]=failover [replica_ignores_lineage]=failover_replica
+    [compare_versions_of_suspects]=failover [cache_what_others_say]=failover [old_copies_are_not_told]=hot_blind [replica_ignores_lineage]=failover_replica
     [replica_ignores_lsn]=replica_behind [replica_lsn_same_statement]=replica_behind [replica_ignores_recent_keys]=replica_behind
     [row_from_primary_is_no_news]=replica_behind [replica_own_ack_is_no_news]=replica_behind [replica_floor_begins_late]=replica_behind
     [replica_survives_gap]=replica_behind [replica_floor_never_ages]=replica_behind [replica_row_ahead]=replica_ahead)
@@ -22,7 +22,7 @@ declare -A regimes=(
 
 mapfile -t names < <(sed -n 's/^ *PLANT_\([a-z_]*\)\( = 1\)\?,.*/\1/p' common/plant.h)
 tests=()
-for test in tests/unit/test_{through_*,replica,store_replica,feed,handlers_read,topology,upstream,gather,client,client_multi}.c; do
+for test in tests/unit/test_{through_*,replica,store_replica,distrust,feed,handlers_read,topology,upstream,gather,client,client_multi}.c; do
     [ ! -e "$test" ] || tests+=("$base/tests/$(basename "$test" .c)")
 done
 make -s -j"$(nproc)" FLAVOUR=planted $base/tests/sim/simulate "${tests[@]}"

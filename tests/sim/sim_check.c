@@ -94,6 +94,10 @@ static int64_t bound_us(struct sim *sim, const struct sim_op *op) {
         fence_us += p->fence_ms * 1000;
     if (sim_nodes_stale(sim) != op->stale || sim_db_strays_until_us(sim) >= op->sent_us - fence_us)
         return INT64_MAX / 2;
+    /* A copy of an old copy: until a proxy has heard that there was one. */
+    if (p->hot && sim_nodes_stale_us(sim) >=
+                      op->sent_us - SIM_TICK_MS * 1000 - 2 * p->net_us_max - ROUNDING_US)
+        return INT64_MAX / 2;
     if (p->hot && p->faults == 0) /* what a node hears is told at once */
         return p->feed_us_max + 4 * p->net_us_max + CALM_US;
     return fence_us;

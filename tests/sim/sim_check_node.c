@@ -96,6 +96,8 @@ static void check_served(struct sim *sim, struct sim_node *n) {
                       "STALE FOR TOO LONG: %s: an old copy was served %lld ms after the newest "
                       "heartbeat",
                       n->name, (long long)age_ms);
+    if (c->stale_served != n->stale_seen)
+        n->stale_us = sim_now_us(sim);
     n->hits_seen = c->hits;
     n->stale_seen = c->stale_served;
 }

@@ -50,7 +50,7 @@ void sim_node_start(struct sim_node *n) {
         abort();
     n->feed = sim_feed_new(sim, n);
     n->alive = true;
-    n->next_told_ms = 0;
+    n->distrust = (struct distrust){0};
     n->hits_seen = n->stale_seen = 0;
     memset(n->told, 0, sizeof(n->told));
     n->life++;
@@ -66,11 +66,13 @@ static bool on_tick(void *ctx, bool held_up) {
         return false;
     int64_t now_ms = sim_now_us(n->process.sim) / 1000;
     through_tick(n->server.through, now_ms);
-    if (now_ms >= n->next_told_ms && !through_trusts(n->server.through, now_ms)) {
-        n->next_told_ms = now_ms + SIM_DISTRUST_MS;
+    if (distrust_is_due(&n->distrust, now_ms, SIM_DISTRUST_MS,
+                        through_trusts(n->server.through, now_ms),
+                        through_counters(n->server.through)->stale_served))
         session_watch_tell_all(&n->server);
-    }
-    return through_pending(n->server.through) == 0 && n->server.watchers == 0;
+    /* Watchers are told more often here than a tick at rest comes: where there may be any it never
+     * rests. */
+    return through_pending(n->server.through) == 0 && !sim_profile(n->process.sim)->hot;
 }
 
 /* In the order of the daemon's own end. */
@@ -153,4 +155,13 @@ uint64_t sim_nodes_stale(struct sim *sim) {
                    sim_store_strays(n->server.store);
     }
     return sum;
+}
+
+int64_t sim_nodes_stale_us(struct sim *sim) {
+    int64_t last_us = 0;
+    for (unsigned i = 0; i < sim_profile(sim)->nodes; i++) {
+        int64_t us = sim_parts(sim)->nodes[i].stale_us;
+        last_us = us > last_us ? us : last_us;
+    }
+    return last_us;
 }

@@ -5,6 +5,7 @@
 #ifndef RINGFENCE_SIM_NODE_H
 #define RINGFENCE_SIM_NODE_H
 
+#include "../../node/distrust.h"
 #include "../../node/node_conf.h"
 #include "../../node/server.h"
 #include "sim.h"
@@ -12,7 +13,10 @@
 struct sim_feed;
 struct sim_lines;
 
-enum { SIM_DISTRUST_MS = 20 /* links are told so often that nothing is trusted */ };
+enum {
+    SIM_DISTRUST_MS = 20, /* links are told so often that nothing is trusted */
+    SIM_TICK_MS = 10      /* and in this time that old copies were served */
+};
 
 struct sim_node {
     struct sim_process process;
@@ -24,7 +28,8 @@ struct sim_node {
     bool alive;
     uint64_t life;
     char name[12];
-    int64_t next_told_ms;     /* that nothing is trusted */
+    struct distrust distrust;
+    int64_t stale_us;         /* when it last served an old copy, as far as the checker has seen */
     uint64_t stale_before;    /* served by earlier lives */
     int64_t captive_until_us; /* when all its connections last led to a replaced server */
     unsigned checked;         /* the key that the checker looked at last */
@@ -51,5 +56,8 @@ void sim_nodes_server_died(struct sim *sim, int server);
 /** sim_nodes_stale(sim): reads that any node answered without trust, or from a server that had been
  * replaced: what may be older than the fence allows. */
 uint64_t sim_nodes_stale(struct sim *sim);
+
+/** sim_nodes_stale_us(sim): when the last of them was seen. */
+int64_t sim_nodes_stale_us(struct sim *sim);
 
 #endif

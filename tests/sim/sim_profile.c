@@ -83,6 +83,27 @@ static void make_hot(struct sim_profile *p, bool calm) {
         p->faults = 0;
 }
 
+/* Much is asked for: with large values a run would have no room. */
+static void make_small(struct sim_profile *p) {
+    p->value_bytes = 0;
+    p->cache_bytes = CACHE_BYTES;
+}
+
+/* Keys come back to nodes that have old copies of them, and no database: what proxies take for hot
+ * there must not outlive it. */
+static void make_blind(struct sim *sim, struct sim_profile *p) {
+    make_small(p);
+    p->linear = false;
+    p->nodes = 2;
+    p->pure_keys = 0;
+    p->read_lanes = 1;
+    p->stale_max_ms = 1000;
+    p->faults = SIM_FAULT_PARTITION | SIM_FAULT_RING | SIM_FAULT_LANE;
+    p->fault_every_us = PICK(sim, 5000, 10000, 20000);
+    p->edit_every_us = PICK(sim, 8000, 30000);
+    p->load_us = 700000;
+}
+
 /* Nodes may fill from a replica, and have cause to: keys that are asked for again soon after they
  * were evicted. */
 static void make_replica(struct sim *sim, struct sim_profile *p) {
@@ -90,12 +111,6 @@ static void make_replica(struct sim *sim, struct sim_profile *p) {
     p->replica_age_ms = PICK(sim, 40, p->fence_ms);
     p->faults |= p->hot ? 0 : SIM_FAULT_EVICT;
     p->evict_every_us = PICK(sim, 500, 2000, 5000);
-}
-
-/* Much is asked for: with large values a run would have no room. */
-static void make_small(struct sim_profile *p) {
-    p->value_bytes = 0;
-    p->cache_bytes = CACHE_BYTES;
 }
 
 /* Much at once of few keys that nobody edits: fills and writes that cross each other, from more
@@ -191,7 +206,8 @@ enum make {
     CROSSING = 1 << 3,
     FAILOVER = 1 << 4,
     BEHIND = 1 << 5,
-    AHEAD = 1 << 6
+    AHEAD = 1 << 6,
+    BLIND = 1 << 7
 };
 
 enum { PARTS = 32, SPREAD = 11 /* no divisor of PARTS: neighbours differ */ };
@@ -201,10 +217,11 @@ static const struct regime {
     const char *name;
     unsigned parts, make;
 } REGIMES[] = {
-    {"any", 10, 0},
+    {"any", 9, 0},
     {"hot", 3, HOT},
     {"hot_calm", 3, HOT | CALM},
     {"hot_replica", 1, HOT | REPLICA},
+    {"hot_blind", 1, HOT | BLIND},
     {"replica", 3, REPLICA},
     {"replica_behind", 3, REPLICA | BEHIND},
     {"replica_ahead", 1, REPLICA | BEHIND | AHEAD},
@@ -241,6 +258,8 @@ void sim_profile_draw(struct sim *sim, uint64_t seed, const char *name) {
         make_failover(sim, p);
     if ((regime->make & HOT) != 0)
         make_hot(p, (regime->make & CALM) != 0);
+    if ((regime->make & BLIND) != 0)
+        make_blind(sim, p);
     if ((regime->make & REPLICA) != 0)
         make_replica(sim, p);
     if ((regime->make & BEHIND) != 0)
