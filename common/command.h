@@ -142,11 +142,13 @@ int command_find(struct span name);
 const struct command *command_row(int id);
 
 /** command_key_end(row, argc): its keys stand at first_key, first_key + key_step and so on, before
- * this argument; 0 without keys. */
+ * this argument, which is one of its `argc` or the one behind the last; no further than first_key
+ * where it has none (OBJECT HELP), 0 if it never has. */
 static inline uint32_t command_key_end(const struct command *row, uint32_t argc) {
-    return row->first_key == 0 ? 0
-           : row->last_key < 0 ? argc + 1 - (uint32_t)-row->last_key
-                               : (uint32_t)row->last_key + 1;
+    uint32_t end = row->first_key == 0 ? 0
+                   : row->last_key < 0 ? argc + 1 - (uint32_t)-row->last_key
+                                       : (uint32_t)row->last_key + 1;
+    return end < argc ? end : argc;
 }
 
 /** command_arity_ok(id, argc): `argc` (with the name) is allowed. */

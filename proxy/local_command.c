@@ -306,6 +306,10 @@ static void getkeys(const struct local_call *call) {
     }
     uint32_t first = (uint32_t)row->first_key, step = (uint32_t)row->key_step;
     uint32_t end = command_key_end(row, argc);
+    if (end <= first) { /* OBJECT HELP */
+        reply_error(call->out, REPLY_GETKEYS_NONE, NULL);
+        return;
+    }
     resp_write_array(call->out, (end - 1 - first) / step + 1);
     for (uint32_t i = first; i < end; i += step)
         resp_write_bulk(call->out, call->argv[2 + i]);

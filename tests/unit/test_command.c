@@ -225,3 +225,17 @@ Test(command, lists_subcommands_where_a_command_has_them) {
             cr_expect(has_text(*names));
     }
 }
+
+/* What is read up to there is read from the request, however short it is. */
+Test(command, keys_end_within_the_request) {
+    for (int id = 0; id < COMMAND_COUNT_OF; id++) {
+        for (uint32_t argc = 1; argc < 9; argc++) {
+            if (command_arity_ok(id, argc))
+                cr_assert_leq(command_key_end(command_row(id), argc), argc, "%s with %u",
+                              command_row(id)->name, argc);
+        }
+    }
+    cr_assert_eq(command_key_end(command_row(COMMAND_OBJECT), 2), 2);
+    cr_assert_eq(command_key_end(command_row(COMMAND_OBJECT), 3), 3);
+    cr_assert_eq(command_key_end(command_row(COMMAND_MGET), 4), 4);
+}
