@@ -83,11 +83,24 @@ static bool is_admin(const struct local_entry *entry) {
             (entry->sub->flags & LOCAL_ADMIN) != 0);
 }
 
+/* It is asked about keys itself: OBJECT FREQ is, OBJECT and OBJECT HELP are not. */
+static bool has_keys(const struct local_entry *entry) {
+    const struct command *row = entry->row;
+    int words = entry->arity < 0 ? -entry->arity : entry->arity;
+    return row->first_key != 0 &&
+           (row->subcommands == NULL || (entry->sub != NULL && words > row->first_key));
+}
+
+static bool reads(const struct local_entry *entry) {
+    return (entry->row->flags & COMMAND_READ) != 0 &&
+           (entry->row->first_key == 0 || has_keys(entry));
+}
+
 static struct words flags_of(const struct local_entry *entry) {
     struct words words = {.count = 0};
     unsigned flags = entry->row->flags;
     add_word(&words, (flags & COMMAND_WRITE) != 0, "write");
-    add_word(&words, (flags & COMMAND_READ) != 0, "readonly");
+    add_word(&words, reads(entry), "readonly");
     add_word(&words, is_admin(entry) && (entry->id != COMMAND_CONFIG || entry->sub != NULL),
              "admin");
     bool pubsub = strcmp(entry->row->group, "pubsub") == 0;
@@ -105,7 +118,7 @@ static struct words categories_of(const struct local_entry *entry) {
     unsigned flags = entry->row->flags;
     const char *group = entry->row->group;
     add_word(&words, strcmp(group, "generic") == 0 || entry->id == COMMAND_DBSIZE, "@keyspace");
-    add_word(&words, (flags & COMMAND_READ) != 0, "@read");
+    add_word(&words, reads(entry), "@read");
     add_word(&words, (flags & COMMAND_WRITE) != 0, "@write");
     add_word(&words, strcmp(group, "string") == 0, "@string");
     add_word(&words, is_admin(entry), "@admin");
@@ -139,7 +152,7 @@ static void write_key_flags(const struct local_call *call, const char *text) {
 static void write_key_specs(const struct local_call *call, const struct local_entry *entry) {
     int proto = call->client->proto;
     const struct command *row = entry->row;
-    if (entry->sub != NULL || row->first_key == 0) {
+    if (!has_keys(entry)) {
         resp_write_set(call->out, 0, proto);
         return;
     }
@@ -170,13 +183,16 @@ static void write_info(const struct local_call *call, const struct local_entry *
     resp_write_bulk(call->out, span_str(entry->name));
     resp_write_int(call->out, entry->arity);
     write_words(call, flags_of(entry));
-    resp_write_int(call->out, entry->sub == NULL ? entry->row->first_key : 0);
-    resp_write_int(call->out, entry->sub == NULL ? entry->row->last_key : 0);
-    resp_write_int(call->out, entry->sub == NULL ? entry->row->key_step : 0);
+    resp_write_int(call->out, has_keys(entry) ? entry->row->first_key : 0);
+    resp_write_int(call->out, has_keys(entry) ? entry->row->last_key : 0);
+    resp_write_int(call->out, has_keys(entry) ? entry->row->key_step : 0);
     write_words(call, categories_of(entry));
     resp_write_set(call->out, 0, call->client->proto); /* tips for cluster clients */
     write_key_specs(call, entry);
-    resp_write_array(call->out, subs);
+    if (subs == 0)
+        resp_write_set(call->out, 0, call->client->proto); /* as Redis */
+    else
+        resp_write_array(call->out, subs);
     for (uint64_t i = 0; i < subs; i++) {
         struct local_entry sub;
         local_entry_make(&sub, entry->id, &local_subcommands(entry->id)[i]);

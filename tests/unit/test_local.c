@@ -327,7 +327,7 @@ Test(local, every_command_with_keys_says_what_it_does_with_them) {
     struct local_rig *b = local_rig_start();
     for (int id = 0; id < COMMAND_COUNT_OF; id++) {
         const struct command *row = command_row(id);
-        if (row->first_key == 0 || (row->flags & COMMAND_LINK) != 0)
+        if (row->first_key == 0 || (row->flags & COMMAND_LINK) != 0 || row->subcommands != NULL)
             continue;
         char text[64];
         snprintf(text, sizeof(text), "COMMAND INFO %s", row->name);
@@ -338,6 +338,24 @@ Test(local, every_command_with_keys_says_what_it_does_with_them) {
                       strstr(got, "+delete") || strstr(got, "+RO"),
                   "%s", row->name);
     }
+}
+
+/* As Redis: who routes by key has to look at the subcommand. */
+Test(local, keys_belong_to_the_subcommands_that_have_some) {
+    static const char SPEC[] =
+        "*1\r\n*6\r\n$5\r\nflags\r\n*1\r\n+RO\r\n$12\r\nbegin_search\r\n*4\r\n"
+        "$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n*2\r\n$5\r\nindex\r\n:2\r\n";
+    struct local_rig *b = local_rig_start();
+    local_rig_expect_has(b, "COMMAND INFO object|freq",
+                         "\r\n:3\r\n*1\r\n+readonly\r\n:2\r\n:2\r\n:1\r\n");
+    local_rig_expect_has(b, "COMMAND INFO object|freq", SPEC);
+    local_rig_expect_has(b, "COMMAND INFO memory|usage",
+                         "\r\n:-3\r\n*1\r\n+readonly\r\n:2\r\n:2\r\n:1\r\n");
+    local_rig_expect_has(b, "COMMAND INFO memory|stats",
+                         "\r\n:2\r\n*0\r\n:0\r\n:0\r\n:0\r\n*1\r\n+@slow\r\n*0\r\n*0\r\n");
+    local_rig_expect_has(
+        b, "COMMAND INFO object",
+        "\r\n:-2\r\n*0\r\n:0\r\n:0\r\n:0\r\n*2\r\n+@keyspace\r\n+@slow\r\n*0\r\n*0\r\n*5\r\n");
 }
 
 Test(local, command_answers_as_redis) {
