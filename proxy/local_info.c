@@ -117,6 +117,15 @@ static double ratio(uint64_t part, uint64_t rest) {
 
 /* ---- what workers count ---- */
 
+/* One of them, over all workers. */
+static uint64_t sum(const struct info *info, enum proxy_stat stat) {
+    const struct local_server *server = info->call->server;
+    uint64_t n = 0;
+    for (unsigned w = 0; w < server->workers; w++)
+        n += stats_get(&server->worker_stats[w][stat]);
+    return n;
+}
+
 /* The counters of one section, over all workers: the sum, or the largest where each worker counts
  * the same event. */
 static void counters(struct info *info, const char *section) {
@@ -219,6 +228,9 @@ static void persistence(struct info *info) {
 
 static void stats(struct info *info) {
     counters(info, "stats");
+    line(info, "instantaneous_input_kbps:%.2f", (double)sum(info, PROXY_STAT_BYTES_IN_RATE) / 1024);
+    line(info, "instantaneous_output_kbps:%.2f",
+         (double)sum(info, PROXY_STAT_BYTES_OUT_RATE) / 1024);
     line(info, "keyspace_hits:%llu", wide(info->total.hits));
     line(info, "keyspace_misses:%llu", wide(info->total.misses));
     line(info, "expired_keys:%llu", wide(info->total.expired));
@@ -307,7 +319,8 @@ static void commandstats(struct info *info) {
     local_commandstats(info->call->server, &info->text);
 }
 
-/* Keys that are cached; DBSIZE asks the database how many there are. */
+/* Keys that are cached; DBSIZE asks the database how many there are. How many of them have a time
+ * to live nobody counts (docs/inspection.md). */
 static void keyspace(struct info *info) {
     if (info->total.keys != 0)
         line(info, "db0:keys=%llu,expires=0,avg_ttl=0", wide(info->total.keys));

@@ -93,6 +93,12 @@ static const struct stats_row ROWS[] = {
                                "lost"},
     [PROXY_STAT_MONITOR_LOST] = {"stats", "monitor_lines_lost", STATS_COUNTER, "",
                                  "lines of MONITOR that a client was too slow for"},
+    [PROXY_STAT_COMMANDS_RATE] = {"stats", "instantaneous_ops_per_sec", STATS_GAUGE, "1/s",
+                                  "commands taken from clients per second"},
+    [PROXY_STAT_BYTES_IN_RATE] = {"stats", "net_input_bytes_per_sec", STATS_GAUGE, "bytes/s",
+                                  "bytes of requests per second"},
+    [PROXY_STAT_BYTES_OUT_RATE] = {"stats", "net_output_bytes_per_sec", STATS_GAUGE, "bytes/s",
+                                   "bytes of replies per second"},
     [PROXY_STAT_RELOADS] = {"ring", "ring_adoptions", STATS_COUNTER, "",
                             "rings taken into use, the first included"},
 };

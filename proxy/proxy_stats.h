@@ -53,6 +53,9 @@ enum proxy_stat {
     PROXY_STAT_EVENTS_TOLD,
     PROXY_STAT_EVENT_GAPS,
     PROXY_STAT_MONITOR_LOST,
+    PROXY_STAT_COMMANDS_RATE, /* gauges: per second, see rates.h */
+    PROXY_STAT_BYTES_IN_RATE,
+    PROXY_STAT_BYTES_OUT_RATE,
     PROXY_STAT_RELOADS, /* rings adopted */
     PROXY_STAT_COUNT    /* number of rows; not a counter */
 };

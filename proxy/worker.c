@@ -22,6 +22,7 @@
 #include "near.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
+#include "rates.h"
 #include "rights.h"
 #include "timing.h"
 #include "topology.h"
@@ -53,6 +54,7 @@ struct worker {
     struct client_list *clients;
     struct event *second; /* a timer of 1 s, faster while draining */
     struct event *pause;  /* the end of a pause */
+    struct rates rates;
     bool draining;
     pthread_t thread;
     bool thread_made;
@@ -84,6 +86,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg) {
     }
     client_tracking_figures(&w->env);
     client_hot_figures(&w->env);
+    rates_tick(&w->rates, w->env.stats, conn_loop_now_us(w->env.loop));
     client_list_tick(w->clients, conn_loop_now_us(w->env.loop));
     look_at_pause(w);
     arm(w, w->draining ? 10 : 1000);

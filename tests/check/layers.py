@@ -24,7 +24,7 @@ ROWS = [
     ("no event loop", [
         "common/buf", "common/change", "common/cli", "common/clock", "common/command", "common/command_exec", "common/command_find", "common/conf", "common/glob", "common/hash", "common/lines", "common/log", "common/pace", "common/plant", "common/random", "common/resp_*",
         "common/ring", "common/ring_file", "common/span", "common/stats", "common/version",
-        "proxy/authors", "proxy/env", "proxy/health", "proxy/inbox", "proxy/mailbox", "proxy/multi", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/board", "proxy/channels", "proxy/names", "proxy/monitor", "proxy/pause", "proxy/window",
+        "proxy/authors", "proxy/env", "proxy/health", "proxy/inbox", "proxy/mailbox", "proxy/multi", "proxy/proxy_conf", "proxy/proxy_stats", "proxy/tracking", "proxy/board", "proxy/channels", "proxy/names", "proxy/monitor", "proxy/pause", "proxy/rates", "proxy/window",
         "common/digest", "common/users", "proxy/rights", "proxy/slowlog", "proxy/timing", "proxy/topk", "proxy/hotkeys", "proxy/copies", "proxy/near",
         "node/aspect.h", "node/backoff", "node/db_clock", "node/distrust", "node/feed", "node/fill_gate", "node/hosts", "node/json_check", "node/node_conf", "node/node_stats", "node/pg_array", "node/range", "node/replica", "node/scope", "node/server", "node/warmup", "node/write_gate", "ctl/ctl.h"]),
 ]

@@ -567,6 +567,18 @@ Test(local, info_ring_shows_nodes_and_what_they_said) {
                          ",reachable=1,inflight=17,status_age_ms=5,keys=500,hit_ratio=0.9000\r\n");
 }
 
+Test(local, info_stats_has_the_rates_that_tools_show) {
+    struct local_rig *b = local_rig_start();
+    for (int i = 0; i < LOCAL_RIG_WORKERS; i++) {
+        stats_set(&b->stats[i][PROXY_STAT_COMMANDS_RATE], 30);
+        stats_set(&b->stats[i][PROXY_STAT_BYTES_IN_RATE], 768);
+        stats_set(&b->stats[i][PROXY_STAT_BYTES_OUT_RATE], 64);
+    }
+    local_rig_expect_has(b, "INFO stats", "\r\ninstantaneous_ops_per_sec:60\r\n");
+    local_rig_expect_has(b, "INFO stats", "\r\ninstantaneous_input_kbps:1.50\r\n");
+    local_rig_expect_has(b, "INFO stats", "\r\ninstantaneous_output_kbps:0.12\r\n");
+}
+
 Test(local, info_database_adds_up_the_nodes) {
     struct local_rig *b = local_rig_start();
     local_rig_expect_has(b, "INFO database", "db_up:0\r\n");
