@@ -1,7 +1,10 @@
 /* What tools ask a server: MEMORY, OBJECT, MODULE, ROLE, LASTSAVE, WAIT, CLUSTER, DEBUG. What is
  * about a key goes to its node, and stands here for COMMAND and HELP alone. */
+#include <errno.h>
 #include <malloc.h>
-#include <unistd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include "../common/buf.h"
 #include "../common/clock.h"
@@ -120,15 +123,20 @@ void local_cluster(const struct local_call *call) {
 
 /* ---- DEBUG ---- */
 
-/* As in Redis, all clients of the worker wait. */
+/* As in Redis, all clients of the worker wait, and a part of a second is a time too. */
 static void debug_sleep(const struct local_call *call) {
-    int64_t seconds;
-    if (!span_to_int64(call->argv[2], &seconds) || seconds < 0 || seconds > SLEEP_S_MAX) {
-        reply_error(call->out, REPLY_NOT_INTEGER, NULL);
+    struct span text = call->argv[2];
+    char copy[32], *end = copy;
+    snprintf(copy, sizeof(copy), "%.*s", (int)(text.len < sizeof(copy) ? text.len : 0), text.ptr);
+    double seconds = strtod(copy, &end);
+    if (text.len == 0 || end != copy + text.len || !(seconds >= 0 && seconds <= SLEEP_S_MAX)) {
+        reply_error(call->out, REPLY_NOT_FLOAT, NULL);
         return;
     }
-    for (unsigned left = (unsigned)seconds; left != 0;)
-        left = sleep(left);
+    struct timespec left = {.tv_sec = (time_t)seconds};
+    left.tv_nsec = (long)((seconds - (double)left.tv_sec) * 1e9);
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
     resp_write_status(call->out, "OK");
 }
 

@@ -80,6 +80,24 @@ Test(local_tools, tools_are_answered) {
     local_rig_expect_has(b, "ACL GETUSER default", "$5\r\n+@all\r\n");
 }
 
+Test(local_tools, debug_sleep_takes_a_part_of_a_second) {
+    struct local_rig *b = local_rig_start();
+    struct proxy_conf conf = *b->server.conf;
+    conf.allow_debug = true;
+    b->server.conf = &conf;
+    local_rig_expect(b, "DEBUG SLEEP 0", "+OK\r\n");
+    int64_t before_us = clock_mono_us();
+    local_rig_expect(b, "DEBUG SLEEP 0.02", "+OK\r\n");
+    cr_assert_geq(clock_mono_us() - before_us, 20000);
+    static const char *const WRONG[] = {
+        "x", "''", "-1", "1x", "nan", "inf", "60.1", "1e9", "0.00000000000000000000000000000001"};
+    for (size_t i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "DEBUG SLEEP %s", WRONG[i]);
+        local_rig_expect(b, text, "-ERR value is not a valid float\r\n");
+    }
+}
+
 /* What set_option was told. */
 struct told {
     char text[200];
