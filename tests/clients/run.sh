@@ -1,7 +1,7 @@
 #!/bin/bash
 # Real client libraries against a running stack.
 #   [SEQUENCES=250] tests/clients/run.sh [DIR] [NAME...]   DIR: of ctl/stack.sh, with its env file; without one a stack is started, and stopped
-# NAME: which of redis_cli redis_py ioredis node_redis hiredis differential; all without one.
+# NAME: which of redis_cli tools redis_py ioredis node_redis hiredis differential; all without one.
 # Needs what `ctl/packages.sh test` installs, and Node.js 20 or later with npm: where there is none, its two clients are
 # skipped, which is a failure in CI. The Node.js libraries (package.json) go to build/clients.
 set -euo pipefail
