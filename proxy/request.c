@@ -160,6 +160,7 @@ void request_done(struct request *r) {
     }
     struct buf *out = conn_out(c->conn);
     size_t held_bytes = c->held_bytes;
+    int64_t taken_us = 0;
     bool end = false;
     while (c->head != NULL && c->head->answered) {
         struct request *first = c->head;
@@ -168,6 +169,7 @@ void request_done(struct request *r) {
         if (buf_len(&first->held) != 0)
             give_held(c, first, out);
         end = end || first->ends_client;
+        taken_us = first->start_us;
         c->head = first->next;
         c->queued--;
         c->held_bytes -= first->held_bytes;
@@ -179,10 +181,10 @@ void request_done(struct request *r) {
         c->tail = NULL;
         c->list->waiting--;
     }
-    if (c->head == NULL)
-        conn_send(c->conn);
+    if (c->head != NULL && c->head->start_us == taken_us)
+        conn_send_soon(c->conn); /* more of what was asked at once */
     else
-        conn_send_soon(c->conn);
+        conn_send(c->conn);
     if (end || (c->head == NULL && c->ended))
         client_finish(c);
     else
