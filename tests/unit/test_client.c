@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../common/conn.h"
 #include "../../proxy/client.h"
 #include "../fakes/bench.h"
 
@@ -45,6 +46,42 @@ Test(client, replies_leave_in_the_order_of_the_requests) {
     cr_assert(bench_hears(c, "$3\r\none\r\n$3\r\ntwo\r\n"));
     node_fake_say(b->nodes[0], "$5\r\nthree\r\n");
     cr_assert(bench_hears(c, "$3\r\none\r\n$3\r\ntwo\r\n$5\r\nthree\r\n"));
+    bench_stop(b, c);
+}
+
+/* Turns from the answer to the first of two requests until the client has it. */
+static int turns_until_heard(struct bench *b, struct bench_client *c) {
+    int turns = 0;
+    BENCH_HEARD(b, 0, 2);
+    bench_settle(b);
+    node_fake_say(b->nodes[0], "$3\r\none\r\n");
+    while (bench_listen(c)[0] == '\0' && turns < 1000) {
+        bench_turn(b);
+        turns++;
+    }
+    cr_assert_str_eq(c->heard, "$3\r\none\r\n");
+    node_fake_say(b->nodes[0], "$3\r\ntwo\r\n");
+    cr_assert(bench_hears(c, "$3\r\none\r\n$3\r\ntwo\r\n"));
+    node_fake_forget(b->nodes[0]);
+    bench_forget(c);
+    return turns;
+}
+
+Test(client, in_a_crowd_replies_to_what_came_together_wait_one_turn_for_each_other) {
+    static const uint32_t waiting = 1;
+    struct bench *b = bench_start(1);
+    struct bench_client *c = bench_client_new(b);
+    bench_say(c, "GET a\r\nGET b\r\n");
+    int alone = turns_until_heard(b, c);
+    conn_loop_pace(b->env.loop, 1, 1, &waiting);
+    bench_settle(b);
+    bench_say(c, "GET a\r\nGET b\r\n");
+    cr_assert_gt(turns_until_heard(b, c), alone);
+    bench_say(c, "GET a\r\n");
+    BENCH_HEARD(b, 0, 1);
+    usleep(1000); /* another moment, as the clock tells them */
+    bench_say(c, "GET b\r\n");
+    cr_assert_eq(turns_until_heard(b, c), alone, "each was asked by itself");
     bench_stop(b, c);
 }
 
