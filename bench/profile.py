@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """`make bench-profile`: where a proxy's CPU time goes: ours, nutcracker's, and that of a server which answers with a constant, each
-under 50 clients, without and with pipelines, and with MGETs; in microseconds of CPU per request.
+under 50 clients, without and with pipelines, and with MGETs; and ours with one and two workers. In microseconds of CPU per request.
 
-The server has the first core to itself. Needs perf (Debian's linux-perf), and prints system calls per request beside the times.
+The server has the first core to itself, but for the workers. Needs perf (Debian's linux-perf), and prints system calls per request
+beside the times.
 """
 
 import os
@@ -53,10 +54,10 @@ def shares(path, *options):
     return found
 
 
-def profile(lab, server, options):
+def profile(lab, server, options, place):
     """{part: microseconds a request}, {system call: how often a request}."""
     port, pid = server
-    lab.apart(pid)
+    place(pid)
     path, calls = os.path.join(lab.dir, "perf.data"), {}
     perf = threading.Timer(1.5, watch, (pid, path, calls))
     perf.start()
@@ -74,18 +75,24 @@ def profile(lab, server, options):
     return times, {call: sum(calls.get(name, 0) for name in names) / asked for call, names in CALLS}
 
 
+def show(lab, title, servers, options, place):
+    found = {name: profile(lab, server, options, place) for name, server in servers.items()}
+    print(f"\n| {title} | " + " | ".join(servers) + " |\n|---|" + "---|" * len(servers))
+    for part in next(iter(found.values()))[0]:
+        print(f"| {part.strip()}, us | " + " | ".join(f"{times[part]:.2f}" for times, _ in found.values()) + " |")
+    for call, _ in CALLS:
+        print(f"| {call}, calls | " + " | ".join(f"{calls[call]:.3f}" for _, calls in found.values()) + " |", flush=True)
+
+
 def main():
     lab = Lab(SECONDS, 0)
     try:
         fill_plain(lab)
         servers = {"ringfence": lab.proxy(), NUTCRACKER.split()[0]: lab.nutcracker(), FLOOR: lab.floor()}
         for title, options in LOADS:
-            found = {name: profile(lab, server, options) for name, server in servers.items()}
-            print(f"\n| {title} | " + " | ".join(servers) + " |\n|---|" + "---|" * len(servers))
-            for part in next(iter(found.values()))[0]:
-                print(f"| {part.strip()}, us | " + " | ".join(f"{times[part]:.2f}" for times, _ in found.values()) + " |")
-            for call, _ in CALLS:
-                print(f"| {call}, calls | " + " | ".join(f"{calls[call]:.3f}" for _, calls in found.values()) + " |")
+            show(lab, title, servers, options, lab.apart)
+        show(lab, "GET, 16 deep, on all cores", {"one worker": lab.proxy(), "two workers": lab.proxy_two()}, {"pipeline": 16},
+             lambda pid: lab.everywhere())
     finally:
         lab.close()
 
