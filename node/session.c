@@ -300,9 +300,9 @@ static void tell_watchers(struct server *server, struct span head, struct span v
 void session_watch_tell(struct server *server, struct span key, uint64_t version,
                         enum change change) {
     char head[] = ">3\r\n+stale\r\n+?\r\n", versioned[48];
-    *strchr(head, '?') = (char)change;
     if (server->watchers == 0)
         return;
+    *strchr(head, '?') = (char)change;
     snprintf(versioned, sizeof(versioned), ">4\r\n+stale\r\n+%c\r\n:%" PRIu64 "\r\n", (char)change,
              version);
     tell_watchers(server, span_str(head), span_str(version == 0 ? head : versioned), key);

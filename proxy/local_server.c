@@ -2,19 +2,18 @@
  * about a key goes to its node, and stands here for COMMAND and HELP alone. */
 #include <errno.h>
 #include <malloc.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "../common/buf.h"
 #include "../common/clock.h"
 #include "../common/command.h"
 #include "../common/reply.h"
+#include "../common/resp_line.h"
 #include "../common/resp_write.h"
 #include "local_private.h"
 #include "proxy_conf.h"
 
-enum { SLEEP_S_MAX = 60 };
+enum { SLEEP_TEXT_BYTES_MAX = 31, SLEEP_S_MAX = 60 };
 
 /* ---- MEMORY, of the proxy ---- */
 
@@ -126,10 +125,9 @@ void local_cluster(const struct local_call *call) {
 /* As in Redis, all clients of the worker wait, and a part of a second is a time too. */
 static void debug_sleep(const struct local_call *call) {
     struct span text = call->argv[2];
-    char copy[32], *end = copy;
-    snprintf(copy, sizeof(copy), "%.*s", (int)(text.len < sizeof(copy) ? text.len : 0), text.ptr);
-    double seconds = strtod(copy, &end);
-    if (text.len == 0 || end != copy + text.len || !(seconds >= 0 && seconds <= SLEEP_S_MAX)) {
+    double seconds;
+    if (text.len > SLEEP_TEXT_BYTES_MAX || !resp_line_to_double(text.ptr, text.len, &seconds) ||
+        !(seconds >= 0 && seconds <= SLEEP_S_MAX)) { /* nor NaN */
         reply_error(call->out, REPLY_NOT_FLOAT, NULL);
         return;
     }

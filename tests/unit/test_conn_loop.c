@@ -415,21 +415,22 @@ static void send_soon(struct conn_peer *p, const char *text) {
     conn_send_soon(p->c);
 }
 
-static void make_crowded(struct conn_peer *p, const uint32_t *waiting) {
-    conn_loop_pace(p->loop, 1, 8, waiting);
+/* A crowded loop, in which an "a" waits for the next turn's end. */
+static void hold_back(struct conn_peer *p) {
+    static const uint32_t waiting = 8;
+    conn_peer_init(p, SOCK_SEQPACKET);
+    conn_loop_pace(p->loop, 1, 8, &waiting);
     conn_peer_send(p, "first");
     conn_peer_turn(p);
     cr_assert_str_eq(conn_peer_read(p), "first");
+    send_soon(p, "a");
+    conn_peer_turn(p);
+    cr_assert_str_eq(conn_peer_read(p), "-");
 }
 
 Test(conn_loop, in_a_crowd_output_that_expects_more_leaves_with_the_next_turns) {
-    static const uint32_t waiting = 8;
     struct conn_peer p;
-    conn_peer_init(&p, SOCK_SEQPACKET);
-    make_crowded(&p, &waiting);
-    send_soon(&p, "a");
-    conn_peer_turn(&p);
-    cr_assert_str_eq(conn_peer_read(&p), "-");
+    hold_back(&p);
     send_soon(&p, "b"); /* once, not for ever */
     conn_peer_turn(&p);
     cr_assert_str_eq(conn_peer_read(&p), "ab");
@@ -446,13 +447,8 @@ Test(conn_loop, in_a_crowd_output_that_expects_more_leaves_with_the_next_turns) 
 
 /* A turn that waits for a descriptor would wait for ever: nobody sends anything. */
 Test(conn_loop, output_that_expects_more_waits_for_nothing, .timeout = 10) {
-    static const uint32_t waiting = 8;
     struct conn_peer p;
-    conn_peer_init(&p, SOCK_SEQPACKET);
-    make_crowded(&p, &waiting);
-    send_soon(&p, "a");
-    conn_peer_turn(&p);
-    cr_assert_str_eq(conn_peer_read(&p), "-");
+    hold_back(&p);
     event_base_loop(p.base, EVLOOP_ONCE);
     cr_assert_str_eq(conn_peer_read(&p), "a");
     conn_peer_release(&p);
@@ -475,13 +471,9 @@ Test(conn_loop, without_a_crowd_nothing_waits_for_more) {
 }
 
 Test(conn_loop, may_be_freed_while_its_output_expects_more) {
-    static const uint32_t waiting = 8;
     for (int turns = 0; turns < 2; turns++) { /* before the next turn's end; with the loop */
         struct conn_peer p;
-        conn_peer_init(&p, SOCK_SEQPACKET);
-        make_crowded(&p, &waiting);
-        send_soon(&p, "a");
-        conn_peer_turn(&p);
+        hold_back(&p);
         conn_free(&p.c);
         cr_assert_str_eq(conn_peer_read(&p), ".");
         for (int i = 0; i < turns; i++)

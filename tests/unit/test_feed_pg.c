@@ -201,14 +201,19 @@ Test(feed_pg, does_not_hear_the_heartbeats_of_others) {
     cr_assert_eq(h.heard + h.everything, 0);
 }
 
-Test(feed_pg, without_a_connection_of_the_store_there_is_no_heartbeat) {
-    open_up();
-    cr_assert(PG_UNTIL(rig, h.heard >= 1));
-    pg_fake_listen(rig->fake, false);
+/* Those of the store, the feed's stays; and none can be made. */
+static void drop_connections(void) {
     static const char *const NAMES[] = {"read1", "write1", "slow1"};
+    pg_fake_listen(rig->fake, false);
     for (int i = 0; i < 3; i++)
         pg_fake_drop(rig->fake, NAMES[i]);
     cr_assert(PG_UNTIL(rig, pg_rig_connections(rig) == 0));
+}
+
+Test(feed_pg, without_a_connection_of_the_store_there_is_no_heartbeat) {
+    open_up();
+    cr_assert(PG_UNTIL(rig, h.heard >= 1));
+    drop_connections();
     unsigned beats = pg_fake_beats(rig->fake);
     pg_rig_later(rig, HEARTBEAT_MS + 1);
     turns(5);
@@ -220,11 +225,7 @@ Test(feed_pg, without_a_connection_of_the_store_there_is_no_heartbeat) {
 Test(feed_pg, a_heartbeat_that_found_no_connection_is_sent_when_there_is_one) {
     open_up();
     cr_assert(PG_UNTIL(rig, h.heard >= 1));
-    pg_fake_listen(rig->fake, false);
-    static const char *const NAMES[] = {"read1", "write1", "slow1"};
-    for (int i = 0; i < 3; i++)
-        pg_fake_drop(rig->fake, NAMES[i]);
-    cr_assert(PG_UNTIL(rig, pg_rig_connections(rig) == 0));
+    drop_connections();
     unsigned heard = h.heard;
     stands_ms = clock_mono_ms() + HEARTBEAT_MS + 1;
     turns(5);
