@@ -125,11 +125,21 @@ Test(store_write, after_many_were_answered_the_next_waits_for_them_a_moment) {
     for (int tries = 0; tries < 50 && !held; tries++) {
         answer_five();
         struct pg_rig_ask *next = pg_rig_set(rig, "next", "v");
-        pg_rig_turn(rig);
-        held = pg_fake_groups(rig->fake) == 0;
-        commit(await_group("write1"), "next", 20); /* nobody else comes */
-        cr_assert(PG_UNTIL(rig, next->answered));
+        pg_rig_turn(rig); /* in which it would be sent */
+        struct pg_rig_ask *last = pg_rig_set(rig, "last", "v");
+        struct pg_fake_group *group = await_group("write1"); /* nobody else comes */
+        held = strcmp(keys_of(group), "last next") == 0;
+        pg_fake_begin(group, 2);
+        pg_fake_row(group, "ti", "next", (int64_t)20);
+        if (held)
+            pg_fake_row(group, "ti", "last", (int64_t)21);
+        pg_fake_end(group);
+        pg_fake_sync(group);
+        if (!held)
+            commit(await_group("write1"), "last", 21);
+        cr_assert(PG_UNTIL(rig, next->answered && last->answered));
         cr_assert_eq(next->status, STORE_OK);
+        cr_assert_eq(last->status, STORE_OK);
     }
     cr_assert(held);
 }
