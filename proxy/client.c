@@ -109,10 +109,7 @@ void client_list_free(struct client_list **pointer) {
         next = c->next;
         client_leave(c);
     }
-    for (struct request *r = list->pool, *next; r != NULL; r = next) {
-        next = r->next;
-        free(r);
-    }
+    request_pool_free(list);
     free(list);
 }
 

@@ -97,8 +97,9 @@ enum client_taken {
  * Counted by the caller in open_reads or open_writes. */
 struct request *request_open(struct client *c, int id);
 
-/** request_free(list, r): back to the pool. */
+/** request_free(list, r): back to the pool. request_pool_free(list): all that are in there. */
 void request_free(struct client_list *list, struct request *r);
+void request_pool_free(struct client_list *list);
 
 /** client_free(c): it left, and nothing is owed to it. */
 void client_free(struct client *c);

@@ -12,6 +12,7 @@ struct channels;
 struct conn_loop;
 struct event_base;
 struct evdns_base;
+struct gathers;
 struct hotkeys;
 struct local_server;
 struct monitor;
@@ -30,6 +31,7 @@ struct proxy_env {
     struct conn_loop *loop;
     struct topology *topology;
     struct tracking *tracking;
+    struct gathers *gathers;   /* memory of requests for keys on several nodes */
     struct channels *channels; /* or NULL: nobody can subscribe */
     const struct local_server *server;
     stats_value *stats;      /* [PROXY_STAT_COUNT] */

@@ -142,11 +142,8 @@ void forward_request(const struct proxy_env *env, struct request *r, const struc
         gather_flush(env, r, in, raw);
         return;
     }
-    if (r->is_multi &&
-        (r->copies != NULL || gather_is_split(env, r->command, in->argv, in->argc))) {
-        gather_start(env, r, in, raw);
+    if (r->is_multi && gather_start(env, r, in, raw))
         return;
-    }
     r->entry.done = on_answer;
     r->entry.start_us = conn_loop_now_us(env->loop);
     r->entry.tries = 0;

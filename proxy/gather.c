@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "../common/buf.h"
 #include "../common/command.h"
 #include "../common/conn.h"
 #include "../common/hash.h"
@@ -18,7 +17,6 @@
 #include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "request.h"
-#include "topology.h"
 
 enum { PART_BYTES_MAX = 32 << 20 /* of a reply to one part, by the longest values there may be */ };
 #define COPIED UINT32_MAX /* instead of a part: near has its value */
@@ -45,58 +43,23 @@ static unsigned part_keys_max(const struct proxy_env *env, int id) {
     return id != COMMAND_MGET ? UINT_MAX : keys == 0 ? 1 : keys;
 }
 
-int gather_is_split(const struct proxy_env *env, int id, const struct span *argv, unsigned argc) {
-    unsigned count = key_count(id, argc);
-    if (count > part_keys_max(env, id))
-        return true;
-    struct upstream *first = topology_pick(env->topology, hash_ring(argv[key_at(id, 0)]));
-    for (unsigned i = 1; i < count; i++) {
-        if (topology_pick(env->topology, hash_ring(argv[key_at(id, i)])) != first)
-            return true;
-    }
-    return false;
-}
-
-struct gather *gather_make(const struct proxy_env *env, struct request *r, unsigned keys,
-                           size_t parts_max) {
-    struct gather *g =
-        calloc(1, sizeof(*g) + parts_max * sizeof(struct part) + 2 * keys * sizeof(uint32_t));
-    if (g == NULL)
-        return NULL;
-    g->env = env;
-    g->request = r;
-    g->copies = r->copies;
-    g->keys_count = keys;
-    g->part_of = (uint32_t *)(g->parts + parts_max);
-    g->next_key = g->part_of + keys;
-    return g;
-}
-
-void gather_release(struct gather *g) {
-    for (uint32_t p = 0; p < g->parts_count; p++)
-        free(g->parts[p].text);
-    copies_free(&g->copies);
-    free(g);
-}
-
 /* The part of the node that owns `hash`; a new one if it is the first key there, or if the last one
  * there is full. NULL: no node can be reached. */
-static struct part *part_for(struct gather *g, uint64_t hash) {
-    struct upstream *to = topology_pick(g->env->topology, hash);
-    if (to == NULL)
+static struct part *part_for(struct gather *g, uint64_t hash, unsigned keys_max) {
+    struct topology_route route = topology_route(g->env->topology, hash);
+    if (route.to == NULL)
         return NULL;
     struct part *full = NULL;
     for (uint32_t p = 0; p < g->parts_count; p++) {
         struct part *part = &g->parts[p];
-        if (part->to == to && part->keys < part_keys_max(g->env, g->request->command))
+        if (part->route.to == route.to && part->keys < keys_max)
             return part;
-        full = part->to == to ? part : full;
+        full = part->route.to == route.to ? part : full;
     }
     if (full != NULL)
         full->next = g->parts_count;
-    struct part *part = &g->parts[g->parts_count++];
-    part->gather = g;
-    part->to = to;
+    struct part *part = gather_part(g);
+    part->route = route;
     part->is_next = full != NULL;
     part->entry.hash = hash;
     part->entry.start_us = conn_loop_now_us(g->env->loop);
@@ -105,12 +68,17 @@ static struct part *part_for(struct gather *g, uint64_t hash) {
 
 /* Every key gets its part. Returns false when one has no node. */
 static bool sort_keys(struct gather *g, const struct span *argv) {
-    for (uint32_t k = 0; k < g->keys_count; k++) {
+    int id = g->request->command;
+    unsigned at = (unsigned)command_row(id)->first_key;
+    unsigned step = (unsigned)command_row(id)->key_step;
+    unsigned keys_max = part_keys_max(g->env, id);
+    for (uint32_t k = 0; k < g->keys_count; k++, at += step) {
+        g->next_key[k] = 0;
         if (copies_value(g->copies, k).ptr != NULL) {
             g->part_of[k] = COPIED;
             continue;
         }
-        struct part *part = part_for(g, hash_ring(argv[key_at(g->request->command, k)]));
+        struct part *part = part_for(g, hash_ring(argv[at]), keys_max);
         if (part == NULL)
             return false;
         if (part->keys++ == 0)
@@ -124,8 +92,9 @@ static bool sort_keys(struct gather *g, const struct span *argv) {
 }
 
 /* `name` and the keys of one part as a request. */
-void gather_write_part(struct buf *out, struct gather *g, const struct part *part, struct span name,
+void gather_write_part(struct buf *out, const struct part *part, struct span name,
                        const struct span *argv) {
+    const struct gather *g = part->gather;
     resp_write_array(out, 1 + (uint64_t)part->keys);
     resp_write_bulk(out, name);
     uint32_t k = part->first_key;
@@ -135,34 +104,29 @@ void gather_write_part(struct buf *out, struct gather *g, const struct part *par
 
 /* ---- reads: split and merge ---- */
 
-bool gather_hold(struct part *part, struct span reply) {
-    part->text = malloc(reply.len);
-    if (part->text == NULL)
-        return false;
-    memcpy(part->text, reply.ptr, reply.len);
-    part->len = reply.len;
-    return true;
-}
-
 /* The next element of a part's array reply. */
 static struct span next_element(struct part *part) {
     struct resp_scan scan = {0};
     size_t size = 0;
+    struct span text = gather_text(part);
     if (part->at == 0) {
-        const char *end = memchr(part->text, '\n', part->len);
-        part->at = end == NULL ? part->len : (size_t)(end + 1 - part->text);
+        const char *end = memchr(text.ptr, '\n', text.len);
+        part->at = end == NULL ? text.len : (size_t)(end + 1 - text.ptr);
     }
-    const char *from = part->text + part->at;
-    if (resp_scan_reply(&scan, from, part->len - part->at, &size) != RESP_OK)
+    const char *from = text.ptr + part->at;
+    if (resp_scan_reply(&scan, from, text.len - part->at, &size) != RESP_OK)
         return SPAN("_\r\n"); /* cannot be: merge_array() counted the elements */
     part->at += size;
     return span_of(from, size);
 }
 
-static int64_t head_number(const struct part *part) {
+/* The number in the first line of its reply if that begins with `kind`, else -1. */
+static int64_t head_number(const struct part *part, char kind) {
     int64_t n = -1;
-    const char *end = memchr(part->text, '\r', part->len);
-    if (end == NULL || !span_to_int64(span_of(part->text + 1, (size_t)(end - part->text) - 1), &n))
+    struct span text = gather_text(part);
+    const char *end = memchr(text.ptr, '\r', text.len);
+    if (text.ptr[0] != kind || end == NULL ||
+        !span_to_int64(span_of(text.ptr + 1, (size_t)(end - text.ptr) - 1), &n))
         return -1;
     return n;
 }
@@ -171,7 +135,7 @@ static int64_t head_number(const struct part *part) {
  * an error, never a nil. */
 static bool merge_array(struct gather *g) {
     for (uint32_t p = 0; p < g->parts_count; p++) {
-        if (g->parts[p].text[0] != '*' || head_number(&g->parts[p]) != g->parts[p].keys)
+        if (head_number(&g->parts[p], '*') != g->parts[p].keys)
             return false;
     }
     struct buf *out = request_reply(g->request);
@@ -191,7 +155,7 @@ static bool merge_array(struct gather *g) {
 static bool merge_sum(struct gather *g) {
     int64_t sum = 0;
     for (uint32_t p = 0; p < g->parts_count; p++) {
-        int64_t n = g->parts[p].text[0] == ':' ? head_number(&g->parts[p]) : -1;
+        int64_t n = head_number(&g->parts[p], ':');
         if (n < 0)
             return false;
         sum += n;
@@ -203,14 +167,14 @@ static bool merge_sum(struct gather *g) {
 
 static void merge(struct gather *g) {
     for (uint32_t p = 0; p < g->parts_count; p++) {
-        struct part *part = &g->parts[p];
-        if (part->text == NULL) {
+        const struct part *part = &g->parts[p];
+        if (!part->has_text) {
             request_fail(g->request, REPLY_OOM);
             gather_release(g);
             return;
         }
-        if (part->text[0] == '-') { /* all or nothing */
-            request_answer(g->request, span_of(part->text, part->len));
+        if (gather_text(part).ptr[0] == '-') { /* all or nothing */
+            request_answer(g->request, gather_text(part));
             gather_release(g);
             return;
         }
@@ -224,7 +188,9 @@ static void merge(struct gather *g) {
 static void ask_read(struct part *part, struct span request) {
     struct gather *g = part->gather;
     part->entry.done = on_read_answer;
-    int error = topology_send(g->env->topology, &part->entry, request);
+    int error = part->is_next
+                    ? topology_send(g->env->topology, &part->entry, request)
+                    : topology_send_by(g->env->topology, part->route, &part->entry, request);
     if (error == REPLY_ERROR_COUNT)
         return;
     struct buf text;
@@ -240,14 +206,12 @@ static void ask_read(struct part *part, struct span request) {
 static void ask_from(struct gather *g, uint32_t index) {
     do {
         struct part *part = &g->parts[index];
-        char *request = part->text;
-        part->text = NULL;
-        if (request != NULL && g->held_bytes <= (size_t)g->env->conf->output_bytes_max) {
-            ask_read(part, span_of(request, part->len));
-            free(request);
+        bool is_kept = part->has_text;
+        part->has_text = false;
+        if (is_kept && g->held_bytes <= (size_t)g->env->conf->output_bytes_max) {
+            ask_read(part, gather_text(part));
             return;
         }
-        free(request);
         g->left--;
         index = part->next;
     } while (index != 0);
@@ -257,7 +221,7 @@ static void ask_from(struct gather *g, uint32_t index) {
 static void tell_copies(struct part *part) {
     struct copies *copies = part->gather->copies;
     bool in_order = part->entry.tries == 0 && part->entry.is_watched && !part->entry.is_late;
-    if (copies == NULL || part->text[0] != '*' || head_number(part) != part->keys)
+    if (copies == NULL || head_number(part, '*') != part->keys)
         return;
     for (uint32_t i = 0, k = part->first_key; i < part->keys; i++, k = part->gather->next_key[k])
         copies_answered(copies, k, next_element(part), in_order);
@@ -269,7 +233,7 @@ static void on_read_answer(struct upstream_entry *entry, struct span reply) {
     struct gather *g = part->gather;
     g->held_bytes += reply.len;
     if (g->held_bytes <= (size_t)g->env->conf->output_bytes_max && gather_hold(part, reply))
-        tell_copies(part); /* else text stays NULL, which merge() sees */
+        tell_copies(part); /* else it has none, which merge() sees */
     if (part->next != 0)
         ask_from(g, part->next); /* it cannot end it: this part is still counted */
     if (--g->left == 0)
@@ -281,41 +245,49 @@ static void start_read(struct gather *g, const struct span *argv) {
     uint32_t count = g->parts_count;
     g->left = count + 1; /* one too many, so that no answer within the loops ends it */
     stats_add(&g->env->stats[PROXY_STAT_SPLIT], 1);
-    struct buf bytes;
-    buf_init(&bytes, 0);
     for (uint32_t p = count; p > 0;) { /* from the last one, so that those to come are kept */
         struct part *part = &g->parts[--p];
-        buf_consume(&bytes, buf_len(&bytes));
-        gather_write_part(&bytes, g, part, name, argv);
-        struct span request = span_of(buf_head(&bytes), buf_len(&bytes));
-        if (part->is_next && !bytes.failed)
+        struct buf *bytes = gather_scratch(g->env->gathers);
+        gather_write_part(bytes, part, name, argv);
+        struct span request = span_of(buf_head(bytes), buf_len(bytes));
+        if (part->is_next && !bytes->failed)
             gather_hold(part, request);
-        else if (!part->is_next && !bytes.failed)
+        else if (!part->is_next && !bytes->failed)
             ask_read(part, request);
         else if (!part->is_next)
             ask_from(g, p);
     }
-    buf_release(&bytes);
     if (--g->left == 0)
         merge(g);
 }
 
-void gather_start(const struct proxy_env *env, struct request *r, const struct resp_request *in,
+/* Whether there is more to do than to hand the request on. */
+static bool is_split(const struct gather *g) {
+    return g->parts_count > 1 || g->copies != NULL;
+}
+
+bool gather_start(const struct proxy_env *env, struct request *r, const struct resp_request *in,
                   struct span raw) {
     unsigned keys = key_count(r->command, in->argc);
     struct gather *g = gather_make(env, r, keys, keys);
     if (g == NULL) {
         copies_free(&r->copies);
         request_fail(r, REPLY_OOM);
-        return;
+        return true;
     }
     if (!sort_keys(g, in->argv)) {
+        stats_add(&env->stats[PROXY_STAT_NODEDOWN], 1);
         request_fail(r, REPLY_NODEDOWN);
         gather_release(g);
-        return;
+        return true;
+    }
+    if (!is_split(g)) {
+        gather_release(g);
+        return false;
     }
     if (r->is_write)
         gather_start_write(g, in, raw);
     else
         start_read(g, in->argv);
+    return true;
 }

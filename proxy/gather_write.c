@@ -1,7 +1,6 @@
 /* Writes of several keys: one transaction at one node, then the other owners are told. */
 #include <stddef.h>
 
-#include "../common/buf.h"
 #include "../common/conn.h"
 #include "../common/hash.h"
 #include "../common/plant.h"
@@ -12,14 +11,13 @@
 #include "gather_private.h"
 #include "proxy_stats.h"
 #include "request.h"
-#include "topology.h"
 
 static void finish_write(struct gather *g) {
-    struct part *coordinator = &g->parts[0];
-    if (coordinator->text == NULL) /* an answer came, but there was no memory for it */
+    const struct part *coordinator = &g->parts[0];
+    if (!coordinator->has_text) /* an answer came, but there was no memory for it */
         request_fail(g->request, REPLY_UNCERTAIN);
     else
-        request_answer(g->request, span_of(coordinator->text, coordinator->len));
+        request_answer(g->request, gather_text(coordinator));
     gather_release(g);
 }
 
@@ -47,8 +45,7 @@ static void on_write_answer(struct upstream_entry *entry, struct span reply) {
         struct part *other = &g->parts[p];
         other->entry.done = on_drop_answer;
         other->entry.start_us = conn_loop_now_us(g->env->loop);
-        int error =
-            topology_send(g->env->topology, &other->entry, span_of(other->text, other->len));
+        int error = topology_send(g->env->topology, &other->entry, gather_text(other));
         if (error != REPLY_ERROR_COUNT) {
             stats_add(&g->env->stats[PROXY_STAT_DROP_FAILED], 1);
             g->left--;
@@ -60,20 +57,18 @@ static void on_write_answer(struct upstream_entry *entry, struct span reply) {
 
 /* The write itself, to the first part's node; parts[1..] have what is to be said to the others. */
 static void ask_write(struct gather *g, const struct resp_request *in, struct span raw, int error) {
-    struct buf bytes;
-    buf_init(&bytes, 0);
     stats_add(&g->env->stats[PROXY_STAT_SPLIT], 1);
     g->parts[0].entry.done = on_write_answer;
     g->parts[0].entry.is_write = true;
     g->parts[0].entry.author = g->request->entry.author;
     if (in->is_inline && error == REPLY_ERROR_COUNT) {
-        resp_write_request(&bytes, in->argv, in->argc);
-        raw = span_of(buf_head(&bytes), buf_len(&bytes));
-        error = bytes.failed ? REPLY_OOM : error;
+        struct buf *bytes = gather_scratch(g->env->gathers);
+        resp_write_request(bytes, in->argv, in->argc);
+        raw = span_of(buf_head(bytes), buf_len(bytes));
+        error = bytes->failed ? REPLY_OOM : error;
     }
     if (error == REPLY_ERROR_COUNT)
         error = topology_send(g->env->topology, &g->parts[0].entry, raw);
-    buf_release(&bytes);
     if (error != REPLY_ERROR_COUNT) {
         request_fail(g->request, error);
         gather_release(g);
@@ -81,16 +76,13 @@ static void ask_write(struct gather *g, const struct resp_request *in, struct sp
 }
 
 void gather_start_write(struct gather *g, const struct resp_request *in, struct span raw) {
-    struct buf bytes;
-    buf_init(&bytes, 0);
     int error = REPLY_ERROR_COUNT;
     for (uint32_t p = 1; p < g->parts_count && error == REPLY_ERROR_COUNT; p++) {
-        bytes.head = bytes.tail = 0;
-        gather_write_part(&bytes, g, &g->parts[p], SPAN("RF.DROP"), in->argv);
-        if (bytes.failed || !gather_hold(&g->parts[p], span_of(buf_head(&bytes), buf_len(&bytes))))
+        struct buf *bytes = gather_scratch(g->env->gathers);
+        gather_write_part(bytes, &g->parts[p], SPAN("RF.DROP"), in->argv);
+        if (bytes->failed || !gather_hold(&g->parts[p], span_of(buf_head(bytes), buf_len(bytes))))
             error = REPLY_OOM;
     }
-    buf_release(&bytes);
     ask_write(g, in, raw, error);
 }
 
@@ -103,15 +95,14 @@ void gather_flush(const struct proxy_env *env, struct request *r, const struct r
         request_fail(r, REPLY_OOM);
         return;
     }
-    g->parts_count = (uint32_t)members + 1;
     for (uint32_t p = 0; p <= members; p++) {
+        struct part *part = gather_part(g);
         struct topology_node member = {.name = ""};
         if (p != 0)
             topology_node(env->topology, p - 1, &member);
-        g->parts[p].gather = g;
-        g->parts[p].entry.start_us = conn_loop_now_us(env->loop);
-        g->parts[p].entry.hash = p != 0 ? hash_point(span_str(member.name), 0) : r->entry.hash;
-        if (p != 0 && !gather_hold(&g->parts[p], SPAN("*1\r\n$10\r\nRF.DROPALL\r\n")))
+        part->entry.start_us = conn_loop_now_us(env->loop);
+        part->entry.hash = p != 0 ? hash_point(span_str(member.name), 0) : r->entry.hash;
+        if (p != 0 && !gather_hold(part, SPAN("*1\r\n$10\r\nRF.DROPALL\r\n")))
             error = REPLY_OOM;
     }
     ask_write(g, in, raw, error);

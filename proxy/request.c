@@ -11,26 +11,46 @@
 #include "slowlog.h"
 #include "timing.h"
 
-enum { POOL_REQUESTS_MAX = 4096 /* idle request objects that a worker keeps */ };
+enum {
+    POOL_REQUESTS_MAX = 4096, /* idle request objects that a worker keeps */
+    HELD_KEPT_MAX = 512,      /* bytes of a held reply's memory that stays with one of them */
+};
 
 static struct request *request_new(struct client_list *list) {
     struct request *r = list->pool;
-    if (r == NULL)
-        return malloc(sizeof(*r));
+    if (r == NULL) {
+        r = aligned_alloc(_Alignof(struct request), sizeof(*r));
+        if (r != NULL)
+            buf_init(&r->held, 0);
+        return r;
+    }
     list->pool = r->next;
     list->pool_count--;
+    __builtin_prefetch(list->pool);
     return r;
 }
 
 void request_free(struct client_list *list, struct request *r) {
-    buf_release(&r->held);
-    if (list->pool_count >= POOL_REQUESTS_MAX) {
+    bool is_kept = list->pool_count < POOL_REQUESTS_MAX;
+    if (!is_kept || r->held.cap > HELD_KEPT_MAX || r->held.failed)
+        buf_release(&r->held);
+    if (!is_kept) {
         free(r);
         return;
     }
+    r->held.head = r->held.tail = 0;
     r->next = list->pool;
     list->pool = r;
     list->pool_count++;
+}
+
+void request_pool_free(struct client_list *list) {
+    for (struct request *r = list->pool, *next; r != NULL; r = next) {
+        next = r->next;
+        buf_release(&r->held);
+        free(r);
+    }
+    list->pool = NULL;
 }
 
 struct request *request_open(struct client *c, int id) {
@@ -51,7 +71,7 @@ struct request *request_open(struct client *c, int id) {
     r->start_us = 0;
     r->key.len = 0;
     r->held_bytes = 0;
-    buf_init(&r->held, (size_t)c->env->conf->output_bytes_max);
+    r->held.bytes_max = (size_t)c->env->conf->output_bytes_max;
     if (c->tail == NULL) {
         c->head = r;
         c->list->waiting++;

@@ -19,29 +19,34 @@ struct client;
 struct copies;
 struct proxy_env;
 
+/* Grouped by cache line, as it is used: asked and answered; how it is answered; the rest. */
 struct request {
     struct request *next;        /* in the client's order, or in the pool */
     struct client *client;       /* NULL: it left; the reply goes nowhere */
     struct upstream_entry entry; /* of a request that goes to one node as it is */
-    struct buf held;             /* its reply, while it is not the client's next */
-    size_t held_bytes;           /* memory of that, as counted in the client */
-    int command;                 /* command_id */
-    uint8_t proto;               /* the client's when it asked */
-    bool is_write, is_multi;     /* may change keys; has several */
-    bool is_all;                 /* reads all keys there are */
-    bool answered, ends_client;
+
+    struct buf held;  /* its reply, while it is not the client's next; a short one's memory stays */
     int64_t start_us; /* when it was taken; 0: a reply of our own, not timed */
-    uint32_t argc;    /* for SLOWLOG, as the key */
-    struct slowlog_key key;
-    bool is_muted;               /* CLIENT REPLY: its reply goes nowhere */
-    uint32_t freq;               /* OBJECT FREQ: what it says of a key that exists */
+    uint8_t proto;    /* the client's when it asked */
+    bool is_write;    /* may change keys */
+    bool is_multi;    /* has several */
+    bool answered;
+    bool ends_client;
+    bool is_muted;    /* CLIENT REPLY: its reply goes nowhere */
+    bool is_kept;     /* its answer is in near; or copies knows what it shows */
+    bool is_redirect; /* no reply: `held` is for client_pass_on() */
+
+    int command;                 /* command_id */
+    uint32_t argc;               /* for SLOWLOG, as the key */
+    size_t held_bytes;           /* memory of `held`, as counted in the client */
     struct near_ticket near;     /* of a GET whose answer may be kept */
-    bool is_kept;                /* and it was; or copies knows what it shows */
     struct copies *copies;       /* of an MGET on its way to gather, which takes them; else NULL */
-    bool is_redirect;            /* no reply: `held` is for client_pass_on() */
     struct authors_change doubt; /* of an invalidation that is not to leave if it is of the client's
                                     own change; version 0: none */
-};
+    uint32_t freq;               /* OBJECT FREQ: what it says of a key that exists */
+    bool is_all;                 /* reads all keys there are */
+    struct slowlog_key key;
+} __attribute__((aligned(64)));
 
 /** request_env(r): of its client. */
 const struct proxy_env *request_env(const struct request *r);

@@ -110,24 +110,24 @@ static struct upstream *pick_another(const struct topology *t, uint64_t hash) {
     return last_resort;
 }
 
-static struct upstream *pick(const struct topology *t, uint64_t hash, bool *is_owner) {
+struct topology_route topology_route(const struct topology *t, uint64_t hash) {
     if (PLANTED(wrong_owner) && stats_get(&t->env->stats[PROXY_STAT_FORWARDED]) % 16 == 0)
         hash = ~hash;
-    struct upstream *owner = t->nodes == NULL ? NULL : t->nodes[ring_lookup(t->ring, hash)];
-    *is_owner = owner != NULL && upstream_usable(owner);
-    if (*is_owner || t->nodes == NULL)
-        return owner;
-    return pick_another(t, hash);
+    if (t->nodes == NULL)
+        return (struct topology_route){NULL, false};
+    struct upstream *owner = t->nodes[ring_lookup(t->ring, hash)];
+    if (owner != NULL && upstream_usable(owner))
+        return (struct topology_route){owner, true};
+    return (struct topology_route){pick_another(t, hash), false};
 }
 
-struct upstream *topology_pick(struct topology *t, uint64_t hash) {
-    bool ignored;
-    return pick(t, hash, &ignored);
+struct upstream *topology_pick(const struct topology *t, uint64_t hash) {
+    return topology_route(t, hash).to;
 }
 
-int topology_send(struct topology *t, struct upstream_entry *entry, struct span bytes) {
-    bool is_owner;
-    struct upstream *u = pick(t, entry->hash, &is_owner);
+int topology_send_by(struct topology *t, struct topology_route route, struct upstream_entry *entry,
+                     struct span bytes) {
+    struct upstream *u = route.to;
     struct buf *out = u == NULL ? NULL : upstream_out(u, bytes.len);
     if (out == NULL) {
         stats_add(&t->env->stats[u == NULL ? PROXY_STAT_NODEDOWN : PROXY_STAT_BUSY], 1);
@@ -135,11 +135,15 @@ int topology_send(struct topology *t, struct upstream_entry *entry, struct span 
     }
     buf_append_span(out, bytes);
     stats_add(&t->env->stats[PROXY_STAT_FORWARDED], 1);
-    if (!is_owner)
+    if (!route.is_owner)
         stats_add(&t->env->stats[PROXY_STAT_REROUTED], 1);
     upstream_push(u, entry, (uint32_t)bytes.len);
     tick_wake(t->tick);
     return REPLY_ERROR_COUNT;
+}
+
+int topology_send(struct topology *t, struct upstream_entry *entry, struct span bytes) {
+    return topology_send_by(t, topology_route(t, entry->hash), entry, bytes);
 }
 
 static void give_up(struct topology *t, struct upstream_entry *entry, enum reply_error error) {

@@ -32,9 +32,16 @@ void topology_free(struct topology **t);
  */
 bool topology_swap(struct topology *t, struct ring *ring, uint64_t epoch);
 
-/** topology_pick(t, hash): the connection of the first owner of `hash` that is usable, or NULL.
- * Cost: O(1) when it is the first. */
-struct upstream *topology_pick(struct topology *t, uint64_t hash);
+/* Where requests for a key go: until the call into the proxy that asked for it returns. */
+struct topology_route {
+    struct upstream *to; /* NULL: no node can be reached */
+    bool is_owner;       /* else another one has to do */
+};
+
+/** topology_route(t, hash): the first owner of `hash` that is usable. Cost: O(1) when it is the
+ * first. topology_pick(t, hash): its connection alone. */
+struct topology_route topology_route(const struct topology *t, uint64_t hash);
+struct upstream *topology_pick(const struct topology *t, uint64_t hash);
 
 /**
  * topology_send(t, entry, bytes): send one request to the owner of entry->hash; entry->done will
@@ -42,6 +49,11 @@ struct upstream *topology_pick(struct topology *t, uint64_t hash);
  * reply_error: NODEDOWN, BUSY), and `done` never runs.
  */
 int topology_send(struct topology *t, struct upstream_entry *entry, struct span bytes);
+
+/** topology_send_by(t, route, entry, bytes): the same along a route that was asked for in this very
+ * call. */
+int topology_send_by(struct topology *t, struct topology_route route, struct upstream_entry *entry,
+                     struct span bytes);
 
 /* A node as INFO shows it. `status` is the text of its last RF.STATUS ("name:value\r\n" lines),
  * borrowed until the loop's next turn. */

@@ -16,6 +16,7 @@
 #include "channels.h"
 #include "client.h"
 #include "env.h"
+#include "gather.h"
 #include "inbox.h"
 #include "local.h"
 #include "mailbox.h"
@@ -201,6 +202,7 @@ static void release(struct worker *w) {
         empty_mailbox(w);
     topology_free(&w->env.topology); /* answers what is open, so that the clients owe nothing */
     client_list_free(&w->clients);
+    gathers_free(&w->env.gathers);
     tracking_free(&w->env.tracking);
     near_free(&w->env.near);
     channels_free(&w->env.channels);
@@ -276,7 +278,8 @@ struct worker *worker_start(struct local_server *server, const char *ring_path, 
     w->env.loop = conn_loop_new(w->env.base);
     if (w->env.loop == NULL)
         goto fail;
-    if (!make_near(w))
+    w->env.gathers = gathers_new();
+    if (w->env.gathers == NULL || !make_near(w))
         goto fail;
     w->env.tracking = server->tracking = tracking_new(
         ((size_t)server->conf->tracking_table_max_keys + server->workers - 1) / server->workers,

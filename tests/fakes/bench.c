@@ -18,6 +18,7 @@
 #include "../../proxy/board.h"
 #include "../../proxy/channels.h"
 #include "../../proxy/client.h"
+#include "../../proxy/gather.h"
 #include "../../proxy/monitor.h"
 #include "../../proxy/registry.h"
 #include "../../proxy/topology.h"
@@ -62,6 +63,8 @@ struct bench *bench_new(unsigned nodes) {
                                 .pause = &b->pause,
                                 .monitor = b->server.monitor,
                                 .stats = b->stats};
+    b->env.gathers = gathers_new();
+    must(b->env.gathers != NULL, "bench: gathers");
     b->env.tracking = b->server.tracking = tracking_new(1000, &CLIENT_TRACKING_HANDLERS, &b->env);
     b->server.board = board_new(8, 3);
     b->env.channels = b->server.channels =
@@ -96,6 +99,7 @@ void bench_free(struct bench **pointer) {
     *pointer = NULL;
     topology_free(&b->env.topology); /* as worker.c does */
     client_list_free(&b->clients);
+    gathers_free(&b->env.gathers);
     tracking_free(&b->env.tracking);
     channels_free(&b->env.channels);
     board_free(&b->server.board);

@@ -4,9 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../common/command.h"
 #include "../../proxy/client.h"
-#include "../../proxy/gather.h"
 #include "../fakes/bench.h"
 
 /* Two nodes; a0, a1 are keys of the first, b0, b1 of the second. */
@@ -327,12 +325,34 @@ Test(gather, goes_on_without_its_client_and_leaves_nothing_behind) {
     }
 }
 
-Test(gather, is_split_looks_at_every_key) {
+/* Its memory is used again: nothing of a request may show in the next one. */
+Test(gather, what_is_used_again_remembers_nothing) {
     struct two t = start();
-    struct span mget[] = {SPAN("mget"), span_str(t.a0), span_str(t.a1), span_str(t.b0)};
-    cr_assert(gather_is_split(&t.b->env, COMMAND_MGET, mget, 4));
-    cr_assert_not(gather_is_split(&t.b->env, COMMAND_MGET, mget, 3));
-    struct span mset[] = {SPAN("mset"), span_str(t.a0), span_str(t.b0), span_str(t.a1), SPAN("1")};
-    cr_assert_not(gather_is_split(&t.b->env, COMMAND_MSET, mset, 5)); /* a value is no key */
+    for (unsigned i = 0; i < 6; i += 2) {
+        SAY(&t, "MGET %s %s %s %s\r\n", t.a0, t.b0, t.b1, t.a1);
+        HEARD(&t, t.a, i + 1, "mget %s %s", t.a0, t.a1);
+        HEARD(&t, t.z, i + 1, "mget %s %s", t.b0, t.b1);
+        node_fake_say(t.z, "*2\r\n$2\r\nb0\r\n$10\r\nbbbbbbbbbb\r\n");
+        node_fake_say(t.a, i == 4 ? "-ERR no\r\n" : "*2\r\n$2\r\na0\r\n_\r\n");
+        cr_assert(bench_hears(
+            t.c,
+            i == 4 ? "-ERR no\r\n" : "*4\r\n$2\r\na0\r\n$2\r\nb0\r\n$10\r\nbbbbbbbbbb\r\n$-1\r\n"));
+        bench_forget(t.c);
+        SAY(&t, "DEL %s %s\r\n", t.b1, t.a0);
+        HEARD(&t, t.z, i + 2, "DEL %s %s", t.b1, t.a0);
+        node_fake_say(t.z, ":2\r\n");
+        HEARD(&t, t.a, i + 2, "RF.DROP %s", t.a0);
+        node_fake_say(t.a, ":1\r\n");
+        cr_assert(bench_hears(t.c, ":2\r\n"));
+        bench_forget(t.c);
+    }
+    stop(&t);
+}
+
+Test(gather, a_value_is_no_key) {
+    struct two t = start();
+    SAY(&t, "MSET %s %s %s 1\r\n", t.a0, t.b0, t.a1);
+    HEARD(&t, t.a, 1, "MSET %s %s %s 1", t.a0, t.b0, t.a1);
+    cr_assert_eq(bench_stat(t.b, PROXY_STAT_SPLIT), 0);
     stop(&t);
 }
