@@ -9,10 +9,9 @@ static char *write_head(char *to, char c, uint64_t n) {
     char digits[20];
     int count = 0;
     *to++ = c;
-    do {
+    for (; n >= 10; n /= 10)
         digits[count++] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n != 0);
+    *to++ = (char)('0' + n); /* most numbers are of one digit or two */
     while (count > 0)
         *to++ = digits[--count];
     *to++ = '\r';

@@ -220,6 +220,10 @@ uint32_t ring_lookup(const struct ring *ring, uint64_t hash) {
     return before == b->count ? b->behind : ring->points[first_point(ring, hash)].member;
 }
 
+void ring_prefetch(const struct ring *ring, uint64_t hash) {
+    __builtin_prefetch(&ring->buckets[prefix_of(ring, hash)]);
+}
+
 size_t ring_owners(const struct ring *ring, uint64_t hash, uint32_t *out, size_t max) {
     size_t found = 0, point = first_point(ring, hash);
     for (size_t step = 0; step < ring->points_count && found < max; step++) {

@@ -54,6 +54,10 @@ void ring_free(struct ring **ring);
  * practice: the points of the hash's top bits lie in one cache line. */
 uint32_t ring_lookup(const struct ring *ring, uint64_t hash);
 
+/** ring_prefetch(ring, hash): a hint that `hash` is about to be looked up: its memory is fetched
+ * meanwhile. */
+void ring_prefetch(const struct ring *ring, uint64_t hash);
+
 /**
  * ring_owners(ring, hash, out, max): the first `max` distinct members from the owner on, clockwise:
  * where a key goes when the owners before are down. Returns how many were written (all RING_UP

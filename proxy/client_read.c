@@ -13,6 +13,7 @@
 #include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "timing.h"
+#include "topology.h"
 
 /* Program order: may this request be sent before the client's earlier ones are answered? */
 static bool must_wait(const struct client *c, bool is_write, bool is_multi, uint64_t hash) {
@@ -201,6 +202,7 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
         (row->flags & COMMAND_MULTI) != 0 && in->argc > (unsigned)(row->first_key + row->key_step);
     bool is_all = row->first_key == 0; /* no key: all of them matter */
     uint64_t hash = forward_hash(id, in->argv);
+    topology_prefetch(c->env->topology, hash);
     if (must_wait(c, is_write, is_multi || is_all, hash)) {
         stats_add(&c->env->stats[PROXY_STAT_WAITED], c->stalled ? 0 : 1);
         return CLIENT_NOT_YET;

@@ -51,8 +51,13 @@ static void copy_array_resp2(struct buf *out, struct span reply) {
     }
 }
 
+/* Whether a reply is written differently for a RESP2 client. */
+static bool is_resp3(struct span reply) {
+    return reply.ptr[0] == '_' || reply.ptr[0] == '*' || reply.ptr[0] == '%';
+}
+
 void forward_copy(struct buf *out, struct span reply, int proto) {
-    if (proto == 3 || strchr("_*%", reply.ptr[0]) == NULL)
+    if (proto == 3 || !is_resp3(reply))
         buf_append_span(out, reply);
     else if (reply.ptr[0] == '_')
         resp_write_null(out, 2);
@@ -71,7 +76,7 @@ static void on_answer(struct upstream_entry *entry, struct span reply) {
     struct request *r = (struct request *)((char *)entry - offsetof(struct request, entry));
     if (r->near.slot != NEAR_NONE)
         keep(r, reply);
-    if (r->proto == 3 || strchr("_*%", reply.ptr[0]) == NULL) {
+    if (r->proto == 3 || !is_resp3(reply)) {
         request_answer(r, reply);
         return;
     }

@@ -72,13 +72,20 @@ static bool sort_keys(struct gather *g, const struct span *argv) {
     unsigned at = (unsigned)command_row(id)->first_key;
     unsigned step = (unsigned)command_row(id)->key_step;
     unsigned keys_max = part_keys_max(g->env, id);
-    for (uint32_t k = 0; k < g->keys_count; k++, at += step) {
+    uint64_t next_hash = hash_ring(argv[at]);
+    for (uint32_t k = 0; k < g->keys_count; k++) {
+        uint64_t hash = next_hash;
+        at += step;
+        if (k + 1 < g->keys_count) {
+            next_hash = hash_ring(argv[at]);
+            topology_prefetch(g->env->topology, next_hash);
+        }
         g->next_key[k] = 0;
         if (copies_value(g->copies, k).ptr != NULL) {
             g->part_of[k] = COPIED;
             continue;
         }
-        struct part *part = part_for(g, hash_ring(argv[at]), keys_max);
+        struct part *part = part_for(g, hash, keys_max);
         if (part == NULL)
             return false;
         if (part->keys++ == 0)

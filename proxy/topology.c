@@ -121,6 +121,11 @@ struct topology_route topology_route(const struct topology *t, uint64_t hash) {
     return (struct topology_route){pick_another(t, hash), false};
 }
 
+void topology_prefetch(const struct topology *t, uint64_t hash) {
+    if (t->ring != NULL)
+        ring_prefetch(t->ring, hash);
+}
+
 struct upstream *topology_pick(const struct topology *t, uint64_t hash) {
     return topology_route(t, hash).to;
 }

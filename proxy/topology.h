@@ -43,6 +43,10 @@ struct topology_route {
 struct topology_route topology_route(const struct topology *t, uint64_t hash);
 struct upstream *topology_pick(const struct topology *t, uint64_t hash);
 
+/** topology_prefetch(t, hash): a hint that a route for it is asked for next: what that reads is
+ * fetched meanwhile. */
+void topology_prefetch(const struct topology *t, uint64_t hash);
+
 /**
  * topology_send(t, entry, bytes): send one request to the owner of entry->hash; entry->done will
  * run once, later. Returns REPLY_ERROR_COUNT when it was sent, else the error to answer with (enum
