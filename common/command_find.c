@@ -36,12 +36,23 @@ static const signed char BY_LENGTH[NAME_BYTES_MAX + 1][SAME_LENGTH_MAX + 1] = {
     [12] = {COMMAND_PUNSUBSCRIBE, -1},
 };
 
+/* Whether `name` in lower case is `lower`, which is as long. */
+static bool is_name(struct span name, const char *lower) {
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.ptr[i];
+        if ((unsigned char)(c + ((unsigned char)(c - 'A') < 26 ? 'a' - 'A' : 0)) !=
+            (unsigned char)lower[i])
+            return false;
+    }
+    return true;
+}
+
 int command_find(struct span name) {
     if (name.len > NAME_BYTES_MAX)
         return -1;
     for (const signed char *id = BY_LENGTH[name.len]; *id >= 0; id++) {
-        if (((name.ptr[0] | 0x20) == command_row(*id)->name[0]) &&
-            span_equal_nocase(name, span_of(command_row(*id)->name, name.len)))
+        if ((name.ptr[0] | 0x20) == command_row(*id)->name[0] &&
+            is_name(name, command_row(*id)->name))
             return *id;
     }
     return -1;

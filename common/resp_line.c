@@ -35,6 +35,21 @@ static bool is_bignum(const char *at, size_t len) {
     return true;
 }
 
+const char *resp_line_plain_long(const char *at, const char *limit, uint32_t *out) {
+    const char *c = at, *stop = limit - at > 9 ? at + 9 : limit;
+    uint32_t n = 0;
+    for (; c < stop; c++) {
+        unsigned digit = (unsigned char)(*c - '0');
+        if (digit > 9)
+            break;
+        n = n * 10 + digit;
+    }
+    if (c == at || limit - c < 2 || c[0] != '\r' || c[1] != '\n' || (*at == '0' && c != at + 1))
+        return NULL;
+    *out = n;
+    return c + 2;
+}
+
 const char *resp_line_wrong(char type, const char *at, size_t len) {
     int64_t integer;
     double number;

@@ -9,24 +9,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** resp_line_plain_long(at, limit, out): resp_line_plain(), of any length. */
+const char *resp_line_plain_long(const char *at, const char *limit, uint32_t *out);
+
 /**
  * resp_line_plain(at, limit, out): the usual number of a header line: 1 to 9 digits, no leading
  * zero, and \r\n, all before `limit`. Returns where the next line begins, or NULL if it is anything
  * else, which then needs the careful way. Cost: O(digits).
  */
 static inline const char *resp_line_plain(const char *at, const char *limit, uint32_t *out) {
-    const char *c = at, *stop = limit - at > 9 ? at + 9 : limit;
-    uint32_t n = 0;
-    for (; c < stop; c++) {
-        unsigned digit = (unsigned char)(*c - '0');
-        if (digit > 9)
-            break;
-        n = n * 10 + digit;
+    unsigned first, second, third;
+    /* What nearly all are: one to three digits. */
+    if (limit - at >= 5 && (first = (unsigned char)(*at - '0')) <= 9) {
+        if (at[1] == '\r') {
+            *out = first;
+            return at[2] == '\n' ? at + 3 : NULL;
+        }
+        second = (unsigned char)(at[1] - '0');
+        if (at[2] == '\r' && second <= 9 && first != 0) {
+            *out = first * 10 + second;
+            return at[3] == '\n' ? at + 4 : NULL;
+        }
+        third = (unsigned char)(at[2] - '0');
+        if (at[3] == '\r' && third <= 9 && second <= 9 && first != 0) {
+            *out = first * 100 + second * 10 + third;
+            return at[4] == '\n' ? at + 5 : NULL;
+        }
     }
-    if (c == at || limit - c < 2 || c[0] != '\r' || c[1] != '\n' || (*at == '0' && c != at + 1))
-        return NULL;
-    *out = n;
-    return c + 2;
+    return resp_line_plain_long(at, limit, out);
 }
 
 /**

@@ -66,7 +66,28 @@ static enum resp_result finish(struct resp_parser *p, const char *base, bool is_
 
 /* ---- multibulk ---- */
 
-/* The arguments that are here whole and plainly written: nearly always all of them. */
+/* What nearly all requests are: here whole, and plainly written. False: nothing was taken. */
+static bool take_whole(struct resp_parser *p, const char *data, size_t len,
+                       const struct resp_limits *limits, struct resp_request *out) {
+    union resp_slot *slots = slots_of(p);
+    const char *limit = data + len;
+    uint32_t argc, n;
+    const char *at = resp_line_plain(data + 1, limit, &argc);
+    if (at == NULL || argc == 0 || argc > p->cap || argc > limits->args_max)
+        return false;
+    for (uint32_t i = 0; i < argc; i++) {
+        const char *body = at < limit && *at == '$' ? resp_line_plain(at + 1, limit, &n) : NULL;
+        if (body == NULL || n > limits->bulk_bytes_max || (size_t)(limit - body) < (size_t)n + 2)
+            return false;
+        slots[i].span = span_of(body, n);
+        at = body + n + 2; /* Redis does not look at these two bytes either */
+    }
+    *out = (struct resp_request){.argv = &slots[0].span, .argc = argc, .size = (size_t)(at - data)};
+    p->seen = 0; /* its first line may have come in pieces */
+    return true;
+}
+
+/* Of a request that comes in pieces, the arguments that are here whole and plainly written. */
 static void take_plain(struct resp_parser *p, const char *data, size_t len, uint32_t bytes_max) {
     union resp_slot *slots = slots_of(p);
     const char *at = data + p->pos, *limit = data + len;
@@ -78,7 +99,7 @@ static void take_plain(struct resp_parser *p, const char *data, size_t len, uint
             break;
         slots[argc].offset.at = (uint32_t)(body - data);
         slots[argc++].offset.len = n;
-        at = body + n + 2; /* Redis does not look at these two bytes either */
+        at = body + n + 2;
     }
     p->pos = (size_t)(at - data);
     p->argc = argc;
@@ -181,6 +202,8 @@ static enum resp_result count_line(struct resp_parser *p, const char *data, size
 
 static enum resp_result multibulk(struct resp_parser *p, const char *data, size_t len,
                                   const struct resp_limits *limits, struct resp_request *out) {
+    if (p->args_left == 0 && take_whole(p, data, len, limits, out))
+        return RESP_OK;
     if (p->args_left == 0) {
         enum resp_result result = count_line(p, data, len, limits);
         if (result != RESP_OK)
