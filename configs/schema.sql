@@ -79,8 +79,13 @@ END $$;
 -- The feed: one message or a few per statement (node/feed.h has the format). The argument is the channel. Above 2,000 rows it is "everything".
 CREATE FUNCTION rf_feed_insert() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    rows_count bigint := (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 2001) AS counted);
 BEGIN
-    IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 2001) AS counted) > 2000 THEN
+    IF rows_count = 0 THEN -- as in an upsert of rows that are all there
+        RETURN NULL;
+    END IF;
+    IF rows_count > 2000 THEN
         PERFORM pg_notify(TG_ARGV[0], E'1\ne\n');
         RETURN NULL;
     END IF;
@@ -95,8 +100,13 @@ END $$;
 
 CREATE FUNCTION rf_feed_update() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    rows_count bigint := (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 2001) AS counted);
 BEGIN
-    IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 2001) AS counted) > 2000 THEN
+    IF rows_count = 0 THEN -- as in one of rows that are all new
+        RETURN NULL;
+    END IF;
+    IF rows_count > 2000 THEN
         PERFORM pg_notify(TG_ARGV[0], E'1\ne\n');
         RETURN NULL;
     END IF;
@@ -115,8 +125,13 @@ END $$;
 
 CREATE FUNCTION rf_feed_delete() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    rows_count bigint := (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 2001) AS counted);
 BEGIN
-    IF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT 2001) AS counted) > 2000 THEN
+    IF rows_count = 0 THEN -- nothing to tell
+        RETURN NULL;
+    END IF;
+    IF rows_count > 2000 THEN
         PERFORM pg_notify(TG_ARGV[0], E'1\ne\n');
         RETURN NULL;
     END IF;

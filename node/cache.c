@@ -13,12 +13,12 @@ enum {
     FREQ_MAX = 7,
     SMALL_PERCENT = 3,  /* the small log's share of the bytes */
     GHOST_SHARE = 256,  /* memory of the ghost: one byte in so many */
-    SEGMENTS_MIN = 256, /* the budget is at least so many segments */
+    SEGMENTS_MIN = 512, /* the budget is at least so many segments */
     SEGMENT_BYTES_MAX = 1 << 20,
     SEGMENT_BYTES_MIN = 16 << 10,
     HUGE_FROM_BYTES = 1 << 30, /* a smaller cache does without huge pages: they are given whole */
     MAPPING_BYTES = 32 << 20,
-    PARTS = 128,          /* of the budget: at least two segments */
+    PARTS = 256,          /* of the budget: at least two segments */
     RESERVE_PARTS = 3,    /* the hand starts when no more than this is left */
     PACED_STEPS_MAX = 32, /* entries that a put passes, twice that when little is left, */
     PACED_BYTES = 64,     /* and one more per so many bytes of its own */

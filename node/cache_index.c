@@ -149,6 +149,8 @@ const struct cache_entry *cache_index_guess(const struct cache_index *x, uint64_
         if (b->slots[i] >> 48 == hash >> 48 && b->slots[i] != 0)
             return cache_index_entry(b->slots[i]);
     }
+    if (b->overflow != NULL)
+        __builtin_prefetch(b->overflow);
     return NULL;
 }
 

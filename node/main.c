@@ -160,6 +160,7 @@ static bool is_connected(const struct server *s) {
 static bool on_tick(void *ctx, bool held_up) {
     struct node *n = ctx;
     int64_t now_mono_ms = conn_loop_now_us(n->server.loop) / 1000;
+    session_tick(&n->server);
     if (held_up) {
         n->server.starting = true;
         warmup_begin(&n->warmup, now_mono_ms);

@@ -28,6 +28,7 @@ struct session {
     struct resp_parser parser;
     struct op *ops;
     uint64_t id, deferred;
+    size_t deferral_bytes; /* that session_defer() wrote while this was read */
     int proto;
     bool linked, watches;
     bool versions; /* it watches, and wants them */
@@ -229,11 +230,27 @@ static size_t take_requests(struct session *s, const char *data, size_t len) {
     return used;
 }
 
+/* Nobody waits for deferrals but answers behind them: alone they go with the next answer, which is
+ * soon their own, or at the next tick. */
+static void send_answers(struct session *s, size_t out_before) {
+    if (conn_out_len(s->conn) - out_before != s->deferral_bytes || s->deferral_bytes == 0)
+        conn_send(s->conn);
+}
+
+void session_tick(struct server *server) {
+    for (struct session *s = server->sessions; s != NULL; s = s->next) {
+        if (s->ops != NULL && conn_out_len(s->conn) != 0)
+            conn_send(s->conn);
+    }
+}
+
 static size_t on_read(void *ctx, const char *data, size_t len) {
     struct session *s = ctx;
+    size_t out_before = conn_out_len(s->conn);
     s->stalled = false;
+    s->deferral_bytes = 0;
     size_t used = take_requests(s, data, len);
-    conn_send(s->conn);
+    send_answers(s, out_before);
     if (s->ended)
         return len;
     if (s->stalled)
@@ -330,9 +347,11 @@ void session_defer(struct session *s, struct op *op) {
         return;
     }
     struct buf *out = conn_out(s->conn);
+    size_t out_before = buf_len(out);
     op->late_id = ++s->deferred;
     buf_append(out, ">2\r\n+defer\r\n", 12);
     resp_write_int(out, (int64_t)op->late_id);
+    s->deferral_bytes += buf_len(out) - out_before;
 }
 
 void session_wrote(struct op *op, struct span key, uint64_t version) {

@@ -60,8 +60,10 @@ void session_end(struct session *s);
 bool session_waits(const struct session *s);
 
 /** session_defer(s, op): the request just read is answered later, by session_late(). The session
- * keeps `op` on its list, to cancel it. */
+ * keeps `op` on its list, to cancel it. A link is told so with the next answer, be it this one, or
+ * at the next session_tick(server). */
 void session_defer(struct session *s, struct op *op);
+void session_tick(struct server *server);
 
 /** session_wrote(op, key, version): before session_late(): the write made this version of the key;
  * 0: it changed nothing. Told to who wants versions. */

@@ -54,6 +54,9 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg) {
 }
 
 static bool on_tick(void *ctx, bool held_up) {
+    struct session_rig *rig = ctx;
+    if (!rig->holds_ticks)
+        session_tick(&rig->server);
     return false;
 }
 
@@ -78,7 +81,7 @@ struct session_rig *session_rig_new(void) {
                          .loop = conn_loop_new(rig->base),
                          .cache = cache_new(4 << 20, 1),
                          .store = store_fake_new(),
-                         .tick = tick_new(rig->base, on_tick, NULL),
+                         .tick = tick_new(rig->base, on_tick, rig),
                          .started_mono_ms = clock_mono_ms(),
                          .port = 7101};
     s->through = through_new(&through_conf, s->cache, s->store);

@@ -26,6 +26,7 @@ struct session_rig {
     struct node_conf conf;
     struct server server;
     struct session_client *clients; /* freed with the rig */
+    bool holds_ticks;               /* a test ticks itself: session_tick() */
 };
 
 /* The client's own end: non-blocking; what it has heard is kept. */

@@ -99,6 +99,27 @@ Test(session, answers_a_link_late_by_number) {
     cr_assert(session_client_hears(c, "$2\r\nvc\r\n>2\r\n+defer\r\n:3\r\n"));
 }
 
+Test(session, a_deferral_alone_waits_for_the_next_answer_or_the_tick) {
+    session_rig_cached(rig, "b", 1, "vb");
+    rig->holds_ticks = true;
+    c = session_rig_link(rig);
+    session_client_say(c, GET_A);
+    await_gets(1);
+    session_rig_turn(rig);
+    cr_assert(session_client_hears(c, ""));
+    session_client_say(c, GET_B); /* an answer behind it */
+    cr_assert(session_client_hears(c, ">2\r\n+defer\r\n:1\r\n$2\r\nvb\r\n"));
+    session_client_say(c, GET_C);
+    await_gets(2);
+    cr_assert(session_client_hears(c, ""));
+    session_tick(&rig->server);
+    cr_assert(session_client_hears(c, ">2\r\n+defer\r\n:2\r\n"));
+    session_client_say(c, "SET d 1\r\n");
+    cr_assert(SESSION_UNTIL(rig, store_fake_writes(store) == 1));
+    store_fake_row(store, 0, 1, "va"); /* an older one's */
+    cr_assert(session_client_hears(c, ">2\r\n+defer\r\n:3\r\n>3\r\n+late\r\n:1\r\n$2\r\nva\r\n"));
+}
+
 Test(session, takes_no_link_while_the_node_starts) {
     rig->server.starting = true;
     c = session_rig_open(rig);
