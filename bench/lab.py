@@ -160,6 +160,33 @@ class Lab:
             return port, pid
         return self.once("proxy_two", make)
 
+    def ten_nodes(self):
+        """Ports of the stack's nodes and of seven more on the same table."""
+        def make():
+            env = self.ringfence()
+            conninfo = f"host={env['PGHOST']} port={env['PGPORT']} dbname={env['PGDATABASE']} user=rf_node1"
+            ports = self.nodes()[0]
+            for number in range(len(ports) + 1, 11):
+                ports.append(self.free_port())
+                self.spawn(f"node{number}", [os.path.join(BIN, "ringfence-node"), "--name", f"node{number}", "--conninfo", conninfo,
+                                             "--table", "ringfence.entry", *PATIENCE[1].split(), "--port", str(ports[-1])], ports[-1])
+            return ports
+        return self.once("ten_nodes", make)
+
+    def proxy_of_ten(self, weight):
+        """A proxy of one worker in front of ten nodes of that weight, which has read every plain key: with 100 its ring has as
+        many points as one of 1,000 nodes."""
+        def make():
+            path, port = os.path.join(self.dir, f"ring{weight}.conf"), self.free_port()
+            with open(path, "w", encoding="ascii") as file:
+                for number, node in enumerate(self.ten_nodes(), 1):
+                    file.write(f"node node{number} 127.0.0.1:{node} weight={weight}\n")
+            pid = self.spawn(f"proxy_of_ten_{weight}", [os.path.join(BIN, "ringfence-proxy"), "--ring-file", path, "--workers", "1",
+                                                        *PATIENCE[0].split(), "--port", str(port)], port)
+            self.load(port, once="yes", clients=32, pipeline=16, seconds=60)
+            return port, pid
+        return self.once(f"proxy_of_ten_{weight}", make)
+
     def nodes(self):
         env = self.ringfence()
         return [int(p) for p in env["NODE_PORTS"].split()], [int(p) for p in env["NODE_PIDS"].split()]

@@ -405,6 +405,34 @@ Test(client, is_counted_as_waiting_once_while_it_is_owed_a_reply) {
     bench_stop(b, c);
 }
 
+/* A request's hash may be known from the one before: of the same shape, or nearly. */
+Test(client, each_request_of_a_pipeline_goes_to_the_owner_of_its_own_key) {
+    static const char *const SHAPES[] = {"*2\r\n$3\r\nGET\r\n$4\r\nk%u\r\n",
+                                         "*2\r\n$3\r\nget\r\n$4\r\nj%u\r\n",
+                                         "*2\r\n$6\r\nEXISTS\r\n$5\r\nkk%u\r\n"};
+    enum { REQUESTS = 60 };
+    struct bench *b = bench_start(2);
+    struct bench_client *c = bench_client_new(b);
+    char text[REQUESTS * 48];
+    size_t len = 0;
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        const char *shape = SHAPES[i % 7 == 5 ? 1 : i % 7 == 6 ? 2 : 0];
+        len += (size_t)snprintf(text + len, sizeof(text) - len, shape, 100 + i);
+    }
+    bench_say(c, text);
+    cr_assert(
+        BENCH_UNTIL(b, node_fake_heard(b->nodes[0]) + node_fake_heard(b->nodes[1]) == REQUESTS));
+    for (unsigned node = 0; node < 2; node++) {
+        cr_assert_gt(node_fake_heard(b->nodes[node]), REQUESTS / 10);
+        for (unsigned n = 0; n < node_fake_heard(b->nodes[node]); n++) {
+            const char *request = node_fake_request(b->nodes[node], n);
+            cr_assert_eq(bench_owner(b, strchr(request, ' ') + 1), node, "%s", request);
+        }
+    }
+    bench_client_free(&c);
+    bench_free(&b);
+}
+
 Test(client, no_more_than_pipeline_max_requests_wait_at_nodes) {
     struct bench *b = bench_new(1);
     b->conf.pipeline_max = 10;
