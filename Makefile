@@ -253,7 +253,7 @@ tests: $B/tests/chaos/test_chaos
 
 # `make inject [ONLY='node alloc'] [STRIDE=n] [BURST=n]`: every call of a kind fails once in real daemons, under the sanitizers (docs/reliability.md).
 # The daemons of build/FLAVOUR/inject have tests/inject/inject.c before the calls of our own code.
-INJECT_WRAPPED := malloc calloc realloc strdup strndup recv send socket connect accept4 eventfd inotify_init1 inotify_add_watch \
+INJECT_WRAPPED := malloc calloc aligned_alloc realloc strdup strndup recv send socket connect accept4 eventfd inotify_init1 inotify_add_watch \
     setsockopt getpeername fopen PQconnectStartParams PQconnectPoll PQsetnonblocking PQenterPipelineMode PQsocket PQconsumeInput \
     PQflush PQpipelineSync PQsendPrepare PQsendQueryParams PQsendQueryPrepared PQcopyResult PQgetResult PQconnectdb \
     PQescapeIdentifier PQexecParams PQconninfo asprintf getsockname getsockopt fstat open read getrandom mmap pthread_create getaddrinfo \

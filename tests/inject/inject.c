@@ -93,6 +93,10 @@ REAL(void *, calloc, size_t count, size_t size) {
     return NO_MEMORY("calloc") ? NULL : __real_calloc(count, size);
 }
 
+REAL(void *, aligned_alloc, size_t alignment, size_t size) {
+    return NO_MEMORY("aligned_alloc") ? NULL : __real_aligned_alloc(alignment, size);
+}
+
 REAL(void *, realloc, void *old, size_t size) {
     return NO_MEMORY("realloc") ? NULL : __real_realloc(old, size);
 }
