@@ -13,12 +13,12 @@ enum {
     FREQ_MAX = 7,
     SMALL_PERCENT = 3,  /* the small log's share of the bytes */
     GHOST_SHARE = 256,  /* memory of the ghost: one byte in so many */
-    SEGMENTS_MIN = 512, /* the budget is at least so many segments */
+    SEGMENTS_MIN = 512, /* the budget is so many segments, if they may be so small */
     SEGMENT_BYTES_MAX = 1 << 20,
     SEGMENT_BYTES_MIN = 16 << 10,
     HUGE_FROM_BYTES = 1 << 30, /* a smaller cache does without huge pages: they are given whole */
     MAPPING_BYTES = 32 << 20,
-    PARTS = 256,          /* of the budget: at least two segments */
+    PARTS = 256, /* of the budget, by which what is left is judged; of two segments at least */
     RESERVE_PARTS = 3,    /* the hand starts when no more than this is left */
     PACED_STEPS_MAX = 32, /* entries that a put passes, twice that when little is left, */
     PACED_BYTES = 64,     /* and one more per so many bytes of its own */
@@ -30,7 +30,7 @@ enum {
 enum mercy { MERCY_USUAL, MERCY_LITTLE, MERCY_NONE };
 
 struct cache {
-    size_t bytes_max;
+    size_t bytes_max, part_bytes;
     uint64_t seed;
     struct cache_index index;
     struct cache_log small, main;
@@ -55,6 +55,7 @@ struct cache *cache_new(size_t bytes_max, uint64_t seed) {
               : segment < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN
                                             : segment;
     c->bytes_max = bytes_max;
+    c->part_bytes = bytes_max / PARTS > 2 * segment ? bytes_max / PARTS : 2 * segment;
     c->seed = seed;
     size_t mapping = bytes_max >= HUGE_FROM_BYTES ? MAPPING_BYTES : segment;
     if (mapping == MAPPING_BYTES)
@@ -268,9 +269,9 @@ static size_t room(const struct cache *c) {
 }
 
 static enum mercy mercy_of(const struct cache *c, size_t left) {
-    return left >= c->bytes_max / PARTS * 2 ? MERCY_USUAL
-           : left >= c->bytes_max / PARTS   ? MERCY_LITTLE
-                                            : MERCY_NONE;
+    return left >= 2 * c->part_bytes ? MERCY_USUAL
+           : left >= c->part_bytes   ? MERCY_LITTLE
+                                     : MERCY_NONE;
 }
 
 /* Near the budget the hand keeps ahead of the tail, so that a put need not wait until a whole
@@ -282,8 +283,7 @@ static void keep_pace(struct cache *c, size_t size) {
         size_t left = room(c) + c->spare.bytes;
         enum mercy mercy = mercy_of(c, left);
         size_t steps_max = (mercy == MERCY_USUAL ? 1 : 2) * PACED_STEPS_MAX + size / PACED_BYTES;
-        if (left >= c->bytes_max / PARTS * RESERVE_PARTS || steps >= steps_max ||
-            !step(c, mercy, &freed))
+        if (left >= RESERVE_PARTS * c->part_bytes || steps >= steps_max || !step(c, mercy, &freed))
             return;
     }
 }

@@ -27,6 +27,7 @@ struct server {
     struct through *through;
     struct replica *replica;  /* NULL: none */
     struct session *sessions; /* all of them */
+    struct session *keepers;  /* those with deferrals that wait for an answer, or had some */
     struct op_read *spare;    /* op.c's: ready for the next read */
     struct tick *tick;        /* time-outs; to be woken when somebody begins to wait */
     uint32_t sessions_count, watchers;

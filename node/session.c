@@ -36,7 +36,8 @@ struct session {
     bool stalled;  /* input was left for later */
     bool eof;      /* it sends no more; what it asked is still answered */
     bool ended;
-    struct session *next, *prev;
+    bool keeps_back; /* it is one of server->keepers */
+    struct session *next, *prev, *next_keeper;
 };
 
 static size_t on_read(void *ctx, const char *data, size_t len);
@@ -91,6 +92,15 @@ static void set_watch(struct session *s, bool on, bool versions) {
     s->versions = on && versions;
 }
 
+static void forget_keeper(struct session *s) {
+    struct session **link = &s->server->keepers;
+    while (s->keeps_back && *link != s)
+        link = &(*link)->next_keeper;
+    if (s->keeps_back)
+        *link = s->next_keeper;
+    s->keeps_back = false;
+}
+
 static void leave(struct session *s) {
     struct server *server = s->server;
     for (struct op *op = s->ops, *next; op != NULL; op = next) {
@@ -98,6 +108,7 @@ static void leave(struct session *s) {
         op_abandon(op);
     }
     set_watch(s, false, false);
+    forget_keeper(s);
     conn_free(&s->conn);
     resp_parser_release(&s->parser);
     *(s->prev != NULL ? &s->prev->next : &server->sessions) = s->next;
@@ -233,14 +244,20 @@ static size_t take_requests(struct session *s, const char *data, size_t len) {
 /* Nobody waits for deferrals but answers behind them: alone they go with the next answer, which is
  * soon their own, or at the next tick. */
 static void send_answers(struct session *s, size_t out_before) {
-    if (conn_out_len(s->conn) - out_before != s->deferral_bytes || s->deferral_bytes == 0)
+    if (conn_out_len(s->conn) - out_before != s->deferral_bytes || s->deferral_bytes == 0) {
         conn_send(s->conn);
+    } else if (!s->keeps_back) {
+        s->keeps_back = true;
+        s->next_keeper = s->server->keepers;
+        s->server->keepers = s;
+    }
 }
 
 void session_tick(struct server *server) {
-    for (struct session *s = server->sessions; s != NULL; s = s->next) {
-        if (s->ops != NULL && conn_out_len(s->conn) != 0)
-            conn_send(s->conn);
+    while (server->keepers != NULL) {
+        struct session *s = server->keepers;
+        forget_keeper(s);
+        conn_send(s->conn);
     }
 }
 

@@ -61,8 +61,12 @@ bool session_waits(const struct session *s);
 
 /** session_defer(s, op): the request just read is answered later, by session_late(). The session
  * keeps `op` on its list, to cancel it. A link is told so with the next answer, be it this one, or
- * at the next session_tick(server). */
+ * by session_tick(). */
 void session_defer(struct session *s, struct op *op);
+
+/** session_tick(server): to be called at every tick, also one that comes late: sends the deferrals
+ * that wait for an answer. A proxy that hears nothing for half of its time-out, and five ticks at
+ * least, takes the node for hung (upstream_patience_us()). Cost: O(links with such). */
 void session_tick(struct server *server);
 
 /** session_wrote(op, key, version): before session_late(): the write made this version of the key;

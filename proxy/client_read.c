@@ -168,9 +168,36 @@ static bool is_held_back(struct client *c, const struct resp_request *in) {
     return may_be_full(c, 0) || client_is_paused(c, in);
 }
 
-/* `first_hash`: of its first argument, which nearly always is its key. */
+/* The hash of a first argument that the next request likely has. Only within one read. */
+struct ahead {
+    struct span argument;
+    uint64_t hash;
+};
+
+static uint64_t first_hash(const struct resp_request *in, const struct ahead *known) {
+    bool is_known =
+        in->argv[1].ptr == known->argument.ptr && in->argv[1].len == known->argument.len;
+    return is_known ? known->hash : hash_ring(in->argv[1]);
+}
+
+/* In a pipeline most requests begin like the one before: if the next one does, what the way to its
+ * node reads, which may be in no cache, is fetched while this one is executed. */
+static void look_ahead(const struct client *c, const struct resp_request *in, struct span left,
+                       struct ahead *ahead) {
+    if (in->argc < 2 || in->is_inline || left.len == in->size)
+        return;
+    struct span key = in->argv[1];
+    size_t before = (size_t)(key.ptr - left.ptr);
+    if (left.len < in->size + before + key.len ||
+        memcmp(left.ptr, left.ptr + in->size, before) != 0)
+        return;
+    ahead->argument = span_of(key.ptr + in->size, key.len);
+    ahead->hash = hash_ring(ahead->argument);
+    topology_prefetch(c->env->topology, ahead->hash);
+}
+
 static enum client_taken execute(struct client *c, const struct resp_request *in, const char *raw,
-                                 uint64_t first_hash) {
+                                 const struct ahead *known) {
     if (may_be_full(c, pause_mask(c->env->pause)) && is_held_back(c, in))
         return CLIENT_HELD;
     int id = command_find(in->argv[0]);
@@ -204,7 +231,7 @@ static enum client_taken execute(struct client *c, const struct resp_request *in
     bool is_multi =
         (row->flags & COMMAND_MULTI) != 0 && in->argc > (unsigned)(row->first_key + row->key_step);
     bool is_all = row->first_key == 0; /* no key: all of them matter */
-    uint64_t hash = row->first_key == 1 ? first_hash : forward_hash(id, in->argv);
+    uint64_t hash = row->first_key == 1 ? first_hash(in, known) : forward_hash(id, in->argv);
     if (must_wait(c, is_write, is_multi || is_all, hash)) {
         stats_add(&c->env->stats[PROXY_STAT_WAITED], c->stalled ? 0 : 1);
         return CLIENT_NOT_YET;
@@ -250,36 +277,6 @@ static void protocol_error(struct client *c, const char *why) {
     client_close_reply(c, r, true);
 }
 
-/* The hash of a first argument that the next request likely has. Only within one read. */
-struct ahead {
-    struct span argument;
-    uint64_t hash;
-};
-
-static uint64_t first_hash(const struct resp_request *in, const struct ahead *ahead) {
-    if (in->argc < 2)
-        return 0;
-    bool is_known =
-        in->argv[1].ptr == ahead->argument.ptr && in->argv[1].len == ahead->argument.len;
-    return is_known ? ahead->hash : hash_ring(in->argv[1]);
-}
-
-/* In a pipeline most requests begin like the one before: if the next one does, what the way to its
- * node reads, which may be in no cache, is fetched while this one is executed. */
-static void look_ahead(const struct client *c, const struct resp_request *in, struct span left,
-                       struct ahead *ahead) {
-    if (in->argc < 2 || in->is_inline || left.len == in->size)
-        return;
-    struct span key = in->argv[1];
-    size_t before = (size_t)(key.ptr - left.ptr);
-    if (left.len < in->size + before + key.len ||
-        memcmp(left.ptr, left.ptr + in->size, before) != 0)
-        return;
-    ahead->argument = span_of(key.ptr + in->size, key.len);
-    ahead->hash = hash_ring(ahead->argument);
-    topology_prefetch(c->env->topology, ahead->hash);
-}
-
 /* A browser, or somebody who makes one talk to us. */
 static bool is_http(const struct resp_request *in) {
     return in->is_inline &&
@@ -314,10 +311,10 @@ size_t client_on_read(void *ctx, const char *data, size_t len) {
             protocol_error(c, "this is no HTTP server");
             break;
         }
-        uint64_t hash = first_hash(&in, &ahead);
+        const struct ahead known = ahead;
         look_ahead(c, &in, span_of(data + used, len - used), &ahead);
         if (in.argc != 0)
-            taken = execute(c, &in, data + used, hash);
+            taken = execute(c, &in, data + used, &known);
         stalled = taken == CLIENT_NOT_YET || taken == CLIENT_HELD;
         c->seen = taken == CLIENT_NOT_YET || (taken == CLIENT_HELD && c->seen);
         if (stalled)

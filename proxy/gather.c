@@ -2,7 +2,6 @@
 
 #include <limits.h>
 #include <stddef.h>
-#include <stdlib.h>
 
 #include "../common/command.h"
 #include "../common/conn.h"
@@ -213,10 +212,11 @@ static void ask_read(struct part *part, struct span request) {
 static void ask_from(struct gather *g, uint32_t index) {
     do {
         struct part *part = &g->parts[index];
+        struct span request = gather_text(part);
         bool is_kept = part->has_text;
-        part->has_text = false;
-        if (is_kept && g->held_bytes <= (size_t)g->env->conf->output_bytes_max) {
-            ask_read(part, gather_text(part));
+        part->has_text = false; /* its room is the reply's; it is sent before that comes */
+        if (is_kept && !g->texts.failed) {
+            ask_read(part, request);
             return;
         }
         g->left--;
@@ -238,8 +238,7 @@ static void tell_copies(struct part *part) {
 static void on_read_answer(struct upstream_entry *entry, struct span reply) {
     struct part *part = (struct part *)((char *)entry - offsetof(struct part, entry));
     struct gather *g = part->gather;
-    g->held_bytes += reply.len;
-    if (g->held_bytes <= (size_t)g->env->conf->output_bytes_max && gather_hold(part, reply))
+    if (gather_hold(part, reply))
         tell_copies(part); /* else it has none, which merge() sees */
     if (part->next != 0)
         ask_from(g, part->next); /* it cannot end it: this part is still counted */
@@ -276,7 +275,8 @@ static bool is_split(const struct gather *g) {
 bool gather_start(const struct proxy_env *env, struct request *r, const struct resp_request *in,
                   struct span raw) {
     unsigned keys = key_count(r->command, in->argc);
-    struct gather *g = gather_make(env, r, keys, keys);
+    size_t parts = topology_count(env->topology) + keys / part_keys_max(env, r->command);
+    struct gather *g = gather_make(env, r, keys, parts < keys ? parts : keys);
     if (g == NULL) {
         copies_free(&r->copies);
         request_fail(r, REPLY_OOM);

@@ -51,6 +51,7 @@ void request_pool_free(struct client_list *list) {
         free(r);
     }
     list->pool = NULL;
+    list->pool_count = 0;
 }
 
 struct request *request_open(struct client *c, int id) {

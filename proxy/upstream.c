@@ -6,6 +6,7 @@
 #include "../common/hash.h"
 #include "../common/log.h"
 #include "../common/random.h"
+#include "../common/tick.h"
 #include "proxy_conf.h"
 #include "proxy_stats.h"
 #include "upstream_private.h"
@@ -196,7 +197,11 @@ bool upstream_idle(const struct upstream *u) {
 /* ---- time ---- */
 
 int64_t upstream_patience_us(const struct upstream *u) {
-    return u->env->conf->request_timeout_ms * 1000 / 2;
+    enum {
+        PATIENCE_MIN_US = 5 * TICK_MS * 1000
+    }; /* a node may say at its next tick that it defers */
+    int64_t half_us = u->env->conf->request_timeout_ms * 1000 / 2;
+    return half_us > PATIENCE_MIN_US ? half_us : PATIENCE_MIN_US;
 }
 
 static bool is_silent(const struct upstream *u, int64_t now_us) {

@@ -62,6 +62,7 @@ void sim_node_start(struct sim_node *n) {
 /* As the daemon's. */
 static bool on_tick(void *ctx, bool held_up) {
     struct sim_node *n = ctx;
+    session_tick(&n->server);
     if (held_up)
         return false;
     int64_t now_ms = sim_now_us(n->process.sim) / 1000;

@@ -7,6 +7,7 @@
 #include "../../common/hash.h"
 #include "../../common/ring.h"
 #include "../../proxy/client.h"
+#include "../../proxy/gather.h"
 #include "../../proxy/hotkeys.h"
 #include "../../proxy/near.h"
 #include "../../proxy/registry.h"
@@ -54,6 +55,7 @@ static void start(struct sim *sim, struct sim_proxy *p, unsigned ring) {
     p->env = (struct proxy_env){.conf = &p->conf,
                                 .base = (struct event_base *)&p->process,
                                 .loop = conn_loop_new((struct event_base *)&p->process),
+                                .gathers = gathers_new(),
                                 .server = &p->server,
                                 .pause = &p->pause,
                                 .stats = p->stats};
@@ -62,8 +64,8 @@ static void start(struct sim *sim, struct sim_proxy *p, unsigned ring) {
     p->env.tracking = p->server.tracking = tracking_new(1000, &CLIENT_TRACKING_HANDLERS, &p->env);
     p->env.topology = p->server.topology = topology_new(&p->env, "");
     p->clients = client_list_new(&p->env);
-    if (!pause_init(&p->pause) || p->server.registry == NULL || p->env.tracking == NULL ||
-        p->env.topology == NULL || p->clients == NULL ||
+    if (!pause_init(&p->pause) || p->env.gathers == NULL || p->server.registry == NULL ||
+        p->env.tracking == NULL || p->env.topology == NULL || p->clients == NULL ||
         !topology_swap(p->env.topology, sim_ring(ring), 1))
         abort();
     p->ring = ring;
@@ -84,6 +86,7 @@ struct sim_proxy *sim_proxies_new(struct sim *sim, unsigned ring) {
 static void stop(struct sim_proxy *p) {
     topology_free(&p->env.topology); /* answers what is open, as the worker's end does */
     client_list_free(&p->clients);
+    gathers_free(&p->env.gathers);
     tracking_free(&p->env.tracking);
     near_free(&p->env.near);
     hotkeys_free(&p->env.hotkeys);
