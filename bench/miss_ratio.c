@@ -85,7 +85,7 @@ int main(int argc, char **argv) {
         }
     }
     printf("\nof LRU: all misses as a share of LRU's; again: those of keys that were read before; "
-           "ideal: as of LRU.\nof LRU, geometric mean %.3f, worst %.3f; again, mean %.3f, worst "
+           "ideal: as of LRU.\nof LRU, geometric mean %.4f, worst %.3f; again, mean %.3f, worst "
            "%.3f\n",
            exp(all.logs / all.count), all.worst, exp(again.logs / again.count), again.worst);
     return EXIT_SUCCESS;
