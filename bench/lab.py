@@ -151,14 +151,14 @@ class Lab:
         env = self.ringfence()
         return int(env["PROXY_PORT"]), int(env["PROXY_PID"])
 
+    def spawn_proxy(self, name, ring_file, workers):
+        port = self.free_port()
+        return port, self.spawn(name, [os.path.join(BIN, "ringfence-proxy"), "--ring-file", ring_file, "--workers", str(workers),
+                                       *PATIENCE[0].split(), "--port", str(port)], port)
+
     def proxy_two(self):
         """A second proxy on the same nodes, with two workers."""
-        def make():
-            port = self.free_port()
-            pid = self.spawn("proxy2", [os.path.join(BIN, "ringfence-proxy"), "--ring-file", self.ringfence()["RING_FILE"],
-                                        "--workers", "2", *PATIENCE[0].split(), "--port", str(port)], port)
-            return port, pid
-        return self.once("proxy_two", make)
+        return self.once("proxy_two", lambda: self.spawn_proxy("proxy2", self.ringfence()["RING_FILE"], 2))
 
     def ten_nodes(self):
         """Ports of the stack's nodes and of seven more on the same table."""
@@ -177,12 +177,11 @@ class Lab:
         """A proxy of one worker in front of ten nodes of that weight, which has read every plain key: with 100 its ring has as
         many points as one of 1,000 nodes."""
         def make():
-            path, port = os.path.join(self.dir, f"ring{weight}.conf"), self.free_port()
+            path = os.path.join(self.dir, f"ring{weight}.conf")
             with open(path, "w", encoding="ascii") as file:
                 for number, node in enumerate(self.ten_nodes(), 1):
                     file.write(f"node node{number} 127.0.0.1:{node} weight={weight}\n")
-            pid = self.spawn(f"proxy_of_ten_{weight}", [os.path.join(BIN, "ringfence-proxy"), "--ring-file", path, "--workers", "1",
-                                                        *PATIENCE[0].split(), "--port", str(port)], port)
+            port, pid = self.spawn_proxy(f"proxy_of_ten_{weight}", path, 1)
             self.load(port, once="yes", clients=32, pipeline=16, seconds=60)
             return port, pid
         return self.once(f"proxy_of_ten_{weight}", make)

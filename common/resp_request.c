@@ -66,6 +66,15 @@ static enum resp_result finish(struct resp_parser *p, const char *base, bool is_
 
 /* ---- multibulk ---- */
 
+/* The argument at `at`, `*len` bytes: where it begins if it is here whole and plainly written, else
+ * NULL. The next one comes two bytes behind it: Redis does not look at these either. */
+static const char *plain_argument(const char *at, const char *limit, uint32_t bytes_max,
+                                  uint32_t *len) {
+    const char *body = at < limit && *at == '$' ? resp_line_plain(at + 1, limit, len) : NULL;
+    bool is_here = body != NULL && *len <= bytes_max && (size_t)(limit - body) >= (size_t)*len + 2;
+    return is_here ? body : NULL;
+}
+
 /* What nearly all requests are: here whole, and plainly written. False: nothing was taken. */
 static bool take_whole(struct resp_parser *p, const char *data, size_t len,
                        const struct resp_limits *limits, struct resp_request *out) {
@@ -76,11 +85,11 @@ static bool take_whole(struct resp_parser *p, const char *data, size_t len,
     if (at == NULL || argc == 0 || argc > p->cap || argc > limits->args_max)
         return false;
     for (uint32_t i = 0; i < argc; i++) {
-        const char *body = at < limit && *at == '$' ? resp_line_plain(at + 1, limit, &n) : NULL;
-        if (body == NULL || n > limits->bulk_bytes_max || (size_t)(limit - body) < (size_t)n + 2)
+        const char *body = plain_argument(at, limit, limits->bulk_bytes_max, &n);
+        if (body == NULL)
             return false;
         slots[i].span = span_of(body, n);
-        at = body + n + 2; /* Redis does not look at these two bytes either */
+        at = body + n + 2;
     }
     *out = (struct resp_request){.argv = &slots[0].span, .argc = argc, .size = (size_t)(at - data)};
     p->seen = 0; /* its first line may have come in pieces */
@@ -92,10 +101,9 @@ static void take_plain(struct resp_parser *p, const char *data, size_t len, uint
     union resp_slot *slots = slots_of(p);
     const char *at = data + p->pos, *limit = data + len;
     uint32_t argc = p->argc, left = p->args_left, room = p->cap - argc;
-    for (uint32_t n; left > 0 && room > 0 && at < limit && *at == '$'; left--, room--) {
-        const char *body = resp_line_plain(at + 1, limit, &n);
-        if (body == NULL || n > bytes_max || (size_t)(limit - body) < (size_t)n + 2 ||
-            (size_t)(body - data) > UINT32_MAX / 2)
+    for (uint32_t n; left > 0 && room > 0; left--, room--) {
+        const char *body = plain_argument(at, limit, bytes_max, &n);
+        if (body == NULL || (size_t)(body - data) > UINT32_MAX / 2)
             break;
         slots[argc].offset.at = (uint32_t)(body - data);
         slots[argc++].offset.len = n;

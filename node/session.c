@@ -94,10 +94,11 @@ static void set_watch(struct session *s, bool on, bool versions) {
 
 static void forget_keeper(struct session *s) {
     struct session **link = &s->server->keepers;
-    while (s->keeps_back && *link != s)
+    if (!s->keeps_back)
+        return;
+    while (*link != s)
         link = &(*link)->next_keeper;
-    if (s->keeps_back)
-        *link = s->next_keeper;
+    *link = s->next_keeper;
     s->keeps_back = false;
 }
 

@@ -263,6 +263,7 @@ static void start_read(struct gather *g, const struct span *argv) {
         else if (!part->is_next)
             ask_from(g, p);
     }
+    g->texts.bytes_max = buf_len(&g->texts) + (size_t)g->env->conf->output_bytes_max; /* replies */
     if (--g->left == 0)
         merge(g);
 }

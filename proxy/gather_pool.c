@@ -4,7 +4,6 @@
 #include "copies.h"
 #include "env.h"
 #include "gather_private.h"
-#include "proxy_conf.h"
 #include "request.h"
 
 enum {
@@ -84,7 +83,7 @@ struct gather *gather_make(const struct proxy_env *env, struct request *r, unsig
     g->keys_count = keys;
     g->is_pooled = is_pooled;
     g->left = g->parts_count = 0;
-    g->texts.bytes_max = (size_t)env->conf->output_bytes_max;
+    g->texts.bytes_max = 0;
     return g;
 }
 

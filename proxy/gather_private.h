@@ -34,7 +34,7 @@ struct gather {
     struct request *request;
     struct copies *copies; /* of an MGET; or NULL */
     uint32_t left;         /* parts without an answer */
-    struct buf texts;      /* of the parts, one behind the other; at most output-bytes-max */
+    struct buf texts;      /* of the parts, one behind the other */
     uint32_t parts_count, keys_count;
     uint32_t *part_of;   /* by key */
     uint32_t *next_key;  /* by key: the next one of the same part; 0: none */
@@ -59,8 +59,8 @@ void gather_write_part(struct buf *out, const struct part *part, struct span nam
                        const struct span *argv);
 
 /** gather_hold(part, text): its text, copied; false, and none, without memory or above
- * output-bytes-max. Then no other part gets one any more. gather_text(part): it, until the next is
- * held. */
+ * the limit of gather->texts. Then no other part gets one any more. gather_text(part): it, until
+ * the next is held. */
 bool gather_hold(struct part *part, struct span text);
 struct span gather_text(const struct part *part);
 

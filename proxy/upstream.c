@@ -18,6 +18,7 @@ enum {
     RETRY_MIN_US = 20 * 1000,
     PROBATION_MIN_US = 500 * 1000,
     STABLE_US = 10 * 1000 * 1000,
+    PATIENCE_MIN_US = 5 * TICK_MS * 1000, /* a node may say at its next tick that it defers */
 };
 
 static void on_end(void *ctx, enum conn_end why);
@@ -197,9 +198,6 @@ bool upstream_idle(const struct upstream *u) {
 /* ---- time ---- */
 
 int64_t upstream_patience_us(const struct upstream *u) {
-    enum {
-        PATIENCE_MIN_US = 5 * TICK_MS * 1000
-    }; /* a node may say at its next tick that it defers */
     int64_t half_us = u->env->conf->request_timeout_ms * 1000 / 2;
     return half_us > PATIENCE_MIN_US ? half_us : PATIENCE_MIN_US;
 }

@@ -88,7 +88,8 @@ static inline bool is_own(const struct upstream *u, const struct upstream_entry 
     return at >= first && at < first + sizeof(u->own);
 }
 
-/** upstream_patience_us(u): silence for longer means that it hangs: half of a read's budget, so
+/** upstream_patience_us(u): silence for longer means that it hangs: half of a read's budget,
+ * five ticks at least, so
  * that the other half is left for another node. */
 int64_t upstream_patience_us(const struct upstream *u);
 

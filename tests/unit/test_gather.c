@@ -349,6 +349,18 @@ Test(gather, what_is_used_again_remembers_nothing) {
     stop(&t);
 }
 
+/* The limit is one of replies: what is to be said to others is no longer than the request. */
+Test(gather, a_write_may_be_longer_than_all_output_that_may_wait) {
+    struct two t = start_with(1 << 20, 16);
+    SAY(&t, "DEL %s %s %s\r\n", t.a0, t.b0, t.b1);
+    HEARD(&t, t.a, 1, "DEL %s %s %s", t.a0, t.b0, t.b1);
+    node_fake_say(t.a, ":3\r\n");
+    HEARD(&t, t.z, 1, "RF.DROP %s %s", t.b0, t.b1);
+    node_fake_say(t.z, ":2\r\n");
+    cr_assert(bench_hears(t.c, ":3\r\n"));
+    stop(&t);
+}
+
 Test(gather, a_value_is_no_key) {
     struct two t = start();
     SAY(&t, "MSET %s %s %s 1\r\n", t.a0, t.b0, t.a1);
