@@ -88,9 +88,8 @@ static inline bool is_own(const struct upstream *u, const struct upstream_entry 
     return at >= first && at < first + sizeof(u->own);
 }
 
-/** upstream_patience_us(u): silence for longer means that it hangs: half of a read's budget,
- * five ticks at least, so
- * that the other half is left for another node. */
+/** upstream_patience_us(u): silence for longer means that it hangs: half of a read's budget, so
+ * that the other half is left for another node; five ticks at least. */
 int64_t upstream_patience_us(const struct upstream *u);
 
 /** upstream_on_read(ctx, data, len): what it says (conn_handlers.on_read). */

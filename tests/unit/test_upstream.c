@@ -6,9 +6,7 @@
 #include <unistd.h>
 
 #include "../../common/buf.h"
-#include "../../common/tick.h"
 #include "../../proxy/tracking.h"
-#include "../../proxy/upstream_private.h"
 #include "../fakes/upstream_bench.h"
 
 #define END(t) cr_assert(upstream_bench_free(&(t)))
@@ -315,17 +313,6 @@ Test(upstream, a_first_connection_is_waited_for_half_a_budget_at_most) {
 /* ---- silence, and time ---- */
 
 enum { A_WHILE = 120 }; /* ms; tests below wait for things to happen, never for them not to */
-
-/* It defers within a tick, and a tick may come late: that is no silence yet. */
-Test(upstream, is_patient_for_half_a_budget_and_for_some_ticks_at_least) {
-    struct upstream_bench *t = upstream_bench_new();
-    upstream_bench_up(t);
-    t->b->conf.request_timeout_ms = 200;
-    cr_assert_eq(upstream_patience_us(t->u), 100000);
-    t->b->conf.request_timeout_ms = 20;
-    cr_assert_eq(upstream_patience_us(t->u), 5 * TICK_MS * 1000);
-    END(t);
-}
 
 Test(upstream, a_silent_node_gives_back_what_can_be_asked_elsewhere) {
     struct upstream_bench *t = upstream_bench_new();
