@@ -20,6 +20,7 @@ ASIDE = os.path.join(BIN, "aside")
 
 KEYS = 100_000  # of the plain scenarios
 COLD_KEYS = 400_000
+MANY_KEYS = 10_000_000
 NUMBER_BASE = 1_000_000_000  # keys end in ten digits, so that SQL needs no padding
 READY_S = 30
 # A machine that others use too may be late: that is not what is measured here.
@@ -186,6 +187,32 @@ class Lab:
             return port, pid
         return self.once(f"proxy_of_ten_{weight}", make)
 
+    def node_of_many(self):
+        """A node of its own table, which holds all of its MANY_KEYS rows."""
+        def make():
+            env = self.ringfence()
+            subprocess.run(["psql", "-qX", *self.pg_argv(), "-v", "rf_schema=many", "-f", os.path.join(HERE, "configs", "schema.sql"),
+                            env["PGDATABASE"]], check=True, stdout=subprocess.DEVNULL)
+            # Filled as one restores a dump: without triggers and indexes, which come after.
+            self.sql("ALTER TABLE many.entry DISABLE TRIGGER ALL, DROP CONSTRAINT entry_pkey, SET UNLOGGED;"
+                     f"INSERT INTO many.entry (key, payload, version) SELECT 'bench:' || ({NUMBER_BASE} + n), "
+                     f"'{{\"v\":\"' || repeat('a', 92) || '\"}}', n + 1 FROM generate_series(0, {MANY_KEYS - 1}) AS n")
+            self.sql("SET maintenance_work_mem = '1GB'; ALTER TABLE many.entry ADD PRIMARY KEY (key); ANALYZE many.entry;"
+                     "SELECT format('ALTER TABLE many.entry ENABLE ALWAYS TRIGGER %I', tgname) FROM pg_trigger"
+                     " WHERE tgrelid = 'many.entry'::regclass AND NOT tgisinternal \\gexec")
+            port = self.free_port()
+            pid = self.spawn("node_of_many", [
+                os.path.join(BIN, "ringfence-node"), "--name", "many", "--table", "many.entry", "--cache-bytes-max", "4gb", "--conninfo",
+                f"host={env['PGHOST']} port={env['PGPORT']} dbname={env['PGDATABASE']} user=rf_node1", *PATIENCE[1].split(),
+                "--port", str(port)], port)
+            # Read through a proxy, whose misses a node asks for together.
+            ring = os.path.join(self.dir, "ring_of_many.conf")
+            with open(ring, "w", encoding="ascii") as file:
+                file.write(f"node many 127.0.0.1:{port}\n")
+            self.load(self.spawn_proxy("proxy_of_many", ring, 1)[0], keys=MANY_KEYS, once="yes", clients=32, pipeline=64, seconds=600)
+            return port, pid
+        return self.once("node_of_many", make)
+
     def nodes(self):
         env = self.ringfence()
         return [int(p) for p in env["NODE_PORTS"].split()], [int(p) for p in env["NODE_PIDS"].split()]
@@ -200,7 +227,7 @@ class Lab:
 
     def sql(self, text):
         env = self.ringfence()
-        done = subprocess.run(["psql", "-qXAt", "-v", "ON_ERROR_STOP=1", *self.pg_argv(), "-c", text, env["PGDATABASE"]],
+        done = subprocess.run(["psql", "-qXAt", "-v", "ON_ERROR_STOP=1", *self.pg_argv(), env["PGDATABASE"]], input=text,
                               check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
             raise Failed(f"psql: {done.stderr.strip()}")

@@ -30,11 +30,9 @@ def measure(lab, scenario, repeats):
     names = list(scenario.contenders)
     runs = []
     for repeat in range(repeats):
-        fixed = 1 if names[0] == "peak" else 0  # the peak sets the rate of the others
-        turning = names[fixed:]
-        turn = repeat % len(turning)
+        turn = repeat % len(names)
         figures = {}
-        for name in names[:fixed] + turning[turn:] + turning[:turn]:
+        for name in names[turn:] + names[:turn]:
             figures[name] = scenario.contenders[name](lab)
         runs.append(figures)
         values = "   ".join(f"{goal.name} {goal.value(figures):.3f}" for goal in scenario.goals)
