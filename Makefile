@@ -143,10 +143,12 @@ $B/bin/aside: $B/bench/aside.o $B/bench/draw.o $B/bench/histogram.o
 bench: bench-tools
 	$(BENCH) $(if $(NICE),--nice $(NICE)) $(if $(WRITE),--write) $(if $(JSON),--json $(JSON))
 
-# `make bench-profile`: where the proxy's CPU time goes (needs perf).
-.PHONY: bench-profile
+# `make bench-profile`: where the proxy's CPU time goes (needs perf). `make bench-commit`: what a commit of SETs costs, layer by layer.
+.PHONY: bench-profile bench-commit
 bench-profile: bench-tools
 	bench/profile.py
+bench-commit: bench-tools
+	bench/commit_cost.py
 
 bench-check: bench-tools
 	$(BENCH) --check

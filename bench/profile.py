@@ -61,7 +61,7 @@ def profile(lab, server, options, place):
     path, calls = os.path.join(lab.dir, "perf.data"), {}
     perf = threading.Timer(1.5, watch, (pid, path, calls))
     perf.start()
-    figures = lab.load(port, clients=CLIENTS, pids={"proxy": [pid]}, **options)
+    figures = lab.load(port, pids={"proxy": [pid]}, **{"clients": CLIENTS, **options})
     perf.join()
     cpu_us = figures["cpu_us_per_request"]["proxy"]
     inside = shares(path, "--children", "--sort", "sym")
@@ -76,7 +76,8 @@ def profile(lab, server, options, place):
 
 
 def show(lab, title, servers, options, place):
-    found = {name: profile(lab, server, options, place) for name, server in servers.items()}
+    """`options`: of the load, for all servers, or of each by its name."""
+    found = {name: profile(lab, server, options.get(name, options), place) for name, server in servers.items()}
     print(f"\n| {title} | " + " | ".join(servers) + " |\n|---|" + "---|" * len(servers))
     for part in next(iter(found.values()))[0]:
         print(f"| {part.strip()}, us | " + " | ".join(f"{times[part]:.2f}" for times, _ in found.values()) + " |")
@@ -91,8 +92,8 @@ def main():
         servers = {"ringfence": lab.proxy(), NUTCRACKER.split()[0]: lab.nutcracker(), FLOOR: lab.floor()}
         for title, options in LOADS:
             show(lab, title, servers, options, lab.apart)
-        show(lab, "GET, 16 deep, on all cores", {"one worker": lab.proxy(), "two workers": lab.proxy_two()}, {"pipeline": 16},
-             lambda pid: lab.everywhere())
+        show(lab, "GET, 16 deep, on all cores", {"one worker": lab.proxy(), "two workers": lab.proxy_two()},
+             {"one worker": {"pipeline": 16}, "two workers": {"pipeline": 16, "clients": 2 * CLIENTS}}, lambda pid: lab.everywhere())
     finally:
         lab.close()
 

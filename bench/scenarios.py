@@ -79,9 +79,7 @@ def fill_mission(lab):
 def mission_rate(lab):
     """Half of what the peer carries at most, once for all repeats: with a rate of its own each would be another load."""
     fill_mission(lab)
-    lab.everywhere()
-    lab.once("mission_rate", lambda: int(statistics.median(lab.load(lab.nutcracker()[0], **MISSION, pipeline=1)["per_second"]
-                                                           for _ in range(5)) / 2))
+    lab.once("mission_rate", lambda: int(statistics.median(mission_theirs(lab, pipeline=1)["per_second"] for _ in range(5)) / 2))
 
 
 def fill_cold(lab):
@@ -143,20 +141,24 @@ def chain(target, backends):
     return run
 
 
-def mission(target):
-    def run(lab):
-        port, pid = target(lab)
-        lab.everywhere()
-        return lab.load(port, **MISSION, pipeline=32, rate=lab.made["mission_rate"], pids={"proxy": [pid]})
-    return run
+def mission_ours(lab, **options):
+    lab.everywhere()
+    port, pid = lab.proxy()
+    return lab.load(port, **MISSION, **options, pids={"proxy": [pid], "nodes": lab.nodes()[1], "postgres": lab.postgres_pids()})
 
 
-def mission_peak(target):
-    def run(lab):
-        port, pid = target(lab)
-        lab.everywhere()
-        return lab.load(port, **MISSION, pipeline=1, pids={"proxy": [pid]})
-    return run
+def mission_theirs(lab, **options):
+    lab.everywhere()
+    port, pid = lab.nutcracker()
+    return lab.load(port, **MISSION, **options, pids={"proxy": [pid], "nodes": lab.redis_pids()})
+
+
+def at_half(run):
+    return lambda lab: run(lab, pipeline=32, rate=lab.made["mission_rate"])
+
+
+def at_peak(run):
+    return lambda lab: run(lab, pipeline=1)
 
 
 def set_durable(depth):
@@ -302,7 +304,7 @@ SCENARIOS = [
              fill_plain),
     Scenario("mission", "What Ringfence is for: 1-5 keys a request, 99 % reads, Zipf 0.99, JSON of 100 bytes to 2 KB, 64 clients; "
              "open loop at half of the peer's peak rate, latency from the intended start. Our writes are durable, the peer's are not.",
-             {"ringfence": mission(lambda lab: lab.proxy()), NUTCRACKER: mission(lambda lab: lab.nutcracker())},
+             {"ringfence": at_half(mission_ours), NUTCRACKER: at_half(mission_theirs)},
              [Goal("mission_p99", "p99 of the mission's reads at half of the peer's peak, vs nutcracker + redis",
                    lambda f: f["ringfence"]["by_op"]["reads"]["p99"] / f[NUTCRACKER]["by_op"]["reads"]["p99"], ("<=", 0.7)),
               Goal("mission_p99_all", "p99 of reads and (durable here) writes together",
@@ -311,7 +313,7 @@ SCENARIOS = [
                    lambda f: f["ringfence"]["by_op"]["reads"]["p50"] / f[NUTCRACKER]["by_op"]["reads"]["p50"])],
              mission_rate),
     Scenario("mission-peak", "The same mix as fast as it is answered: closed loop, one request at a time of each client.",
-             {"ringfence": mission_peak(lambda lab: lab.proxy()), NUTCRACKER: mission_peak(lambda lab: lab.nutcracker())},
+             {"ringfence": at_peak(mission_ours), NUTCRACKER: at_peak(mission_theirs)},
              [Goal("mission_peak", "peak rate of the mission's mix, closed loop", rate_ratio("ringfence", NUTCRACKER))],
              fill_mission),
     Scenario("set-durable", "Writes that survive a crash: SET through the proxy, 64 clients, against single-row upserts into a bare table "
