@@ -31,7 +31,7 @@ def batch(table, rows, ours):
 
 LAYERS = [("the rows, in a table that has nothing else", "bare", False),
           ("and their versions and times", "untold.entry", True),
-          ("and the triggers of the feed, which nobody hears", "unheard.entry", True),
+          ("and the feed's triggers, on a channel that nobody hears", "unheard.entry", True),
           ("and three nodes that hear it", "ringfence.entry", True)]
 
 

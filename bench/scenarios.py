@@ -11,6 +11,7 @@ import time
 from lab import COLD_KEYS, Failed, HERE, KEYS, MANY_KEYS, process_cpu_s, thread_cpu_s
 
 CLIENTS = 50
+CROWD = 200
 SQL_CLIENTS = 64
 
 
@@ -102,7 +103,7 @@ def through_proxy(**options):
     def run(lab):
         port, pid = lab.proxy()
         lab.apart(pid)
-        return lab.load(port, clients=CLIENTS, pids={"proxy": [pid], "nodes": lab.nodes()[1]}, **options)
+        return lab.load(port, pids={"proxy": [pid], "nodes": lab.nodes()[1]}, **{"clients": CLIENTS, **options})
     return run
 
 
@@ -110,7 +111,7 @@ def through_nutcracker(**options):
     def run(lab):
         port, pid = lab.nutcracker()
         lab.apart(pid)
-        return lab.load(port, clients=CLIENTS, pids={"proxy": [pid], "nodes": lab.redis_pids()}, **options)
+        return lab.load(port, pids={"proxy": [pid], "nodes": lab.redis_pids()}, **{"clients": CLIENTS, **options})
     return run
 
 
@@ -275,21 +276,30 @@ def growth_ratio(small, large, scenario, role):
 NUTCRACKER = "nutcracker + 3 redis"
 FLOOR = "a constant answer"
 
+def proxies(**options):
+    """Both proxies with the usual number of clients and with a crowd, and what answers with a constant."""
+    return {"ringfence": through_proxy(**options), NUTCRACKER: through_nutcracker(**options), FLOOR: floor(**options),
+            f"ringfence, {CROWD} clients": through_proxy(clients=CROWD, **options),
+            f"{NUTCRACKER}, {CROWD} clients": through_nutcracker(clients=CROWD, **options)}
+
+
+def proxy_goals(name, text, floor_text, bound):
+    return [Goal(name, text, cpu_ratio("ringfence", NUTCRACKER, "proxy"), ("<=", bound)),
+            Goal(f"{name}_floor", floor_text, cpu_ratio(FLOOR, NUTCRACKER, "proxy")),
+            Goal(f"{name}_crowd", f"the same with {CROWD} clients",
+                 cpu_ratio(f"ringfence, {CROWD} clients", f"{NUTCRACKER}, {CROWD} clients", "proxy"))]
+
+
 SCENARIOS = [
-    Scenario("proxy-get-16", "Pipelining clients that read hot keys: 50 connections, 16 GETs deep, 100 bytes; the proxy's CPU time.",
-             {"ringfence": through_proxy(pipeline=16), NUTCRACKER: through_nutcracker(pipeline=16), FLOOR: floor(pipeline=16)},
-             [Goal("proxy_get_16", "proxy CPU per GET, 16 deep, vs nutcracker", cpu_ratio("ringfence", NUTCRACKER, "proxy"), ("<=", 0.20)),
-              Goal("proxy_get_16_floor", "the same of a server that answers with a constant", cpu_ratio(FLOOR, NUTCRACKER, "proxy"))],
+    Scenario("proxy-get-16", "Pipelining clients that read hot keys: 50 connections, 16 GETs deep, 100 bytes; the proxy's CPU time.", proxies(pipeline=16),
+             proxy_goals("proxy_get_16", "proxy CPU per GET, 16 deep, vs nutcracker", "the same of a server that answers with a constant", 0.20),
              fill_plain),
-    Scenario("proxy-get-1", "Plain clients, one request at a time: 50 connections, GET, 100 bytes; the proxy's CPU time.",
-             {"ringfence": through_proxy(), NUTCRACKER: through_nutcracker(), FLOOR: floor()},
-             [Goal("proxy_get_1", "proxy CPU per GET, no pipeline, vs nutcracker", cpu_ratio("ringfence", NUTCRACKER, "proxy"), ("<=", 0.60)),
-              Goal("proxy_get_1_floor", "the same of a server that answers with a constant, no pipeline", cpu_ratio(FLOOR, NUTCRACKER, "proxy"))],
+    Scenario("proxy-get-1", "Plain clients, one request at a time: 50 connections, GET, 100 bytes; the proxy's CPU time.", proxies(),
+             proxy_goals("proxy_get_1", "proxy CPU per GET, no pipeline, vs nutcracker",
+                         "the same of a server that answers with a constant, no pipeline", 0.60),
              fill_plain),
-    Scenario("proxy-mget-5", "A request that needs five documents of different nodes: MGET of 5, no pipeline; split and merge.",
-             {"ringfence": through_proxy(gets=0, mgets=1), NUTCRACKER: through_nutcracker(gets=0, mgets=1), FLOOR: floor(gets=0, mgets=1)},
-             [Goal("proxy_mget_5", "proxy CPU per MGET of 5 vs nutcracker", cpu_ratio("ringfence", NUTCRACKER, "proxy"), ("<=", 0.60)),
-              Goal("proxy_mget_5_floor", "the same of a server that answers MGETs with a constant", cpu_ratio(FLOOR, NUTCRACKER, "proxy"))],
+    Scenario("proxy-mget-5", "A request that needs five documents of different nodes: MGET of 5, no pipeline; split and merge.", proxies(gets=0, mgets=1),
+             proxy_goals("proxy_mget_5", "proxy CPU per MGET of 5 vs nutcracker", "the same of a server that answers MGETs with a constant", 0.60),
              fill_plain),
     Scenario("node-get-16", "A node alone against other caches: 50 connections, 16 GETs deep, 100 bytes; the server's CPU time.",
              {"ringfence": direct(first_node, pipeline=16), "redis": direct(lambda lab: lab.redis(1), pipeline=16),
