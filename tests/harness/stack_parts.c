@@ -132,6 +132,7 @@ static pid_t start_own(const struct stack *s, struct command_line *line, const c
         *port_out = program_free_port();
         snprintf(daemon, sizeof(daemon), "%s.%u", name, *port_out);
         log_path(s, daemon, path, sizeof(path));
+        unlink(path); /* of one that had the same port before, and said that it was ready */
         end_line(line, args, *port_out);
         pid_t pid = program_start(line->argv, path);
         cr_assert_gt(pid, 0);
