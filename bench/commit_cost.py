@@ -5,16 +5,14 @@ pgbench with one client, without what an empty statement costs; 21 rows are what
 
 import os
 import statistics
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from lab import HERE, KEYS, NUMBER_BASE, Lab  # noqa: E402 pylint: disable=wrong-import-position
+from lab import KEYS, NUMBER_BASE, PAYLOAD, Lab  # noqa: E402 pylint: disable=wrong-import-position
 from scenarios import fill_bare  # noqa: E402 pylint: disable=wrong-import-position
 
 ROWS, TRANSACTIONS, REPEATS = (1, 21), 3000, 5
-PAYLOAD = '{"v":"' + "a" * 92 + '"}'
 
 
 def batch(table, rows, ours):
@@ -38,10 +36,8 @@ LAYERS = [("the rows, in a table that has nothing else", "bare", False),
 def prepare(lab):
     """Two more of our tables: one whose feed is off, and one to which nobody listens."""
     fill_bare(lab)
-    database = lab.ringfence()["PGDATABASE"]
     for schema in ("untold", "unheard"):
-        subprocess.run(["psql", "-qX", *lab.pg_argv(), "-v", f"rf_schema={schema}", "-f", os.path.join(HERE, "configs", "schema.sql"), database],
-                       check=True, stdout=subprocess.DEVNULL)
+        lab.schema(schema)
         lab.sql(f"INSERT INTO {schema}.entry (key, payload) SELECT key, payload FROM bare; ANALYZE {schema}.entry")
     lab.sql("ALTER TABLE untold.entry DISABLE TRIGGER ALL; CHECKPOINT")
     lab.everywhere()

@@ -18,9 +18,11 @@ BIN = os.path.join(HERE, "build", "release", "bin")
 LOAD = os.path.join(BIN, "ringfence-load")
 ASIDE = os.path.join(BIN, "aside")
 
+CLIENTS = 50  # where nothing else is said
 KEYS = 100_000  # of the plain scenarios
 COLD_KEYS = 400_000
 MANY_KEYS = 10_000_000
+PAYLOAD = '{"v":"' + "a" * 92 + '"}'  # of 100 bytes
 NUMBER_BASE = 1_000_000_000  # keys end in ten digits, so that SQL needs no padding
 READY_S = 30
 # A machine that others use too may be late: that is not what is measured here.
@@ -152,6 +154,20 @@ class Lab:
         env = self.ringfence()
         return int(env["PROXY_PORT"]), int(env["PROXY_PID"])
 
+    def spawn_node(self, name, table, *options):
+        """A node on the stack's database: its port and pid."""
+        env, port = self.ringfence(), self.free_port()
+        conninfo = f"host={env['PGHOST']} port={env['PGPORT']} dbname={env['PGDATABASE']} user=rf_node1"
+        return port, self.spawn(name, [os.path.join(BIN, "ringfence-node"), "--name", name, "--conninfo", conninfo, "--table", table,
+                                       *PATIENCE[1].split(), *options, "--port", str(port)], port)
+
+    def ring_file(self, name, ports, weight):
+        """The path of a ring file with these nodes: {name: port}."""
+        path = os.path.join(self.dir, f"{name}.conf")
+        with open(path, "w", encoding="ascii") as file:
+            file.writelines(f"node {node} 127.0.0.1:{port} weight={weight}\n" for node, port in ports.items())
+        return path
+
     def spawn_proxy(self, name, ring_file, workers):
         port = self.free_port()
         return port, self.spawn(name, [os.path.join(BIN, "ringfence-proxy"), "--ring-file", ring_file, "--workers", str(workers),
@@ -164,25 +180,16 @@ class Lab:
     def ten_nodes(self):
         """Ports of the stack's nodes and of seven more on the same table."""
         def make():
-            env = self.ringfence()
-            conninfo = f"host={env['PGHOST']} port={env['PGPORT']} dbname={env['PGDATABASE']} user=rf_node1"
             ports = self.nodes()[0]
-            for number in range(len(ports) + 1, 11):
-                ports.append(self.free_port())
-                self.spawn(f"node{number}", [os.path.join(BIN, "ringfence-node"), "--name", f"node{number}", "--conninfo", conninfo,
-                                             "--table", "ringfence.entry", *PATIENCE[1].split(), "--port", str(ports[-1])], ports[-1])
-            return ports
+            return ports + [self.spawn_node(f"node{number}", "ringfence.entry")[0] for number in range(len(ports) + 1, 11)]
         return self.once("ten_nodes", make)
 
     def proxy_of_ten(self, weight):
         """A proxy of one worker in front of ten nodes of that weight, which has read every plain key: with 100 its ring has as
         many points as one of 1,000 nodes."""
         def make():
-            path = os.path.join(self.dir, f"ring{weight}.conf")
-            with open(path, "w", encoding="ascii") as file:
-                for number, node in enumerate(self.ten_nodes(), 1):
-                    file.write(f"node node{number} 127.0.0.1:{node} weight={weight}\n")
-            port, pid = self.spawn_proxy(f"proxy_of_ten_{weight}", path, 1)
+            ring = self.ring_file(f"ring{weight}", {f"node{number}": port for number, port in enumerate(self.ten_nodes(), 1)}, weight)
+            port, pid = self.spawn_proxy(f"proxy_of_ten_{weight}", ring, 1)
             self.load(port, once="yes", clients=32, pipeline=16, seconds=60)
             return port, pid
         return self.once(f"proxy_of_ten_{weight}", make)
@@ -190,26 +197,18 @@ class Lab:
     def node_of_many(self):
         """A node of its own table, which holds all of its MANY_KEYS rows."""
         def make():
-            env = self.ringfence()
-            subprocess.run(["psql", "-qX", *self.pg_argv(), "-v", "rf_schema=many", "-f", os.path.join(HERE, "configs", "schema.sql"),
-                            env["PGDATABASE"]], check=True, stdout=subprocess.DEVNULL)
+            self.schema("many")
             # Filled as one restores a dump: without triggers and indexes, which come after.
             self.sql("ALTER TABLE many.entry DISABLE TRIGGER ALL, DROP CONSTRAINT entry_pkey, SET UNLOGGED;"
                      f"INSERT INTO many.entry (key, payload, version) SELECT 'bench:' || ({NUMBER_BASE} + n), "
-                     f"'{{\"v\":\"' || repeat('a', 92) || '\"}}', n + 1 FROM generate_series(0, {MANY_KEYS - 1}) AS n")
+                     f"'{PAYLOAD}', n + 1 FROM generate_series(0, {MANY_KEYS - 1}) AS n")
             self.sql("SET maintenance_work_mem = '1GB'; ALTER TABLE many.entry ADD PRIMARY KEY (key); ANALYZE many.entry;"
                      "SELECT format('ALTER TABLE many.entry ENABLE ALWAYS TRIGGER %I', tgname) FROM pg_trigger"
                      " WHERE tgrelid = 'many.entry'::regclass AND NOT tgisinternal \\gexec")
-            port = self.free_port()
-            pid = self.spawn("node_of_many", [
-                os.path.join(BIN, "ringfence-node"), "--name", "many", "--table", "many.entry", "--cache-bytes-max", "4gb", "--conninfo",
-                f"host={env['PGHOST']} port={env['PGPORT']} dbname={env['PGDATABASE']} user=rf_node1", *PATIENCE[1].split(),
-                "--port", str(port)], port)
+            port, pid = self.spawn_node("many", "many.entry", "--cache-bytes-max", "4gb")
             # Read through a proxy, whose misses a node asks for together.
-            ring = os.path.join(self.dir, "ring_of_many.conf")
-            with open(ring, "w", encoding="ascii") as file:
-                file.write(f"node many 127.0.0.1:{port}\n")
-            self.load(self.spawn_proxy("proxy_of_many", ring, 1)[0], keys=MANY_KEYS, once="yes", clients=32, pipeline=64, seconds=600)
+            proxy, _ = self.spawn_proxy("proxy_of_many", self.ring_file("ring_of_many", {"many": port}, 1), 1)
+            self.load(proxy, keys=MANY_KEYS, once="yes", clients=32, pipeline=64, seconds=600)
             return port, pid
         return self.once("node_of_many", make)
 
@@ -232,6 +231,11 @@ class Lab:
         if done.returncode != 0:
             raise Failed(f"psql: {done.stderr.strip()}")
         return done.stdout.strip()
+
+    def schema(self, name):
+        """One more of our tables: NAME.entry."""
+        path = os.path.join(HERE, "configs", "schema.sql")
+        self.sql(f"\\set rf_schema {name}\n\\i '{path}'\n")
 
     # ---- peers ----
 
@@ -311,7 +315,7 @@ class Lab:
     def load(self, port, *, pids=None, must_hit=True, **options):
         """One run of ringfence-load; its figures."""
         path = os.path.join(self.dir, "figures.json")
-        settings = {"seconds": self.seconds, "warmup": 0 if "once" in options else 1, "keys": KEYS, "key_offset": NUMBER_BASE,
+        settings = {"clients": CLIENTS, "seconds": self.seconds, "warmup": 0 if "once" in options else 1, "keys": KEYS, "key_offset": NUMBER_BASE,
                     **options}
         argv = [LOAD, "--port", str(port), "--quiet", "yes", "--json-file", path]
         if pids:

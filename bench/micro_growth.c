@@ -28,12 +28,12 @@ static void write_key(char *to, uint64_t n) {
 }
 
 /* The ranks are drawn before the clock starts. */
-static uint32_t *draw_ranks(uint64_t keys, double exponent) {
+static uint32_t *draw_ranks(uint64_t keys) {
     struct draw d;
     uint32_t *ranks = malloc(CALLS * sizeof(*ranks));
     if (ranks == NULL)
         abort();
-    draw_init(&d, 1, keys, exponent);
+    draw_init(&d, 1, keys, 0);
     for (int i = 0; i < CALLS; i++)
         ranks[i] = (uint32_t)draw_key(&d);
     return ranks;
@@ -48,7 +48,7 @@ static void ring(const char *name, unsigned nodes) {
     struct ring *r = members == NULL ? NULL : ring_build(members, nodes);
     if (r == NULL)
         abort();
-    uint32_t *ranks = draw_ranks(10000000, 0);
+    uint32_t *ranks = draw_ranks(10000000);
     uint64_t best = UINT64_MAX;
     volatile uint64_t sink = 0;
     for (int round = 0; round < ROUNDS; round++) {
@@ -103,9 +103,8 @@ static void read_batch(struct cache *cache, const uint32_t *ranks, int count, ch
     }
 }
 
-static void reads(const char *name, struct cache *cache, uint64_t keys, double exponent,
-                  int batch) {
-    uint32_t *ranks = draw_ranks(keys, exponent);
+static void reads(const char *name, struct cache *cache, uint64_t keys, int batch) {
+    uint32_t *ranks = draw_ranks(keys);
     static char out[64 << 10];
     uint64_t best = UINT64_MAX;
     for (int round = 0; round < ROUNDS; round++) {
@@ -119,18 +118,17 @@ static void reads(const char *name, struct cache *cache, uint64_t keys, double e
     free(ranks);
 }
 
-static void keys(uint64_t count, const char *uniform, const char *zipf, const char *alone) {
+static void keys(uint64_t count, const char *batched, const char *alone) {
     struct cache *cache = make_cache(count);
-    reads(uniform, cache, count, 0, BATCH_MAX);
-    reads(zipf, cache, count, 0.99, BATCH_MAX);
-    reads(alone, cache, count, 0, 1);
+    reads(batched, cache, count, BATCH_MAX);
+    reads(alone, cache, count, 1);
     cache_free(&cache);
 }
 
 int main(void) {
     ring("ring_3", 3);
     ring("ring_1000", 1000);
-    keys(100000, "keys_1e5", "zipf_1e5", "alone_1e5");
-    keys(10000000, "keys_1e7", "zipf_1e7", "alone_1e7");
+    keys(100000, "keys_1e5", "alone_1e5");
+    keys(10000000, "keys_1e7", "alone_1e7");
     return 0;
 }

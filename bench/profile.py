@@ -14,8 +14,8 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from lab import Lab  # noqa: E402 pylint: disable=wrong-import-position
-from scenarios import CLIENTS, FLOOR, NUTCRACKER, fill_plain  # noqa: E402 pylint: disable=wrong-import-position
+from lab import CLIENTS, Lab  # noqa: E402 pylint: disable=wrong-import-position
+from scenarios import FLOOR, NUTCRACKER, fill_plain  # noqa: E402 pylint: disable=wrong-import-position
 
 SECONDS = 4
 LOADS = [("GET, no pipeline", {}), ("GET, 16 deep", {"pipeline": 16}), ("MGET of 5, no pipeline", {"gets": 0, "mgets": 1})]
@@ -61,7 +61,7 @@ def profile(lab, server, options, place):
     path, calls = os.path.join(lab.dir, "perf.data"), {}
     perf = threading.Timer(1.5, watch, (pid, path, calls))
     perf.start()
-    figures = lab.load(port, pids={"proxy": [pid]}, **{"clients": CLIENTS, **options})
+    figures = lab.load(port, pids={"proxy": [pid]}, **options)
     perf.join()
     cpu_us = figures["cpu_us_per_request"]["proxy"]
     inside = shares(path, "--children", "--sort", "sym")
@@ -75,10 +75,10 @@ def profile(lab, server, options, place):
     return times, {call: sum(calls.get(name, 0) for name in names) / asked for call, names in CALLS}
 
 
-def show(lab, title, servers, options, place):
-    """`options`: of the load, for all servers, or of each by its name."""
-    found = {name: profile(lab, server, options.get(name, options), place) for name, server in servers.items()}
-    print(f"\n| {title} | " + " | ".join(servers) + " |\n|---|" + "---|" * len(servers))
+def show(lab, title, runs, place):
+    """`runs`: {name: (server, options of its load)}."""
+    found = {name: profile(lab, server, options, place) for name, (server, options) in runs.items()}
+    print(f"\n| {title} | " + " | ".join(runs) + " |\n|---|" + "---|" * len(runs))
     for part in next(iter(found.values()))[0]:
         print(f"| {part.strip()}, us | " + " | ".join(f"{times[part]:.2f}" for times, _ in found.values()) + " |")
     for call, _ in CALLS:
@@ -91,9 +91,10 @@ def main():
         fill_plain(lab)
         servers = {"ringfence": lab.proxy(), NUTCRACKER.split()[0]: lab.nutcracker(), FLOOR: lab.floor()}
         for title, options in LOADS:
-            show(lab, title, servers, options, lab.apart)
-        show(lab, "GET, 16 deep, on all cores", {"one worker": lab.proxy(), "two workers": lab.proxy_two()},
-             {"one worker": {"pipeline": 16}, "two workers": {"pipeline": 16, "clients": 2 * CLIENTS}}, lambda pid: lab.everywhere())
+            show(lab, title, {name: (server, options) for name, server in servers.items()}, lab.apart)
+        show(lab, "GET, 16 deep, on all cores",
+             {"one worker": (lab.proxy(), {"pipeline": 16}), "two workers": (lab.proxy_two(), {"pipeline": 16, "clients": 2 * CLIENTS})},
+             lambda pid: lab.everywhere())
     finally:
         lab.close()
 

@@ -8,10 +8,9 @@ import statistics
 import subprocess
 import time
 
-from lab import COLD_KEYS, Failed, HERE, KEYS, MANY_KEYS, process_cpu_s, thread_cpu_s
+from lab import CLIENTS, COLD_KEYS, Failed, HERE, KEYS, MANY_KEYS, PAYLOAD, process_cpu_s, thread_cpu_s
 
-CLIENTS = 50
-CROWD = 200
+CROWD = 200  # clients
 SQL_CLIENTS = 64
 
 
@@ -103,7 +102,7 @@ def through_proxy(**options):
     def run(lab):
         port, pid = lab.proxy()
         lab.apart(pid)
-        return lab.load(port, pids={"proxy": [pid], "nodes": lab.nodes()[1]}, **{"clients": CLIENTS, **options})
+        return lab.load(port, pids={"proxy": [pid], "nodes": lab.nodes()[1]}, **options)
     return run
 
 
@@ -111,7 +110,7 @@ def through_nutcracker(**options):
     def run(lab):
         port, pid = lab.nutcracker()
         lab.apart(pid)
-        return lab.load(port, pids={"proxy": [pid], "nodes": lab.redis_pids()}, **{"clients": CLIENTS, **options})
+        return lab.load(port, pids={"proxy": [pid], "nodes": lab.redis_pids()}, **options)
     return run
 
 
@@ -119,7 +118,7 @@ def direct(server, role="server", **options):
     def run(lab):
         port, pid = server(lab)
         lab.apart(pid)
-        return lab.load(port, clients=CLIENTS, pids={role: [pid]}, **options)
+        return lab.load(port, pids={role: [pid]}, **options)
     return run
 
 
@@ -138,7 +137,7 @@ def chain(target, backends):
     def run(lab):
         port, pid = target(lab)
         lab.everywhere()
-        return lab.load(port, clients=CLIENTS, pipeline=16, pids={"proxy": [pid], "nodes": backends(lab)})
+        return lab.load(port, pipeline=16, pids={"proxy": [pid], "nodes": backends(lab)})
     return run
 
 
@@ -173,9 +172,8 @@ def set_durable(depth):
 
 def pgbench_upsert(lab):
     lab.everywhere(nice=0)
-    payload = '{"v":"' + "a" * 92 + '"}'
     script = (f"\\set n random(1000000000, {1_000_000_000 + KEYS - 1})\n"
-              f"INSERT INTO bare (key, payload) VALUES ('bench:' || :n, '{payload}') "
+              f"INSERT INTO bare (key, payload) VALUES ('bench:' || :n, '{PAYLOAD}') "
               "ON CONFLICT (key) DO UPDATE SET payload = excluded.payload;\n")
     return {"per_second": lab.pgbench(script, SQL_CLIENTS, 6000)[0]}
 
@@ -275,6 +273,7 @@ def growth_ratio(small, large, scenario, role):
 
 NUTCRACKER = "nutcracker + 3 redis"
 FLOOR = "a constant answer"
+
 
 def proxies(**options):
     """Both proxies with the usual number of clients and with a crowd, and what answers with a constant."""

@@ -64,6 +64,11 @@ void stack_database_start(struct stack *stack);
 pid_t stack_proxy(const struct stack *stack, const char *args, uint16_t *port_out);
 pid_t stack_node(const struct stack *stack, const char *name, const char *args, uint16_t *port_out);
 
+/** stack_node_begin(stack, name, args, port_out): the same, but it only listens: it may not serve
+ * yet. */
+pid_t stack_node_begin(const struct stack *stack, const char *name, const char *args,
+                       uint16_t *port_out);
+
 /** stack_ring_write(path, text): replace a ring file as an editor does: a new file, renamed. */
 void stack_ring_write(const char *path, const char *text);
 

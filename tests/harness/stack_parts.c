@@ -152,10 +152,15 @@ pid_t stack_proxy(const struct stack *s, const char *args, uint16_t *port_out) {
     return start_own(s, &line, args, "proxy", " proxy_ready ", port_out);
 }
 
-pid_t stack_node(const struct stack *s, const char *name, const char *args, uint16_t *port_out) {
+pid_t stack_node_begin(const struct stack *s, const char *name, const char *args,
+                       uint16_t *port_out) {
     struct command_line line;
     begin_node(&line, s, name);
-    pid_t pid = start_own(s, &line, args, name, " node_ready ", port_out);
+    return start_own(s, &line, args, name, " node_ready ", port_out);
+}
+
+pid_t stack_node(const struct stack *s, const char *name, const char *args, uint16_t *port_out) {
+    pid_t pid = stack_node_begin(s, name, args, port_out);
     EVENTUALLY(READY_MS, serves(*port_out));
     return pid;
 }

@@ -14,7 +14,7 @@
 #include "../harness/sql.h"
 #include "../harness/stack.h"
 
-enum { PATIENCE_MS = 30000, STOP_MS = 15000, PORT_TRIES = 10, EDITS = 20 };
+enum { PATIENCE_MS = 30000, STOP_MS = 15000, EDITS = 20 };
 
 static struct stack *s;
 static PGconn *sql;
@@ -40,27 +40,11 @@ static void close_all(void) {
 
 TestSuite(warmup, .init = open_all, .fini = close_all);
 
-/* Not stack_node(), which waits for what is tested here. */
 static void start_node(const char *fence_ms) {
-    char path[STACK_PATH_BYTES], conninfo[300], log[STACK_PATH_BYTES + 32], port_text[8];
-    program_path("ringfence-node", path, sizeof(path));
-    snprintf(conninfo, sizeof(conninfo), "host=%s port=%s dbname=%s user=rf_node1", s->pg_host,
-             s->pg_port, s->pg_database);
-    for (int i = 0; i < PORT_TRIES; i++) {
-        port = program_free_port();
-        snprintf(port_text, sizeof(port_text), "%u", port);
-        snprintf(log, sizeof(log), "%s/warm.%u.log", s->dir, port);
-        const char *const argv[] = {path,     "--name",         "warm",    "--conninfo",
-                                    conninfo, "--port",         port_text, "--fence-after-ms",
-                                    fence_ms, "--stale-max-ms", "60000",   NULL};
-        begun_ms = clock_mono_ms();
-        node = program_start(argv, log);
-        cr_assert_gt(node, 0);
-        EVENTUALLY(PATIENCE_MS, program_file_has(log, " node_ready ") || !program_runs(node));
-        if (program_runs(node))
-            return;
-    }
-    cr_assert_fail("the node did not start: see %s", log);
+    char args[80];
+    snprintf(args, sizeof(args), "--fence-after-ms %s --stale-max-ms 60000", fence_ms);
+    begun_ms = clock_mono_ms();
+    node = stack_node_begin(s, "warm", args, &port);
 }
 
 static void stop_node(void) {
