@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs what `make tests` built and sums it up; the last line is `N passed, N failed`.
 #   tests/run.sh [unit] [sim] [integration] [chaos] [cli] [clients]     default: all of them
+# What failed is named again before that, each with the first lines that say why.
 # FLAVOUR chooses the build; PROGRAMS_FLAVOUR that of the test programs, if theirs is another than the daemons'. A crash, a hang, a sanitizer's report and a program that ran nothing are failures.
 set -uo pipefail
 
@@ -15,11 +16,17 @@ export FLAVOUR=$flavour
 export ASAN_OPTIONS="log_path=$reports/asan:detect_leaks=1:abort_on_error=0:exitcode=99"
 export UBSAN_OPTIONS="log_path=$reports/ubsan:print_stacktrace=1:halt_on_error=1"
 export TSAN_OPTIONS="log_path=$reports/tsan:halt_on_error=0:exitcode=66:second_deadlock_stack=1:suppressions=$PWD/tests/tsan.supp"
-passed=0 failed=0
+passed=0 failed=0 failures=""
 
 note() { # name passed failed why
     passed=$((passed + $2)) failed=$((failed + $3))
     printf '%-44s %4d passed, %d failed%s\n' "$1" "$2" "$3" "${4:+   $4}"
+    [ "$3" -eq 0 ] || failures+="$1: ${4:-$3 failed}"$'\n'
+}
+
+# The first lines of a log that say what failed: Criterion's, a client's, a script's.
+complaints() { # log
+    grep -aE '^\[(FAIL|CRASH|TIMEOUT|ERR )\]|^\[----\] +[^ ]|^ *(FAIL|not ok)|ERROR: |runtime error' "$1" | head -n 6 | cut -c 1-300 | sed 's/^/    /'
 }
 
 # What a program says of itself: Criterion's synthesis, or `N passed, N failed`.
@@ -42,7 +49,10 @@ judge() { # name status log
     fi
     [ -z "$why" ] || bad=$((bad + 1))
     note "$name" "$good" "$bad" "$why"
-    [ "$bad" -eq 0 ] || tail -n 60 "$log"
+    [ "$bad" -ne 0 ] || return 0
+    tail -n 60 "$log"
+    line=$(complaints "$log")
+    failures+=${line:+$line$'\n'}
 }
 
 run() { # seconds name command...
@@ -135,5 +145,6 @@ for kind; do
     esac
 done
 [ $((passed + failed)) -ne 0 ] || failed=1
+[ -z "$failures" ] || printf 'What failed:\n%s' "$failures"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
