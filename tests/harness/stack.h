@@ -59,7 +59,8 @@ void stack_database_stop(struct stack *stack, const char *mode);
 void stack_database_start(struct stack *stack);
 
 /** stack_proxy(stack, args, port_out) / stack_node(stack, name, args, port_out): one more, of the
- * test's own; `args` may override any option but the port. Returns its pid when it is ready;
+ * test's own; it has the options of the stack's (ctl/stack.sh: NODE_ARGS, PROXY_ARGS), and `args`
+ * may override any but the port. Returns its pid when it is ready;
  * program_stop() it, or it dies with the test. Its log is that of `name`.PORT. */
 pid_t stack_proxy(const struct stack *stack, const char *args, uint16_t *port_out);
 pid_t stack_node(const struct stack *stack, const char *name, const char *args, uint16_t *port_out);

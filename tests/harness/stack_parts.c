@@ -82,7 +82,7 @@ static void note_pid(const struct stack *s, const char *name, pid_t pid) {
 struct command_line {
     const char *argv[ARGS_MAX];
     size_t argc;
-    char program[STACK_PATH_BYTES], conninfo[300], words[500], port[8];
+    char program[STACK_PATH_BYTES], conninfo[300], words[1000], port[8];
 };
 
 static void begin_proxy(struct command_line *line, const struct stack *s) {
@@ -101,9 +101,12 @@ static void begin_node(struct command_line *line, const struct stack *s, const c
     memcpy(line->argv, head, sizeof(head));
 }
 
-/* The options, and the port, which nobody may override. */
-static void end_line(struct command_line *line, const char *args, uint16_t port) {
-    snprintf(line->words, sizeof(line->words), "%s", args != NULL ? args : "");
+/* The options that all of the stack's daemons of that kind have, then its own, and the port, which
+ * nobody may override. */
+static void end_line(struct command_line *line, const char *all, const char *own, uint16_t port) {
+    int len = snprintf(line->words, sizeof(line->words), "%s %s", all != NULL ? all : "",
+                       own != NULL ? own : "");
+    cr_assert_lt(len, (int)sizeof(line->words));
     size_t argc = program_words(line->words, line->argv, line->argc, ARGS_MAX - 2);
     snprintf(line->port, sizeof(line->port), "%u", port);
     line->argv[argc] = "--port";
@@ -117,7 +120,7 @@ void stack_node_start(struct stack *s, int index) {
     snprintf(name, sizeof(name), "node%d", index + 1);
     log_path(s, name, path, sizeof(path));
     begin_node(&line, s, name);
-    end_line(&line, getenv("NODE_ARGS"), s->node_ports[index]);
+    end_line(&line, getenv("NODE_ARGS"), NULL, s->node_ports[index]);
     s->node_pids[index] = program_start_orphan(line.argv, path);
     cr_assert_gt(s->node_pids[index], 0);
     note_pid(s, name, s->node_pids[index]);
@@ -125,15 +128,15 @@ void stack_node_start(struct stack *s, int index) {
 }
 
 /* One more daemon of the test's own, on a free port. */
-static pid_t start_own(const struct stack *s, struct command_line *line, const char *args,
-                       const char *name, const char *ready, uint16_t *port_out) {
+static pid_t start_own(const struct stack *s, struct command_line *line, const char *all,
+                       const char *own, const char *name, const char *ready, uint16_t *port_out) {
     for (int tries = 0; tries < START_TRIES; tries++) {
         char path[LOG_PATH_BYTES], daemon[40];
         *port_out = program_free_port();
         snprintf(daemon, sizeof(daemon), "%s.%u", name, *port_out);
         log_path(s, daemon, path, sizeof(path));
         unlink(path); /* of one that had the same port before, and said that it was ready */
-        end_line(line, args, *port_out);
+        end_line(line, all, own, *port_out);
         pid_t pid = program_start(line->argv, path);
         cr_assert_gt(pid, 0);
         EVENTUALLY(READY_MS, program_file_has(path, ready) || !program_runs(pid));
@@ -149,14 +152,14 @@ static pid_t start_own(const struct stack *s, struct command_line *line, const c
 pid_t stack_proxy(const struct stack *s, const char *args, uint16_t *port_out) {
     struct command_line line;
     begin_proxy(&line, s);
-    return start_own(s, &line, args, "proxy", " proxy_ready ", port_out);
+    return start_own(s, &line, getenv("PROXY_ARGS"), args, "proxy", " proxy_ready ", port_out);
 }
 
 pid_t stack_node_begin(const struct stack *s, const char *name, const char *args,
                        uint16_t *port_out) {
     struct command_line line;
     begin_node(&line, s, name);
-    return start_own(s, &line, args, name, " node_ready ", port_out);
+    return start_own(s, &line, getenv("NODE_ARGS"), args, name, " node_ready ", port_out);
 }
 
 pid_t stack_node(const struct stack *s, const char *name, const char *args, uint16_t *port_out) {
