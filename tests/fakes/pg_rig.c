@@ -35,8 +35,8 @@ struct pg_rig *pg_rig_new(void) {
                                        .active_column = "active",
                                        .read_connections = 1,
                                        .write_connections = 1,
-                                       .read_deadline_ms = 2000,
-                                       .write_deadline_ms = 2000};
+                                       .read_deadline_ms = 60000,
+                                       .write_deadline_ms = 60000};
     return rig;
 }
 
