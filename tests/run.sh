@@ -39,6 +39,7 @@ judge() { # name status log
     else
         why="said nothing of its tests"
     fi
+    [ "$status" -le 128 ] || why="ended by signal $((status - 128))"
     [ "$status" -ne 124 ] && [ "$status" -ne 137 ] || why="hung, and was stopped"
     [ "$good" -ne 0 ] || [ "$bad" -ne 0 ] || why=${why:-ran nothing}
     [ "$status" -eq 0 ] || [ "$bad" -ne 0 ] || why=${why:-ended with status $status}

@@ -115,7 +115,8 @@ const struct stack *stack_shared(void) {
     dir = getenv(STACK_LAZY_DIR);
     cr_assert_not_null(dir);
     if (!read_env(&shared, dir)) {
-        up(dir, &(struct stack_conf){0});
+        up(dir, &(struct stack_conf){.node_args = STACK_PATIENT_NODE,
+                                     .proxy_args = STACK_PATIENT_PROXY});
         cr_assert(read_env(&shared, dir));
     }
     return &shared;

@@ -17,6 +17,11 @@ enum { STACK_NODES_MAX = 8, STACK_PATH_BYTES = 256 };
 #define STACK_SHARED_DIR "RINGFENCE_TEST_RUN_DIR"
 #define STACK_LAZY_DIR   "RINGFENCE_TEST_LAZY_DIR"
 
+/* Options of a stack whose tests are not of what is promised about time: how fast a busy machine
+ * and its disk are does not matter to them. The shared stack has them (tests/run.sh as well). */
+#define STACK_PATIENT_NODE  "--read-timeout-ms 9000 --write-timeout-ms 15000"
+#define STACK_PATIENT_PROXY "--request-timeout-ms 10000 --write-timeout-ms 18000"
+
 struct stack_conf {
     int nodes;                          /* 0: three */
     int workers;                        /* 0: two */

@@ -268,10 +268,9 @@ static struct stack *own;
 
 static void open_own(void) {
     own = stack_private(
-        (struct stack_conf){.nodes = 2, /* how fast a busy machine's disk is does not matter here */
-                            .node_args = "--allow-flush yes --keys-max 100 --read-timeout-ms 15000 "
-                                         "--write-timeout-ms 15000",
-                            .proxy_args = "--request-timeout-ms 18000 --write-timeout-ms 18000"});
+        (struct stack_conf){.nodes = 2,
+                            .node_args = "--allow-flush yes --keys-max 100 " STACK_PATIENT_NODE,
+                            .proxy_args = STACK_PATIENT_PROXY});
     s = own;
     sql = sql_open(s);
     c = expect_caller(s->proxy_port);
