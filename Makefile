@@ -50,6 +50,11 @@ test:
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) all tests
 	@tests/run.sh $(TESTS)
 
+# `make stalls [TESTS=integration]`: the same while the daemons stand still every second (tests/stalls.py).
+.PHONY: stalls
+stalls: all tests
+	@tests/stalls.py tests/run.sh $(or $(TESTS),integration)
+
 # `make tsan [TESTS=integration]`: the daemons under ThreadSanitizer. Criterion does not bear it, so the test programs are the usual ones.
 tsan:
 	@ctl/packages.sh test
