@@ -180,6 +180,8 @@ write_env() {
         echo "NODE_PIDS=\"${node_pids[*]}\""
         echo "PG_PID=$pg_pid"
         echo "RING_FILE=$dir/ring.conf"
+        echo "NODE_ARGS=\"${NODE_ARGS:-}\""
+        echo "PROXY_ARGS=\"${PROXY_ARGS:-}\""
     } >"$dir/env.new"
     mv "$dir/env.new" "$dir/env"
 }

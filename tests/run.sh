@@ -103,15 +103,14 @@ integration() {
     local program
     [ -n "$(programs "$built/tests/integration")" ] || return 0
     # How fast a busy machine is is not what is tested; a test of what is promised has a stack of its own, as it comes.
-    export NODE_ARGS="--read-timeout-ms 9000 --write-timeout-ms 15000"
-    export PROXY_ARGS="--request-timeout-ms 10000 --write-timeout-ms 18000"
-    stack_up || { note integration 0 1 "the stack did not start"; return; }
+    NODE_ARGS="--read-timeout-ms 9000 --write-timeout-ms 15000" \
+        PROXY_ARGS="--request-timeout-ms 10000 --write-timeout-ms 18000" stack_up || { note integration 0 1 "the stack did not start"; return; }
     export RINGFENCE_TEST_RUN_DIR=$stack
     for program in $(programs "$built/tests/integration"); do
         run 600 "integration/$(basename "$program")" "$program" -j1
     done
     stack_down
-    unset RINGFENCE_TEST_RUN_DIR NODE_ARGS PROXY_ARGS
+    unset RINGFENCE_TEST_RUN_DIR
     if [ -n "$(ls -A "$reports")" ]; then
         cat "$reports"/* && rm -f "$reports"/*
         note integration/daemons 0 1 "sanitizer report"

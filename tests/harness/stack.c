@@ -59,6 +59,8 @@ static bool read_env(struct stack *s, const char *dir) {
                  value_of(env, "PGPORT", s->pg_port, sizeof(s->pg_port)) &&
                  value_of(env, "PGDATABASE", s->pg_database, sizeof(s->pg_database)) &&
                  value_of(env, "RING_FILE", s->ring_file, sizeof(s->ring_file)) &&
+                 value_of(env, "NODE_ARGS", s->node_args, sizeof(s->node_args)) &&
+                 value_of(env, "PROXY_ARGS", s->proxy_args, sizeof(s->proxy_args)) &&
                  numbers_of(env, "PROXY_PORT", n, 1) == 1;
     s->proxy_port = (uint16_t)n[0];
     whole = whole && numbers_of(env, "PROXY_PID", n, 1) == 1;

@@ -35,6 +35,7 @@ struct stack {
     uint16_t proxy_port, node_ports[STACK_NODES_MAX];
     pid_t proxy_pid, pg_pid, node_pids[STACK_NODES_MAX];
     int nodes;
+    char node_args[400], proxy_args[400]; /* options of its daemons, in words */
 };
 
 /** stack_shared(): the one that all tests share: RINGFENCE_TEST_RUN_DIR's, or one for this program.
@@ -64,7 +65,7 @@ void stack_database_stop(struct stack *stack, const char *mode);
 void stack_database_start(struct stack *stack);
 
 /** stack_proxy(stack, args, port_out) / stack_node(stack, name, args, port_out): one more, of the
- * test's own; it has the options of the stack's (ctl/stack.sh: NODE_ARGS, PROXY_ARGS), and `args`
+ * test's own; it has the options of the stack's, and `args`
  * may override any but the port. Returns its pid when it is ready;
  * program_stop() it, or it dies with the test. Its log is that of `name`.PORT. */
 pid_t stack_proxy(const struct stack *stack, const char *args, uint16_t *port_out);

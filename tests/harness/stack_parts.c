@@ -104,8 +104,7 @@ static void begin_node(struct command_line *line, const struct stack *s, const c
 /* The options that all of the stack's daemons of that kind have, then its own, and the port, which
  * nobody may override. */
 static void end_line(struct command_line *line, const char *all, const char *own, uint16_t port) {
-    int len = snprintf(line->words, sizeof(line->words), "%s %s", all != NULL ? all : "",
-                       own != NULL ? own : "");
+    int len = snprintf(line->words, sizeof(line->words), "%s %s", all, own != NULL ? own : "");
     cr_assert_lt(len, (int)sizeof(line->words));
     size_t argc = program_words(line->words, line->argv, line->argc, ARGS_MAX - 2);
     snprintf(line->port, sizeof(line->port), "%u", port);
@@ -120,7 +119,7 @@ void stack_node_start(struct stack *s, int index) {
     snprintf(name, sizeof(name), "node%d", index + 1);
     log_path(s, name, path, sizeof(path));
     begin_node(&line, s, name);
-    end_line(&line, getenv("NODE_ARGS"), NULL, s->node_ports[index]);
+    end_line(&line, s->node_args, NULL, s->node_ports[index]);
     s->node_pids[index] = program_start_orphan(line.argv, path);
     cr_assert_gt(s->node_pids[index], 0);
     note_pid(s, name, s->node_pids[index]);
@@ -152,14 +151,14 @@ static pid_t start_own(const struct stack *s, struct command_line *line, const c
 pid_t stack_proxy(const struct stack *s, const char *args, uint16_t *port_out) {
     struct command_line line;
     begin_proxy(&line, s);
-    return start_own(s, &line, getenv("PROXY_ARGS"), args, "proxy", " proxy_ready ", port_out);
+    return start_own(s, &line, s->proxy_args, args, "proxy", " proxy_ready ", port_out);
 }
 
 pid_t stack_node_begin(const struct stack *s, const char *name, const char *args,
                        uint16_t *port_out) {
     struct command_line line;
     begin_node(&line, s, name);
-    return start_own(s, &line, getenv("NODE_ARGS"), args, name, " node_ready ", port_out);
+    return start_own(s, &line, s->node_args, args, name, " node_ready ", port_out);
 }
 
 pid_t stack_node(const struct stack *s, const char *name, const char *args, uint16_t *port_out) {

@@ -19,9 +19,6 @@
 #define WRONG  "-WRONGPASS invalid username-password pair or user is disabled."
 #define NOKEY  "-NOPERM this user has no permissions to access one of the keys used as arguments"
 
-/* How fast a busy machine is does not matter here. */
-#define PATIENT "--request-timeout-ms 18000 --write-timeout-ms 18000"
-
 enum { WAIT_MS = 15000, RUN_MS = 30000, EXIT_CONFIG = 6 };
 
 static const struct stack *s;
@@ -48,7 +45,7 @@ static void open_all(void) {
     snprintf(users, sizeof(users), "%s/users", dir);
     write_users("user ops role=admin " SECRET "\nuser app role=write prefix=auth: " SECRET "\n"
                 "user reader role=read " SECRET "\n");
-    snprintf(args, sizeof(args), "--users-file %s --workers 2 " PATIENT, users);
+    snprintf(args, sizeof(args), "--users-file %s --workers 2", users);
     proxy = stack_proxy(s, args, &port);
     snprintf(log_path, sizeof(log_path), "%s/proxy.%u.log", s->dir, port);
 }
@@ -142,7 +139,7 @@ Test(auth, who_has_some_of_the_keys_sees_exactly_these) {
     PGconn *sql = sql_open(s);
     char args[256];
     uint16_t second_port;
-    snprintf(args, sizeof(args), "--users-file %s " PATIENT, users);
+    snprintf(args, sizeof(args), "--users-file %s", users);
     pid_t second = stack_proxy(s, args, &second_port);
     struct caller *app = logged_in("app"), *ops = logged_in("ops"),
                   *other = expect_caller(second_port);
